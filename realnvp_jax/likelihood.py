@@ -1,0 +1,28 @@
+"""From log-densities to what is reported.
+
+With log_prob in nats per pixel unit, the bits per dimension of discrete data are -log_prob / (D log 2), and
+nothing else: uniform pixels under a uniform density give exactly log2(levels).
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def bits_per_dim(log_prob: Float[Array, "..."], num_dims: int) -> Float[Array, "..."]:
+    """-log_prob / (D log 2), for log_prob in nats with respect to pixel units."""
+    return -log_prob / (num_dims * np.log(2))
+
+
+def log_mean_exp(log_prob: Float[Array, "k *batch"]) -> Float[Array, "*batch"]:
+    """log (1/K) sum_k exp(log_prob_k): the K-sample importance-weighted bound of Burda et al. (2016)."""
+    return jax.nn.logsumexp(log_prob, axis=0) - jnp.log(log_prob.shape[0]).astype(log_prob.dtype)
+
+
+def mean_and_standard_error(values: np.ndarray) -> tuple[float, float]:
+    """Mean and standard error of the mean, in float64. The error of a single value is nan."""
+    values = np.asarray(values, dtype=np.float64)
+    if values.size < 2:
+        return float(values.mean()), float("nan")
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size))

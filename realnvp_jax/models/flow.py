@@ -1,0 +1,409 @@
+"""A flow: a density and a sampler made of preprocessing, a bijection and a base distribution.
+
+    log p(x) = log p_base(z) + log |det dz/dx|,    z = bijection(preprocessing(x))
+
+`Flow` is an immutable, hashable description without arrays. Its methods are pure functions of the parameters,
+each compiled once per shape; they may be used inside of `jit`, `grad`, `vmap` and `pmap`.
+"""
+
+import dataclasses
+import functools
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer
+
+from realnvp_jax import likelihood
+from realnvp_jax.base import Base, Normal
+from realnvp_jax.bijections.bijection import Bijection
+from realnvp_jax.preprocessing import (
+    Identity,
+    Preprocessing,
+    check_pixels,
+    dequantize,
+    dequantize_each,
+    floor_to_levels,
+)
+
+Params = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Flow:
+    """A normalizing flow over events of one shape.
+
+    Wherever `x` or `z` is an argument it has shape (*batch, *event_shape) with any number of leading dimensions;
+    `context` has shape (*batch, context_size), is broadcast against the batch, and is required exactly when the
+    flow was built with a context size. `params` is the dict {"params": ..., "batch_stats": ...} that `init` returns:
+    trainable parameters and running statistics.
+
+    Attributes:
+      event_shape: shape of one example; images are (height, width, channels).
+      bijection: map from preprocessed data to the latent.
+      base: distribution of every dimension of the latent.
+      preprocessing: elementwise map from the data's units to the bijection's input.
+      levels: number of values of discrete data, or None for data that are continuous by nature.
+      context_size: width of the context, 0 for an unconditional density.
+    """
+
+    event_shape: tuple[int, ...]
+    bijection: Bijection
+    base: Base = Normal()
+    preprocessing: Preprocessing = Identity()
+    levels: int | None = None
+    context_size: int = 0
+
+    def __repr__(self) -> str:
+        """One line with everything that tells this flow from another."""
+        fields = [f"event_shape={self.event_shape}", f"bijection={_describe(self.bijection)}", f"base={self.base}"]
+        fields.append(f"preprocessing={self.preprocessing}")
+        if self.levels is not None:
+            fields.append(f"levels={self.levels}")
+        if self.context_size:
+            fields.append(f"context_size={self.context_size}")
+        return f"Flow({', '.join(fields)})"
+
+    @property
+    def num_dims(self) -> int:
+        """Number of dimensions of one example."""
+        return int(np.prod(self.event_shape))
+
+    def init(self, key: jax.Array, x: Float[Array, "..."] | None = None) -> dict[str, Any]:
+        """Fresh parameters.
+
+        Args:
+          key: random key.
+          x: a batch, in the data's units, for the layers that initialise themselves from data. Batch norm's running
+            statistics always start at mean 0 and variance 1.
+
+        Raises:
+          TypeError: x holds integers.
+          ValueError: x does not end in the event shape.
+        """
+        if x is None:
+            point = self.preprocessing.interior_point()
+            x = jnp.full((1, *self.event_shape), point, jnp.result_type(float))
+        x, _, _ = self._batched(x, jnp.zeros((self.context_size,)) if self.context_size else None)
+        return _init(self, key, x)
+
+    def log_prob(
+        self, params: Params, x: Float[Array, "..."], context: Float[Array, "*batch width"] | None = None
+    ) -> Float[Array, "*batch"]:
+        """Exact log-density in nats with respect to the data's units; -inf outside of the support.
+
+        Evaluation mode: a value depends on its own example only. NaN in an example gives NaN.
+
+        Raises:
+          TypeError: x holds integers.
+          ValueError: x or context has the wrong shape, or params belong to another flow.
+        """
+        x, context, batch = self._batched(x, context)
+        return _log_prob(self, self._variables(params), x, context).reshape(batch)
+
+    def log_prob_train(
+        self,
+        params: Params,
+        x: Float[Array, "..."],
+        context: Float[Array, "*batch width"] | None = None,
+        *,
+        axis_name: str | None = None,
+    ) -> tuple[Float[Array, "*batch"], dict[str, Any]]:
+        """Log-density under the statistics of the batch, and `params` with the running statistics updated.
+
+        Args:
+          params: parameters.
+          x: the batch.
+          context: what the density is conditioned on.
+          axis_name: name of the mapped axis of devices that share the batch, so that its statistics are global.
+
+        Raises:
+          TypeError, ValueError: as `log_prob`.
+        """
+        x, context, batch = self._batched(x, context)
+        log_prob, params = _log_prob_train(self, self._variables(params), x, context, axis_name)
+        return log_prob.reshape(batch), params
+
+    def forward(
+        self, params: Params, x: Float[Array, "..."], context: Float[Array, "*batch width"] | None = None
+    ) -> tuple[Float[Array, "..."], Float[Array, "*batch"]]:
+        """Data to latent: (z, log |det dz/dx|). Values outside of the support have no latent and give NaN.
+
+        Raises:
+          TypeError, ValueError: as `log_prob`.
+        """
+        x, context, batch = self._batched(x, context)
+        z, log_det = _forward(self, self._variables(params), x, context)
+        return z.reshape(batch + self.event_shape), log_det.reshape(batch)
+
+    def inverse(
+        self, params: Params, z: Float[Array, "..."], context: Float[Array, "*batch width"] | None = None
+    ) -> tuple[Float[Array, "..."], Float[Array, "*batch"]]:
+        """Latent to data: (x, log |det dx/dz|).
+
+        Raises:
+          TypeError, ValueError: as `log_prob`.
+        """
+        z, context, batch = self._batched(z, context)
+        x, log_det = _inverse(self, self._variables(params), z, context)
+        return x.reshape(batch + self.event_shape), log_det.reshape(batch)
+
+    def sample(
+        self,
+        params: Params,
+        key: jax.Array,
+        shape: Sequence[int] | int = (),
+        *,
+        context: Float[Array, "*batch width"] | None = None,
+        temperature: float = 1.0,
+    ) -> Float[Array, "..."]:
+        """Draws in the data's units, of shape `shape` + (the context's batch) + event_shape.
+
+        Args:
+          params: parameters.
+          key: random key.
+          shape: how many; () is one, without a leading dimension.
+          context: what the density is conditioned on.
+          temperature: factor on the base distribution's deviation.
+
+        Raises:
+          ValueError: temperature is negative, or not 1 with a uniform base; context has the wrong shape.
+        """
+        return self.sample_and_log_prob(params, key, shape, context=context, temperature=temperature)[0]
+
+    def sample_and_log_prob(
+        self,
+        params: Params,
+        key: jax.Array,
+        shape: Sequence[int] | int = (),
+        *,
+        context: Float[Array, "*batch width"] | None = None,
+        temperature: float = 1.0,
+    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """`sample`, and the log-density of each draw under the flow (at temperature 1), from the one inverse pass.
+
+        Raises:
+          ValueError: as `sample`.
+        """
+        self._check_temperature(temperature)
+        shape = (operator.index(shape),) if not isinstance(shape, Sequence) else tuple(map(operator.index, shape))
+        context_batch = () if context is None else tuple(np.shape(context)[:-1])
+        context = self._batched_context(context, shape + context_batch)
+        batch = shape + context_batch
+        x, log_prob = _sample_and_log_prob(self, self._variables(params), key, batch, context, temperature)
+        return x.reshape(batch + self.event_shape), log_prob.reshape(batch)
+
+    def bits_per_dim(
+        self,
+        params: Params,
+        key: jax.Array,
+        x: Integer[Array, "..."],
+        context: Float[Array, "*batch width"] | None = None,
+        *,
+        num_samples: int = 1,
+    ) -> Float[Array, "*batch"]:
+        """Upper bound on the bits per dimension of discrete data, from dequantization with uniform noise.
+
+        -1/(D log 2) log 1/K sum_k p(x + u_k); K = 1 is the paper's number, larger K tightens the bound. All K copies
+        are evaluated at once. The noise of an example depends on the key and on its position in the batch alone.
+
+        Args:
+          params: parameters.
+          key: random key of the noise.
+          x: integer pixels in [0, levels).
+          context: what the density is conditioned on.
+          num_samples: K.
+
+        Raises:
+          TypeError: x does not hold integers.
+          ValueError: a pixel is out of range, a shape is wrong, num_samples < 1, or the flow has no levels.
+        """
+        if self.levels is None:
+            raise ValueError("expected a flow over discrete data; this one has no levels, use log_prob for its density")
+        if num_samples < 1:
+            raise ValueError(f"expected num_samples of at least 1; got {num_samples}")
+        x = x if isinstance(x, jax.Array) else np.asarray(x)
+        check_pixels(x, self.levels)
+        batch = self._batch_shape(x)
+        pixels = jnp.asarray(x).reshape((-1, *self.event_shape))
+        context = self._batched_context(context, batch)
+        bits = _bits_per_dim(self, self._variables(params), key, jnp.arange(len(pixels)), pixels, context, num_samples)
+        return bits.reshape(batch)
+
+    def dequantize(self, key: jax.Array, x: Integer[Array, "..."]) -> Float[Array, "..."]:
+        """x + u, u uniform on [0, 1): `realnvp_jax.dequantize` with this flow's levels.
+
+        Raises:
+          TypeError, ValueError: as `realnvp_jax.dequantize`; ValueError if the flow has no levels.
+        """
+        if self.levels is None:
+            raise ValueError("expected a flow over discrete data to dequantize for; this one has no levels")
+        return dequantize(key, x, self.levels)
+
+    def to_uint8(self, x: Float[Array, "..."]) -> Integer[Array, "..."]:
+        """Pixels in {0, ..., levels - 1}: floor and clamp of values in the data's units.
+
+        Raises:
+          ValueError: the flow has no levels, or more than 256.
+        """
+        if self.levels is None:
+            raise ValueError("expected a flow over discrete data to make pixels for; this one has no levels")
+        return floor_to_levels(jnp.asarray(x), self.levels)
+
+    def _batch_shape(self, x) -> tuple[int, ...]:
+        num_event_dims = len(self.event_shape)
+        split = x.ndim - num_event_dims
+        if split < 0 or tuple(x.shape[split:]) != self.event_shape:
+            raise ValueError(f"expected shape (*batch, {str(self.event_shape)[1:]}; got {tuple(x.shape)}")
+        return tuple(x.shape[:split])
+
+    def _batched(self, x, context):
+        """x as [n, *event] and context as [n, width] of a floating dtype, and the batch's own shape."""
+        x = x if isinstance(x, jax.Array) else np.asarray(x)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise TypeError(
+                f"expected floating-point values; got {x.dtype}: make pixels continuous with dequantize(key, x), "
+                "or use bits_per_dim(params, key, x) for discrete data"
+            )
+        x = jnp.asarray(x)
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        batch = self._batch_shape(x)
+        if context is not None:
+            batch = self._broadcast_batch(batch, np.shape(context)[:-1])
+            x = jnp.broadcast_to(x, batch + self.event_shape)
+        context = self._batched_context(context, batch)
+        return x.reshape((-1, *self.event_shape)), context, batch
+
+    def _broadcast_batch(self, batch, context_batch) -> tuple[int, ...]:
+        try:
+            return tuple(np.broadcast_shapes(batch, context_batch))
+        except ValueError:
+            raise ValueError(
+                f"expected a context whose leading dimensions broadcast against the batch {batch}; got {context_batch}"
+            ) from None
+
+    def _batched_context(self, context, batch):
+        if self.context_size == 0:
+            if context is not None:
+                raise ValueError("expected no context: this flow was built without a context size")
+            return None
+        width = f"(*batch, {self.context_size})"
+        if context is None:
+            raise ValueError(f"expected context of shape {width}; got none, and this flow is conditional")
+        context = jnp.asarray(context, jnp.result_type(float))
+        if context.ndim == 0 or context.shape[-1] != self.context_size:
+            raise ValueError(f"expected context of shape {width}; got {context.shape}")
+        self._broadcast_batch(batch, context.shape[:-1])
+        return jnp.broadcast_to(context, (*batch, self.context_size)).reshape(-1, self.context_size)
+
+    def _check_temperature(self, temperature) -> None:
+        if isinstance(temperature, jax.core.Tracer):
+            if not self.base.has_scale:
+                raise ValueError(f"expected no temperature: {self.base} has no deviation to scale")
+            return
+        if not np.ndim(temperature) == 0 or not temperature >= 0:
+            raise ValueError(f"expected a temperature of at least 0; got {temperature}")
+        if not self.base.has_scale and temperature != 1:
+            raise ValueError(f"expected temperature 1: {self.base} has no deviation to scale; got {temperature}")
+
+    def _variables(self, params: Params) -> dict[str, Any]:
+        if not isinstance(params, Mapping) or "params" not in params:
+            got = sorted(map(str, params))[:5] if isinstance(params, Mapping) else type(params).__name__
+            raise ValueError(
+                f'expected the dict {{"params": ..., "batch_stats": ...}} that init and load return; got {got}'
+            )
+        return dict(params)
+
+
+def _describe(module: Bijection) -> str:
+    """One line: the module's class and its attributes."""
+    fields = [f.name for f in dataclasses.fields(module) if f.name not in ("parent", "name")]
+    values = ((name, getattr(module, name)) for name in fields)
+    return f"{type(module).__name__}({', '.join(f'{n}={_describe_value(v)}' for n, v in values)})"
+
+
+def _describe_value(value: Any) -> str:
+    if isinstance(value, Bijection):
+        return _describe(value)
+    if isinstance(value, tuple) and any(isinstance(v, Bijection) for v in value):
+        return f"({', '.join(map(_describe_value, value))})"
+    return repr(value)
+
+
+def _apply(flow: Flow, variables: dict[str, Any], *args, method: str, **kwargs):
+    try:
+        return flow.bijection.apply(variables, *args, method=method, **kwargs)
+    except flax.errors.FlaxError as error:
+        reason = str(error).split(" (https")[0][:200]
+        raise ValueError(f"expected parameters of this flow, as init, load or from_authors make them: {reason}") from None
+
+
+def _sum_event(x: Float[Array, "n *event"]) -> Float[Array, " n"]:
+    return jnp.sum(x, axis=tuple(range(1, x.ndim)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(flow: Flow, key, x):
+    y, _ = flow.preprocessing.forward(x)
+    context = jnp.zeros((len(x), flow.context_size)) if flow.context_size else None
+    variables = flow.bijection.init(key, y, context, method="forward")
+    return {"params": {}, "batch_stats": {}, **variables}
+
+
+def _density(flow: Flow, variables, x, context, **apply_options):
+    """(log_prob, updated statistics) of x of shape [n, *event]."""
+    contained = flow.preprocessing.contains(x)
+    y, derivative = flow.preprocessing.forward(jnp.where(contained, x, flow.preprocessing.interior_point()))
+    (z, log_det), updates = _apply(
+        flow, variables, y, context, method="forward", mutable=["batch_stats"], **apply_options
+    )
+    log_prob = _sum_event(flow.base.log_density(z)) + log_det + _sum_event(derivative)
+    axes = tuple(range(1, x.ndim))
+    log_prob = jnp.where(contained.all(axes), log_prob, -jnp.inf)
+    return jnp.where(jnp.isnan(x).any(axes), jnp.nan, log_prob), updates
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _log_prob(flow: Flow, variables, x, context):
+    return _density(flow, variables, x, context)[0]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _log_prob_train(flow: Flow, variables, x, context, axis_name):
+    log_prob, updates = _density(flow, variables, x, context, train=True, axis_name=axis_name)
+    return log_prob, {**variables, **updates}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _forward(flow: Flow, variables, x, context):
+    y, derivative = flow.preprocessing.forward(x)
+    z, log_det = _apply(flow, variables, y, context, method="forward")
+    return z, log_det + _sum_event(derivative)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _inverse(flow: Flow, variables, z, context):
+    y, log_det = _apply(flow, variables, z, context, method="inverse")
+    x, derivative = flow.preprocessing.inverse(y)
+    return x, log_det + _sum_event(derivative)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _sample_and_log_prob(flow: Flow, variables, key, batch, context, temperature):
+    z = temperature * flow.base.sample(key, (int(np.prod(batch)), *flow.event_shape))
+    x, log_det = _inverse(flow, variables, z, context)
+    return x, _sum_event(flow.base.log_density(z)) - log_det
+
+
+@functools.partial(jax.jit, static_argnums=(0, 6))
+def _bits_per_dim(flow: Flow, variables, key, indices, x, context, num_samples):
+    keys = jax.random.split(key, num_samples) if num_samples > 1 else key[None]
+    noisy = jax.vmap(lambda k: dequantize_each(k, indices, x))(keys)
+    repeat = None if context is None else jnp.tile(context, (num_samples, 1))
+    log_prob = _log_prob(flow, variables, noisy.reshape((-1, *flow.event_shape)), repeat)
+    log_prob = likelihood.log_mean_exp(log_prob.reshape(num_samples, len(x)))
+    return likelihood.bits_per_dim(log_prob, flow.num_dims)

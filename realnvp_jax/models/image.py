@@ -1,0 +1,63 @@
+"""`image_flow`: the paper's model of images, from pixels to a normal latent."""
+
+import operator
+from collections.abc import Sequence
+
+from realnvp_jax.base import Normal
+from realnvp_jax.models.flow import Flow
+from realnvp_jax.models.real_nvp import RealNVP
+from realnvp_jax.preprocessing import Logit
+
+
+def image_flow(
+    event_shape: Sequence[int] = (32, 32, 3),
+    num_scales: int = 2,
+    base_features: int = 64,
+    num_blocks: int = 8,
+    levels: int = 256,
+    alpha: float = 0.05,
+    context_size: int = 0,
+) -> Flow:
+    """RealNVP for images: logit of the squashed pixels, `RealNVP`, standard normal latents.
+
+    The defaults are the paper's CIFAR-10 model, 19,609,545 trainable parameters.
+
+    Args:
+      event_shape: (height, width, channels).
+      num_scales: levels of the multi-scale architecture.
+      base_features: channels of the first scale's conditioners.
+      num_blocks: residual blocks of every conditioner.
+      levels: number of values that a pixel can take.
+      alpha: the squash keeps alpha + (1 - 2 alpha) x / levels, on which the logit acts, off 0 and 1.
+      context_size: width of the context of a conditional density, 0 for none.
+
+    Raises:
+      ValueError: a size is not positive, the scales do not divide the image, levels < 2 or alpha not in [0, 0.5).
+    """
+    shape = tuple(map(operator.index, event_shape))
+    sizes = {"num_scales": num_scales, "base_features": base_features, "num_blocks": num_blocks}
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"expected event_shape (height, width, channels); got {shape}")
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"expected {name} of at least 1; got {size}")
+    divisor = 2 ** (num_scales - 1)
+    if shape[0] % divisor or shape[1] % divisor:
+        raise ValueError(
+            f"expected height and width divisible by {divisor} for num_scales={num_scales}; got {shape[0]}x{shape[1]}: "
+            "use fewer scales, or crop or pad the images"
+        )
+    if levels < 2:
+        raise ValueError(f"expected at least 2 levels; got {levels}")
+    if not 0 <= alpha < 0.5:
+        raise ValueError(f"expected alpha in [0, 0.5); got {alpha}")
+    if context_size < 0:
+        raise ValueError(f"expected context_size of at least 0; got {context_size}")
+    return Flow(
+        event_shape=shape,
+        bijection=RealNVP(shape[2], num_scales, base_features, num_blocks),
+        base=Normal(),
+        preprocessing=Logit(levels, alpha),
+        levels=levels,
+        context_size=context_size,
+    )

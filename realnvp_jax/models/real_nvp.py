@@ -1,0 +1,143 @@
+"""RealNVP for images: the multi-scale architecture (Sections 3.4 to 3.6 and 4.1 of the paper).
+
+At every scale but the last, with C channels and width w:
+
+    3 checkerboard couplings (width w)
+    squeeze, 3 channel-wise couplings (width 2w), unsqueeze
+    squeeze_diagonal; the first half of the channels goes on to the next scale (half the size, 2C channels, 2w),
+    the second half is factored out
+
+and the last scale is 4 checkerboard couplings. The factored-out halves return to where they were taken from, so
+the latent has the shape of the image.
+"""
+
+import jax.numpy as jnp
+
+from realnvp_jax.bijections.batch_norm import BatchNorm
+from realnvp_jax.bijections.bijection import Bijection, forward_through, inverse_through
+from realnvp_jax.bijections.coupling import AffineTransform, Coupling
+from realnvp_jax.bijections.squeeze import Squeeze, Unsqueeze
+from realnvp_jax.masks import ChannelHalves, Checkerboard, Mask
+from realnvp_jax.networks.resnet import ResNet
+from realnvp_jax.squeeze import squeeze_diagonal, unsqueeze_diagonal
+
+
+class RealNVP(Bijection):
+    """The paper's multi-scale architecture, from logit space to latents of the image's shape.
+
+    Attributes:
+      channels: channels of the images.
+      num_scales: levels of the multi-scale architecture; height and width are multiples of 2^(num_scales - 1).
+      base_features: channels of the conditioners at the first scale, doubled at each further scale and for
+        channel-wise couplings.
+      num_blocks: residual blocks of each conditioner.
+    """
+
+    channels: int
+    num_scales: int
+    base_features: int
+    num_blocks: int
+
+    def setup(self):
+        """The couplings of every scale."""
+        self.scales = [
+            Scale(
+                channels=self.channels * 2**k,
+                features=self.base_features * 2**k,
+                num_blocks=self.num_blocks,
+                is_last=k == self.num_scales - 1,
+            )
+            for k in range(self.num_scales)
+        ]
+
+    def forward(self, x, context=None, *, train=False, axis_name=None):
+        """Logit space to latent."""
+        log_det = jnp.zeros(x.shape[:1], x.dtype)
+        factored_out = []
+        for scale in self.scales:
+            x, scale_log_det = scale.forward(x, context, train=train, axis_name=axis_name)
+            log_det = log_det + scale_log_det
+            if scale is not self.scales[-1]:
+                x, latent = jnp.split(squeeze_diagonal(x), 2, axis=-1)
+                factored_out.append(latent)
+        for latent in reversed(factored_out):
+            x = unsqueeze_diagonal(jnp.concatenate([x, latent], axis=-1))
+        return x, log_det
+
+    def inverse(self, z, context=None):
+        """Latent to logit space."""
+        factored_out = []
+        for _ in self.scales[1:]:
+            z, latent = jnp.split(squeeze_diagonal(z), 2, axis=-1)
+            factored_out.append(latent)
+        log_det = jnp.zeros(z.shape[:1], z.dtype)
+        for scale in reversed(self.scales):
+            if scale is not self.scales[-1]:
+                z = unsqueeze_diagonal(jnp.concatenate([z, factored_out.pop()], axis=-1))
+            z, scale_log_det = scale.inverse(z, context)
+            log_det = log_det + scale_log_det
+        return z, log_det
+
+
+class Scale(Bijection):
+    """The couplings of one scale; parity alternates from layer to layer.
+
+    Attributes:
+      channels: channels of the input.
+      features: channels of the checkerboard couplings' conditioners; channel-wise ones have twice as many.
+      num_blocks: residual blocks of each conditioner.
+      is_last: whether this is the last scale, four checkerboard couplings and nothing else.
+    """
+
+    channels: int
+    features: int
+    num_blocks: int
+    is_last: bool
+
+    def setup(self):
+        """Three or four checkerboard couplings, and three channel-wise ones unless this is the last scale."""
+        self.checkerboard = [
+            self._coupling(
+                Checkerboard(i % 2), self.features, self.channels, initial_scale=0.0, norm_mask=Checkerboard(i % 2)
+            )
+            for i in range(4 if self.is_last else 3)
+        ]
+        if self.is_last:
+            return
+        self.squeeze = Squeeze()
+        self.channel_wise = [
+            self._coupling(ChannelHalves(i % 2), 2 * self.features, 2 * self.channels, initial_scale=1.0)
+            for i in range(3)
+        ]
+        self.unsqueeze = Unsqueeze()
+
+    def _coupling(
+        self,
+        mask: Mask,
+        features: int,
+        transformed_channels: int,
+        initial_scale: float,
+        norm_mask: Checkerboard | None = None,
+    ) -> Coupling:
+        transform = AffineTransform(initial_scale)
+        return Coupling(
+            mask=mask,
+            conditioner=ResNet(features, self.num_blocks, transform.parameters_per_dim * transformed_channels),
+            transform=transform,
+            normalization=BatchNorm(norm_mask),
+        )
+
+    @property
+    def layers(self) -> tuple[Bijection, ...]:
+        """The layers in the order of `forward`."""
+        if self.is_last:
+            return tuple(self.checkerboard)
+        return (*self.checkerboard, self.squeeze, *self.channel_wise, self.unsqueeze)
+
+    def forward(self, x, context=None, *, train=False, axis_name=None):
+        """Data to latent."""
+        return forward_through(self.layers, x, context, train=train, axis_name=axis_name)
+
+    def inverse(self, z, context=None):
+        """Latent to data."""
+        return inverse_through(self.layers, z, context)

@@ -1,0 +1,166 @@
+"""Between pixels and the real line: dequantization, and the logit transform (Section 4.1 of the paper).
+
+Discrete pixels in {0, ..., levels - 1} become continuous by adding uniform noise (`dequantize`), which turns a
+density over [0, levels) into a lower bound on the probability of the pixel values. A `Logit` or `Rescale`
+then maps continuous pixel units to what the bijection works on. Their log-determinants are with respect to
+pixel units, so that no constant for the number of levels appears anywhere else.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
+
+
+def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
+    """Raise TypeError unless `x` holds integers, ValueError unless they lie in [0, levels).
+
+    Values under a JAX transformation cannot be looked at; only their type is checked then.
+    """
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        raise TypeError(f"expected integer pixels in [0, {levels}); got {x.dtype}")
+    if isinstance(x, jax.core.Tracer) or x.size == 0:
+        return
+    low, high = int(x.min()), int(x.max())
+    if low < 0 or high >= levels:
+        raise ValueError(
+            f"expected pixels in [0, {levels}); got values from {low} to {high}: "
+            "set `levels` to the number of values that a pixel can take"
+        )
+
+
+def add_uniform_noise(key: jax.Array, x: Integer[Array, "..."]) -> Float[Array, "..."]:
+    """x + u with u uniform on [0, 1), such that floor(x + u) = x in floating point as well."""
+    dtype = jnp.result_type(float)
+    pixels = x.astype(dtype)
+    highest = jnp.nextafter(pixels + 1, jnp.zeros((), dtype))
+    return jnp.minimum(pixels + jax.random.uniform(key, x.shape, dtype), highest)
+
+
+def dequantize(key: jax.Array, x: Integer[Array, "..."], levels: int = 256) -> Float[Array, "..."]:
+    """x + u with u uniform on [0, 1): continuous values in [0, levels), in pixel units.
+
+    Float32 would round 255 + u to 256 for the largest u; the result always stays below x + 1.
+
+    Args:
+      key: random key.
+      x: integer pixels in {0, ..., levels - 1}, any shape.
+      levels: number of values that a pixel can take, 256 for uint8 images.
+
+    Raises:
+      TypeError: x does not hold integers.
+      ValueError: a pixel lies outside [0, levels) (checked outside of JAX transformations only).
+    """
+    x = x if isinstance(x, jax.Array) else np.asarray(x)
+    check_pixels(x, levels)
+    return add_uniform_noise(key, jnp.asarray(x))
+
+
+def dequantize_each(
+    key: jax.Array, indices: Integer[Array, " n"], x: Integer[Array, "n *event"]
+) -> Float[Array, "n *event"]:
+    """`dequantize` with noise that depends on the key and on each example's own index, and on nothing else.
+
+    The same example gets the same noise in a batch of any size, on any number of devices.
+    """
+    return jax.vmap(lambda index, pixels: add_uniform_noise(jax.random.fold_in(key, index), pixels))(indices, x)
+
+
+def floor_to_levels(x: Float[Array, "..."], levels: int) -> Integer[Array, "..."]:
+    """Floor and clamp to {0, ..., levels - 1}, as uint8 (levels of at most 256)."""
+    if levels > 256:
+        raise ValueError(f"expected at most 256 levels for uint8 pixels; got {levels}")
+    return jnp.clip(jnp.floor(x), 0, levels - 1).astype(jnp.uint8)
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """Leaves x alone: the whole real line is its support."""
+
+    def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
+        """Whether x is in the support, elementwise."""
+        return jnp.isfinite(x)
+
+    def interior_point(self) -> float:
+        """A point inside of the support."""
+        return 0.0
+
+    def forward(self, x: Float[Array, "..."]) -> tuple[Array, Array]:
+        """(x, 0): value and elementwise log-derivative."""
+        return x, jnp.zeros_like(x)
+
+    def inverse(self, y: Float[Array, "..."]) -> tuple[Array, Array]:
+        """(y, 0)."""
+        return y, jnp.zeros_like(y)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rescale:
+    """y = x / levels, from [0, levels] to the unit interval, without a logit."""
+
+    levels: int
+
+    def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
+        """Whether x is in the support [0, levels], elementwise."""
+        return (x >= 0) & (x <= self.levels)
+
+    def interior_point(self) -> float:
+        """A point inside of the support."""
+        return self.levels / 2
+
+    def forward(self, x: Float[Array, "..."]) -> tuple[Array, Array]:
+        """Value and elementwise log-derivative, -log(levels)."""
+        return x / self.levels, jnp.full_like(x, -np.log(self.levels))
+
+    def inverse(self, y: Float[Array, "..."]) -> tuple[Array, Array]:
+        """Value and elementwise log-derivative, log(levels)."""
+        return y * self.levels, jnp.full_like(y, np.log(self.levels))
+
+
+@dataclasses.dataclass(frozen=True)
+class Logit:
+    """y = log p - log(1 - p) with p = alpha + (1 - 2 alpha) x / levels.
+
+    The squash towards the middle keeps p off 0 and 1 for every pixel. The support, where 0 < p < 1, is wider
+    than the pixels: x in (-alpha, 1 - alpha) levels / (1 - 2 alpha).
+
+    log |dy/dx| = log((1 - 2 alpha) / levels) - log p - log(1 - p).
+    """
+
+    levels: int
+    alpha: float
+
+    def _squash(self, x: Float[Array, "..."]) -> Array:
+        return self.alpha + (1 - 2 * self.alpha) * x / self.levels
+
+    def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
+        """Whether x is in the support, elementwise."""
+        p = self._squash(x)
+        return (p > 0) & (p < 1)
+
+    def interior_point(self) -> float:
+        """A point inside of the support."""
+        return self.levels / 2
+
+    def forward(self, x: Float[Array, "..."]) -> tuple[Array, Array]:
+        """Value and elementwise log-derivative."""
+        p = self._squash(x)
+        log_p, log_not_p = jnp.log(p), jnp.log1p(-p)
+        return log_p - log_not_p, np.log((1 - 2 * self.alpha) / self.levels) - log_p - log_not_p
+
+    def inverse(self, y: Float[Array, "..."]) -> tuple[Array, Array]:
+        """Value and elementwise log-derivative.
+
+        The value stays a few units in the last place inside of the support, so that every sample has a finite
+        density; the log-derivative is that of the exact map.
+        """
+        log_derivative = jax.nn.softplus(y) + jax.nn.softplus(-y) - np.log((1 - 2 * self.alpha) / self.levels)
+        margin = 4 * jnp.finfo(y.dtype).eps
+        p = jnp.clip(jax.nn.sigmoid(y), margin, 1 - margin)
+        log_derivative = -jax.nn.softplus(y) - jax.nn.softplus(-y) - np.log((1 - 2 * self.alpha) / self.levels)
+        return self.levels * (p - self.alpha) / (1 - 2 * self.alpha), log_derivative
+
+
+Preprocessing = Identity | Rescale | Logit
