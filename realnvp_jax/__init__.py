@@ -1,4 +1,10 @@
-"""RealNVP and its relatives in JAX: exact log-densities, fast samples, training from configs."""
+"""RealNVP and its relatives in JAX: exact log-densities, fast samples, training from configs.
+
+What needs Orbax, TFDS or matplotlib (`load`, `fit`, `train`) is imported when it is used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from realnvp_jax import interop
 from realnvp_jax.base import Logistic, Normal, Uniform
@@ -7,3 +13,44 @@ from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.image import image_flow
 from realnvp_jax.models.real_nvp import RealNVP
 from realnvp_jax.preprocessing import Identity, Logit, Rescale, dequantize
+
+if TYPE_CHECKING:
+    from realnvp_jax.checkpoints import load
+    from realnvp_jax.models.create import create
+    from realnvp_jax.training.fit import fit
+    from realnvp_jax.training.loop import train
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "create": "realnvp_jax.models.create",
+    "fit": "realnvp_jax.training.fit",
+    "load": "realnvp_jax.checkpoints",
+    "train": "realnvp_jax.training.loop",
+}
+
+__all__ = [
+    "Bijection",
+    "Chain",
+    "Flow",
+    "Identity",
+    "Logistic",
+    "Logit",
+    "Normal",
+    "RealNVP",
+    "Rescale",
+    "Uniform",
+    "create",
+    "dequantize",
+    "fit",
+    "image_flow",
+    "interop",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

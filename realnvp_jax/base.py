@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from realnvp_jax.random import draw
+
 
 @dataclasses.dataclass(frozen=True)
 class Normal:
@@ -24,7 +26,7 @@ class Normal:
 
     def sample(self, key: jax.Array, shape: tuple[int, ...]) -> Array:
         """Independent draws."""
-        return jax.random.normal(key, shape)
+        return draw(jax.random.normal, key, shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Logistic:
 
     def sample(self, key: jax.Array, shape: tuple[int, ...]) -> Array:
         """Independent draws."""
-        return jax.random.logistic(key, shape)
+        return draw(jax.random.logistic, key, shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Uniform:
 
     def sample(self, key: jax.Array, shape: tuple[int, ...]) -> Array:
         """Independent draws on [0, 1)."""
-        return jax.random.uniform(key, shape)
+        return draw(jax.random.uniform, key, shape)
 
 
 Base = Normal | Logistic | Uniform

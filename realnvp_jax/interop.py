@@ -74,7 +74,7 @@ def from_authors(variables: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
         path = _path(name)
         if path not in expected:
             raise ValueError(f"expected the authors' variable names of {flow}; got {name!r}")
-        shape = expected[path].shape
+        shape = np.shape(expected[path])
         if np.size(value) != np.prod(shape, dtype=int):
             raise ValueError(f"expected {name!r} to have shape {shape}; got {np.shape(value)}")
         leaves[path] = jnp.asarray(value).reshape(shape)

@@ -11,7 +11,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Integer
+
+from realnvp_jax.random import draw
 
 
 def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
@@ -21,7 +24,7 @@ def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
     """
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise TypeError(f"expected integer pixels in [0, {levels}); got {x.dtype}")
-    if isinstance(x, jax.core.Tracer) or x.size == 0:
+    if isinstance(x, Tracer) or x.size == 0:
         return
     low, high = int(x.min()), int(x.max())
     if low < 0 or high >= levels:
@@ -32,15 +35,15 @@ def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
 
 
 def add_uniform_noise(key: jax.Array, x: Integer[Array, "..."]) -> Float[Array, "..."]:
-    """x + u with u uniform on [0, 1), such that floor(x + u) = x in floating point as well."""
+    """X + u with u uniform on [0, 1), such that floor(x + u) = x in floating point as well."""
     dtype = jnp.result_type(float)
     pixels = x.astype(dtype)
     highest = jnp.nextafter(pixels + 1, jnp.zeros((), dtype))
-    return jnp.minimum(pixels + jax.random.uniform(key, x.shape, dtype), highest)
+    return jnp.minimum(pixels + draw(jax.random.uniform, key, x.shape, dtype), highest)
 
 
 def dequantize(key: jax.Array, x: Integer[Array, "..."], levels: int = 256) -> Float[Array, "..."]:
-    """x + u with u uniform on [0, 1): continuous values in [0, levels), in pixel units.
+    """X + u with u uniform on [0, 1): continuous values in [0, levels), in pixel units.
 
     Float32 would round 255 + u to 256 for the largest u; the result always stays below x + 1.
 
@@ -53,9 +56,9 @@ def dequantize(key: jax.Array, x: Integer[Array, "..."], levels: int = 256) -> F
       TypeError: x does not hold integers.
       ValueError: a pixel lies outside [0, levels) (checked outside of JAX transformations only).
     """
-    x = x if isinstance(x, jax.Array) else np.asarray(x)
-    check_pixels(x, levels)
-    return add_uniform_noise(key, jnp.asarray(x))
+    array = x if isinstance(x, jax.Array) else np.asarray(x)
+    check_pixels(array, levels)
+    return add_uniform_noise(key, jnp.asarray(array))
 
 
 def dequantize_each(

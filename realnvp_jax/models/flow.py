@@ -12,10 +12,11 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import FlaxError
+from jax.core import Tracer
 from jaxtyping import Array, Float, Integer
 
 from realnvp_jax import likelihood
@@ -30,7 +31,10 @@ from realnvp_jax.preprocessing import (
     floor_to_levels,
 )
 
-Params = Mapping[str, Any]
+Params = Mapping[str, Any]  # {"params": trainable, "batch_stats": running statistics}
+
+_NORMAL = Normal()
+_IDENTITY = Identity()
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -53,8 +57,8 @@ class Flow:
 
     event_shape: tuple[int, ...]
     bijection: Bijection
-    base: Base = Normal()
-    preprocessing: Preprocessing = Identity()
+    base: Base = _NORMAL
+    preprocessing: Preprocessing = _IDENTITY
     levels: int | None = None
     context_size: int = 0
 
@@ -85,11 +89,9 @@ class Flow:
           TypeError: x holds integers.
           ValueError: x does not end in the event shape.
         """
-        if x is None:
-            point = self.preprocessing.interior_point()
-            x = jnp.full((1, *self.event_shape), point, jnp.result_type(float))
-        x, _, _ = self._batched(x, jnp.zeros((self.context_size,)) if self.context_size else None)
-        return _init(self, key, x)
+        if x is not None:
+            self._batched(x, jnp.zeros((self.context_size,)) if self.context_size else None)
+        return _init(self, key)
 
     def log_prob(
         self, params: Params, x: Float[Array, "..."], context: Float[Array, "*batch width"] | None = None
@@ -226,16 +228,16 @@ class Flow:
             raise ValueError("expected a flow over discrete data; this one has no levels, use log_prob for its density")
         if num_samples < 1:
             raise ValueError(f"expected num_samples of at least 1; got {num_samples}")
-        x = x if isinstance(x, jax.Array) else np.asarray(x)
-        check_pixels(x, self.levels)
-        batch = self._batch_shape(x)
-        pixels = jnp.asarray(x).reshape((-1, *self.event_shape))
+        array = x if isinstance(x, jax.Array) else np.asarray(x)
+        check_pixels(array, self.levels)
+        batch = self._batch_shape(array)
+        pixels = jnp.asarray(array).reshape((-1, *self.event_shape))
         context = self._batched_context(context, batch)
         bits = _bits_per_dim(self, self._variables(params), key, jnp.arange(len(pixels)), pixels, context, num_samples)
         return bits.reshape(batch)
 
     def dequantize(self, key: jax.Array, x: Integer[Array, "..."]) -> Float[Array, "..."]:
-        """x + u, u uniform on [0, 1): `realnvp_jax.dequantize` with this flow's levels.
+        """X + u, u uniform on [0, 1): `realnvp_jax.dequantize` with this flow's levels.
 
         Raises:
           TypeError, ValueError: as `realnvp_jax.dequantize`; ValueError if the flow has no levels.
@@ -262,7 +264,7 @@ class Flow:
         return tuple(x.shape[:split])
 
     def _batched(self, x, context):
-        """x as [n, *event] and context as [n, width] of a floating dtype, and the batch's own shape."""
+        """X as [n, *event] and context as [n, width] of a floating dtype, and the batch's own shape."""
         x = x if isinstance(x, jax.Array) else np.asarray(x)
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise TypeError(
@@ -301,7 +303,7 @@ class Flow:
         return jnp.broadcast_to(context, (*batch, self.context_size)).reshape(-1, self.context_size)
 
     def _check_temperature(self, temperature) -> None:
-        if isinstance(temperature, jax.core.Tracer):
+        if isinstance(temperature, Tracer):
             if not self.base.has_scale:
                 raise ValueError(f"expected no temperature: {self.base} has no deviation to scale")
             return
@@ -334,12 +336,14 @@ def _describe_value(value: Any) -> str:
     return repr(value)
 
 
-def _apply(flow: Flow, variables: dict[str, Any], *args, method: str, **kwargs):
+def _apply(flow: Flow, variables: dict[str, Any], *args, method: str, **kwargs) -> Any:
     try:
         return flow.bijection.apply(variables, *args, method=method, **kwargs)
-    except flax.errors.FlaxError as error:
+    except FlaxError as error:
         reason = str(error).split(" (https")[0][:200]
-        raise ValueError(f"expected parameters of this flow, as init, load or from_authors make them: {reason}") from None
+        raise ValueError(
+            f"expected parameters of this flow, as init, load or from_authors make them: {reason}"
+        ) from None
 
 
 def _sum_event(x: Float[Array, "n *event"]) -> Float[Array, " n"]:
@@ -347,10 +351,11 @@ def _sum_event(x: Float[Array, "n *event"]) -> Float[Array, " n"]:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _init(flow: Flow, key, x):
-    y, _ = flow.preprocessing.forward(x)
-    context = jnp.zeros((len(x), flow.context_size)) if flow.context_size else None
-    variables = flow.bijection.init(key, y, context, method="forward")
+def _init(flow: Flow, key):
+    dtype = jnp.result_type(float)
+    event = jax.ShapeDtypeStruct((1, *flow.event_shape), dtype)
+    context = jax.ShapeDtypeStruct((1, flow.context_size), dtype) if flow.context_size else None
+    variables = flow.bijection.lazy_init(key, event, context, method=type(flow.bijection).forward)
     return {"params": {}, "batch_stats": {}, **variables}
 
 

@@ -1,0 +1,1 @@
+"""Conditioners: networks that parametrise bijections."""

@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from realnvp_jax.networks.batch_statistics import BatchStatistics
+from realnvp_jax.networks.convolution import convolve, convolve_for_training
+from realnvp_jax.random import draw
 
 _EPSILON = 1e-4  # of every batch norm, the authors' value
 
@@ -21,7 +23,7 @@ _EPSILON = 1e-4  # of every batch norm, the authors' value
 def _weight_init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Uniform with standard deviation proportional to sqrt(1 / fan-in channels); its scale is normalised away."""
     bound = np.sqrt(2 / shape[-2])
-    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+    return draw(jax.random.uniform, key, shape, minval=-bound, maxval=bound)
 
 
 class WeightNormConv(nn.Module):
@@ -40,7 +42,9 @@ class WeightNormConv(nn.Module):
     use_gain: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n height width channels"]) -> Float[Array, "n height width features"]:
+    def __call__(
+        self, x: Float[Array, "n height width channels"], *, train: bool
+    ) -> Float[Array, "n height width features"]:
         """Convolve."""
         size = self.kernel_size
         weights = self.param("weights", _weight_init, (size, size, x.shape[-1], self.features))
@@ -48,10 +52,8 @@ class WeightNormConv(nn.Module):
         if self.use_gain:
             gain = self.param("gain", nn.initializers.constant(size / np.sqrt(6)), (self.features,))
             kernel = kernel * gain.reshape(1, 1, 1, -1)
-        x, kernel = nn.dtypes.promote_dtype(x, kernel)
-        y = jax.lax.conv_general_dilated(
-            x, kernel, window_strides=(1, 1), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        dtype = jnp.promote_types(x.dtype, kernel.dtype)
+        y = (convolve_for_training if train else convolve)(x.astype(dtype), kernel.astype(dtype))
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             y = y + bias.reshape(1, 1, 1, -1)
@@ -81,9 +83,9 @@ class ResidualBlock(nn.Module):
         """The residual alone."""
         features = x.shape[-1]
         h = nn.relu(BatchNormOffset(name="norm_in")(x, train=train, axis_name=axis_name))
-        h = WeightNormConv(features, 3, use_bias=False, name="conv_in")(h)
+        h = WeightNormConv(features, 3, use_bias=False, name="conv_in")(h, train=train)
         h = nn.relu(BatchNormOffset(name="norm_out")(h, train=train, axis_name=axis_name))
-        return WeightNormConv(features, 3, use_gain=True, name="conv_out")(h)
+        return WeightNormConv(features, 3, use_gain=True, name="conv_out")(h, train=train)
 
 
 class ResNet(nn.Module):
@@ -126,10 +128,10 @@ class ResNet(nn.Module):
             inputs.append(jnp.broadcast_to(cells, (*h.shape[:-1], 1)).astype(h.dtype))
         if context is not None:
             inputs.append(jnp.broadcast_to(context[:, None, None, :], (*h.shape[:-1], context.shape[-1])))
-        stream = WeightNormConv(self.features, 3, name="conv_in")(jnp.concatenate(inputs, axis=-1))
-        out = WeightNormConv(self.features, 1, use_gain=True, name="skip_in")(stream)
+        stream = WeightNormConv(self.features, 3, name="conv_in")(jnp.concatenate(inputs, axis=-1), train=train)
+        out = WeightNormConv(self.features, 1, use_gain=True, name="skip_in")(stream, train=train)
         for i in range(self.num_blocks):
             stream = stream + ResidualBlock(name=f"block_{i}")(stream, train=train, axis_name=axis_name)
-            out = out + WeightNormConv(self.features, 1, use_gain=True, name=f"skip_{i}")(stream)
+            out = out + WeightNormConv(self.features, 1, use_gain=True, name=f"skip_{i}")(stream, train=train)
         out = nn.relu(BatchNormOffset(name="norm_out")(out, train=train, axis_name=axis_name))
-        return WeightNormConv(self.out_channels, 1, use_gain=True, name="conv_out")(out)
+        return WeightNormConv(self.out_channels, 1, use_gain=True, name="conv_out")(out, train=train)

@@ -1,0 +1,8 @@
+"""The paper's CIFAR-10 model and training. Expected: 3.49 bits/dim on the test set (the paper)."""
+
+from configs import default
+
+
+def get_config():
+    """The defaults are this experiment."""
+    return default.get_config()

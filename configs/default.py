@@ -1,0 +1,58 @@
+"""Every config key with its default and its meaning. An experiment's config starts from here and overrides.
+
+The defaults are the paper's, for its CIFAR-10 model.
+"""
+
+from ml_collections import ConfigDict
+
+KEYS = {
+    "seed": (0, "root of all randomness: parameters, order of the data, noise, flips, samples"),
+    "num_steps": (80_000, "updates to make; may be raised or lowered when a run is resumed"),
+    "batch_size": (64, "examples per update, over all devices; a multiple of the number of devices"),
+    "learning_rate": (1e-3, "step size of the optimizer, after warm-up and before decay"),
+    "ema_decay": (0.0, "decay of a moving average of parameters and statistics, which is then evaluated; 0 for none"),
+    "dataset.name": ("cifar10", "digits, or the name of a data set that TFDS has prepared"),
+    "dataset.data_dir": ("", "where TFDS has prepared it; empty for TFDS_DATA_DIR, or ~/tensorflow_datasets"),
+    "dataset.path": ("", "path of a data set that has no name; unused by digits and TFDS"),
+    "dataset.train": ("train[:45000]", "split to train on: a name, or a part of one as in train[:90%]"),
+    "dataset.validation": ("train[45000:]", "split that chooses the step"),
+    "dataset.test": ("test", "split of the final result; it chooses nothing"),
+    "dataset.flip": (True, "mirror training images left to right with probability 1/2"),
+    "model.name": ("image_flow", "which flow: image_flow"),
+    "model.event_shape": ((32, 32, 3), "shape of one example; images are (height, width, channels)"),
+    "model.levels": (256, "number of values that a pixel can take"),
+    "model.num_scales": (2, "levels of the multi-scale architecture"),
+    "model.base_features": (64, "channels of the first scale's conditioners, doubled at every further scale"),
+    "model.num_blocks": (8, "residual blocks of every conditioner"),
+    "model.alpha": (0.05, "squash in front of the logit: p = alpha + (1 - 2 alpha) x / levels"),
+    "optimizer.name": ("adam", "adam or sgd"),
+    "optimizer.beta1": (0.9, "Adam's decay of the mean of the gradients"),
+    "optimizer.beta2": (0.999, "Adam's decay of the mean of their squares"),
+    "optimizer.epsilon": (1e-8, "Adam's epsilon"),
+    "optimizer.clip_norm": (100.0, "bound on the global norm of the gradients of nats per image; 0 for none"),
+    "optimizer.l2": (5e-5, "weight of the squares of weight-norm gains and checkerboard scales, on nats per image"),
+    "schedule.name": ("constant", "learning rate after warm-up: constant, or cosine to zero"),
+    "schedule.warmup_steps": (0, "updates of linear warm-up from zero"),
+    "schedule.decay_steps": (0, "update at which a cosine reaches zero; 0 for num_steps"),
+    "checkpoint.every": (1000, "updates between checkpoints; a better validation result is always saved as well"),
+    "checkpoint.keep": (2, "how many of the newest checkpoints to keep, besides the best"),
+    "evaluate.every": (1000, "updates between evaluations on the validation split"),
+    "evaluate.num_examples": (0, "examples of the validation and test splits to evaluate; 0 for all"),
+    "evaluate.batch_size": (200, "examples per evaluation step; rounded up to a multiple of the number of devices"),
+    "evaluate.num_samples": (64, "images in a sample grid"),
+    "evaluate.log_every": (100, "updates between rows of metrics.csv"),
+}
+
+
+def get_config() -> ConfigDict:
+    """All keys with their defaults, as a ConfigDict that refuses new keys."""
+    config = ConfigDict()
+    for key, (value, _) in KEYS.items():
+        *groups, leaf = key.split(".")
+        here = config
+        for group in groups:
+            if group not in here:
+                here[group] = ConfigDict()
+            here = here[group]
+        here[leaf] = value
+    return config.lock()

@@ -1,0 +1,17 @@
+"""A tiny model on digits for 40 steps: does everything run? Nothing in it depends on num_steps."""
+
+from configs import digits
+
+
+def get_config():
+    """Digits, made small."""
+    config = digits.get_config()
+    config.num_steps = 40
+    config.batch_size = 32
+    config.model.base_features = 4
+    config.model.num_blocks = 1
+    config.checkpoint.every = 10
+    config.evaluate.every = 20
+    config.evaluate.num_samples = 16
+    config.evaluate.log_every = 10
+    return config

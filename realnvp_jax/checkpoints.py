@@ -1,0 +1,234 @@
+"""Checkpoints by Orbax, with a hash of their own, and `load`.
+
+A workdir holds checkpoints/<step>/ with the items `params`, `ema`, `opt_state` and `meta`. `meta` holds the step, the
+best validation result so far and a SHA-256 of every item's arrays, since damaged files can restore without an error.
+The newest checkpoints and the best one are kept. Saving is asynchronous and atomic.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from ml_collections import ConfigDict
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from realnvp_jax.models.create import Config, create
+from realnvp_jax.models.flow import Flow
+from realnvp_jax.training.state import TrainState
+
+_ITEMS = ("params", "ema", "opt_state")
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The best validation result so far, smaller is better, and its step (None before the first)."""
+
+    step: int | None = None
+    score: float = math.inf
+
+
+class CorruptCheckpointError(ValueError):
+    """A checkpoint's arrays are not those that were saved."""
+
+
+class Checkpoints:
+    """The checkpoints of one workdir.
+
+    Args:
+      workdir: the run's directory.
+      keep: how many of the newest to keep, besides the best.
+      read_only: leave everything as it is, for looking into a run that may still be going on.
+    """
+
+    def __init__(self, workdir: Path, keep: int = 2, read_only: bool = False):
+        self.directory = workdir.resolve() / "checkpoints"
+        policy = preservation_policy.AnyPreservationPolicy(
+            [
+                preservation_policy.LatestN(keep),
+                preservation_policy.BestN(
+                    get_metric_fn=lambda metrics: -metrics["validation"], n=1, keep_checkpoints_without_metrics=False
+                ),
+            ]
+        )
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            item_names=(*_ITEMS, "meta"),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policy,
+                cleanup_tmp_directories=not read_only,
+                create=not read_only,
+                read_only=read_only,
+            ),
+        )
+
+    def steps(self) -> list[int]:
+        """Steps with a complete checkpoint, newest first."""
+        return sorted(self._manager.all_steps(), reverse=True)
+
+    def save(self, state: TrainState, best: Best, validation: float | None = None) -> None:
+        """Save in the background; a step that is there already is left as it is.
+
+        Args:
+          state: the state, replicated.
+          best: the best validation result so far, this step's included.
+          validation: this step's validation result, if there is one.
+        """
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        items = {name: getattr(state, name) for name in _ITEMS}
+        meta = {"step": step, "best": dataclasses.asdict(best), "sha256": {n: _sha256(v) for n, v in items.items()}}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                **{name: ocp.args.StandardSave({"tree": value}) for name, value in items.items()},
+                meta=ocp.args.JsonSave(meta),
+            ),
+            metrics=None if validation is None else {"validation": validation},
+        )
+
+    def restore(self, target: TrainState) -> tuple[TrainState, Best] | None:
+        """The newest usable checkpoint, or None if there is none at all. A damaged one is named on stderr.
+
+        Args:
+          target: a state of the run's own shapes.
+
+        Raises:
+          ValueError: there are checkpoints, and none is usable.
+        """
+        steps = self.steps()
+        for step in steps:
+            try:
+                items = {name: self._restore_item(step, name, getattr(target, name)) for name in _ITEMS}
+                best = Best(**self.meta(step)["best"])
+            except Exception as error:  # a damaged checkpoint can raise almost anything
+                print(f"checkpoint {step} cannot be used ({_first_line(error)}); trying an older one", file=sys.stderr)
+                continue
+            return TrainState(step=jax.numpy.asarray(step, jax.numpy.int32), **items), best
+        if steps:
+            raise ValueError(
+                f"expected a usable checkpoint in {self.directory}; got {len(steps)} damaged ones: "
+                "start again in a new workdir"
+            )
+        return None
+
+    def restore_item(self, step: int, name: str, target: Any) -> Any:
+        """One item ("params" or "ema") of one step.
+
+        Raises:
+          ValueError: the step has no checkpoint, or it is damaged.
+        """
+        if step not in self.steps():
+            raise ValueError(f"expected one of the steps {self.steps()} in {self.directory}; got {step}")
+        try:
+            return self._restore_item(step, name, target)
+        except CorruptCheckpointError:
+            raise
+        except Exception as error:
+            raise CorruptCheckpointError(
+                f"expected a complete checkpoint {step} in {self.directory}; restoring it failed: {_first_line(error)}"
+            ) from error
+
+    def meta(self, step: int) -> dict[str, Any]:
+        """What was noted beside the arrays of one step."""
+        return self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+
+    def wait(self) -> None:
+        """Wait for the saving under way."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Wait for the saving under way, and release everything."""
+        self._manager.close()
+
+    def _restore_item(self, step: int, name: str, target: Any) -> Any:
+        placement = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=placement), target)
+        arguments = ocp.args.Composite(**{name: ocp.args.StandardRestore({"tree": abstract})})
+        value = self._manager.restore(step, args=arguments)[name]["tree"]
+        if _sha256(value) != self.meta(step)["sha256"][name]:
+            raise CorruptCheckpointError(
+                f"expected the arrays that were saved as {name} of checkpoint {step} in {self.directory}; "
+                "got others: the files are damaged"
+            )
+        return value
+
+
+def _sha256(tree: Any) -> str:
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        array = np.asarray(leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:150]}"
+
+
+def read_config(workdir: Path) -> Config:
+    """The config of the run in a workdir.
+
+    Raises:
+      ValueError: there is no run.
+    """
+    path = workdir / "config.json"
+    if not path.is_file():
+        raise ValueError(f"expected the workdir of a run, with config.json; got {workdir}")
+    return ConfigDict(json.loads(path.read_text()))
+
+
+def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = None) -> tuple[Flow, dict[str, Any]]:
+    """The flow of a run and its parameters.
+
+    Args:
+      workdir: the run's directory.
+      step: a step with a checkpoint, "best" for the best by validation, "last" for the newest. None is what
+        result.json was computed with, the best step (of an unfinished run: the best so far, or else the newest).
+      ema: whether to load the moving average of the parameters; None is whether the run has one.
+
+    Returns:
+      (flow, params).
+
+    Raises:
+      ValueError: there is no run, no such checkpoint, no moving average, or the checkpoint is damaged.
+    """
+    workdir = Path(workdir).expanduser()
+    config = read_config(workdir)
+    flow = create(config)
+    if ema and not config.ema_decay:
+        raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has none")
+    use_ema = bool(config.ema_decay) if ema is None else ema
+    if not (workdir / "checkpoints").is_dir():
+        raise ValueError(f"expected a checkpoint in {workdir}; got none yet: let the run save one first")
+    checkpoints = Checkpoints(workdir, read_only=True)
+    try:
+        target = jax.eval_shape(flow.init, jax.random.key(0))
+        params = checkpoints.restore_item(_choose_step(checkpoints, step), "ema" if use_ema else "params", target)
+    finally:
+        checkpoints.close()
+    return flow, params
+
+
+def _choose_step(checkpoints: Checkpoints, step: int | str | None) -> int:
+    steps = checkpoints.steps()
+    if not steps:
+        raise ValueError(f"expected a checkpoint in {checkpoints.directory}; got none yet: let the run save one first")
+    if isinstance(step, int):
+        return step
+    if step not in (None, "best", "last"):
+        raise ValueError(f"expected step to be a number, 'best' or 'last'; got {step!r}")
+    best = Best(**checkpoints.meta(steps[0])["best"]).step
+    if step == "last" or (step is None and best is None):
+        return steps[0]
+    if best is None:
+        raise ValueError(f"expected a validation result in {checkpoints.directory} for step='best'; got none yet")
+    return best

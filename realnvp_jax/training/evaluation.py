@@ -1,0 +1,57 @@
+"""Evaluation over a whole split: every example once, noise from one fixed seed, whatever the batch size."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from realnvp_jax.models.flow import Params
+from realnvp_jax.training.parallel import shard
+
+_EVALUATION_SEED = 0  # of the dequantization noise: a checkpoint has one result
+
+
+def evaluation_key() -> jax.Array:
+    """Root key of the noise of every evaluation."""
+    return jax.random.key(_EVALUATION_SEED)
+
+
+def evaluate(step: Callable[..., Any], params: Params, examples: np.ndarray, batch_size: int) -> np.ndarray:
+    """Scores of all examples, [n], from `parallel_eval_step`.
+
+    Batches have one shape; the last is filled up with copies of the last example, whose scores are dropped.
+
+    Args:
+      step: compiled evaluation step.
+      params: parameters.
+      examples: the split.
+      batch_size: examples per step, rounded up to a multiple of the number of devices.
+    """
+    batch_size += -batch_size % jax.device_count()
+    key = evaluation_key()
+    scores = [
+        step(params, _process_share(examples, indices), key) for indices in _padded_batches(len(examples), batch_size)
+    ]
+    return np.concatenate([np.asarray(s) for s in scores])[: len(examples)]
+
+
+def evaluate_train_mode(step: Callable[..., Any], params: Params, examples: np.ndarray, batch_size: int) -> np.ndarray:
+    """Scores in training mode, under each batch's own statistics, from `parallel_eval_step(train_mode=True)`.
+
+    A last batch that is not full is left out; fewer examples than a batch are one smaller batch.
+    """
+    devices = jax.device_count()
+    batch_size = max(min(batch_size, len(examples)) // devices * devices, devices)
+    num_full = max(len(examples) // batch_size, 1) * batch_size
+    return evaluate(step, params, examples[:num_full], batch_size)
+
+
+def _padded_batches(num_examples: int, batch_size: int) -> Iterator[np.ndarray]:
+    for start in range(0, num_examples, batch_size):
+        yield np.minimum(np.arange(start, start + batch_size), num_examples - 1)
+
+
+def _process_share(examples: np.ndarray, indices: np.ndarray) -> dict[str, np.ndarray]:
+    mine = np.split(indices, jax.process_count())[jax.process_index()]
+    return shard({"x": examples[mine], "index": mine.astype(np.int32)})

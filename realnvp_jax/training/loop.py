@@ -1,0 +1,307 @@
+"""`train`: from a config and a workdir to a trained flow and its test result."""
+
+import dataclasses
+import math
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from tqdm import tqdm
+
+from realnvp_jax import plots
+from realnvp_jax.checkpoints import Best, Checkpoints
+from realnvp_jax.data.batches import batch_indices
+from realnvp_jax.data.images import Splits, load_images
+from realnvp_jax.likelihood import mean_and_standard_error
+from realnvp_jax.models.create import Config, create
+from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
+from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
+from realnvp_jax.training.parallel import check_batch_size, parallel_eval_step, parallel_train_step, replicate, shard
+from realnvp_jax.training.state import create_state, evaluation_params
+from realnvp_jax.training.steps import unit
+from realnvp_jax.training.workdir import MetricsLog, Workdir, write_json
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss or its gradient is not finite."""
+
+
+class InterruptedRunError(Exception):
+    """The run was asked to stop; its state is saved."""
+
+
+def train(config: Config, workdir: str | Path, command: str = "python train.py") -> dict[str, Any]:
+    """Train the flow of a config, or go on with the run in the workdir, and return its test result.
+
+    Args:
+      config: all keys of configs/default.py.
+      workdir: directory of the run's files (see the README).
+      command: what the user typed, for the message that says how to resume.
+
+    Returns:
+      The contents of result.json.
+
+    Raises:
+      ValueError: the config is inconsistent, its data are not there, or the workdir holds another config's run.
+      NonFiniteLossError: the loss is not finite; the checkpoints are left as they were.
+      InterruptedRunError: the user stopped the run; it is saved.
+    """
+    flow = create(config)
+    check_batch_size(config.batch_size)
+    optimizer, schedule = _optimizer(config)
+    names = {role: config.dataset[role] for role in ("train", "validation", "test")}
+    splits = load_images(config.dataset.name, config.dataset.data_dir, names, flow)
+    if config.evaluate.num_examples:
+        splits = dataclasses.replace(
+            splits,
+            validation=splits.validation[: config.evaluate.num_examples],
+            test=splits.test[: config.evaluate.num_examples],
+        )
+    files = Workdir(Path(workdir).expanduser(), config)
+    result = files.result()
+    if result is not None and result["num_steps"] == config.num_steps:
+        print(f"{files.path} holds this finished run")
+        print(describe_result(result))
+        return result
+    run = _Run(config, flow, optimizer, schedule, splits, files, command)
+    try:
+        return run.run()
+    finally:
+        run.close()
+
+
+def describe_result(result: dict[str, Any]) -> str:
+    """The line that says the test result."""
+    which = f"step {result['step']} of {result['num_steps']} by validation"
+    average = ", moving average" if result["ema"] else ""
+    return (
+        f"test: {result['mean']:.3f} +- {result['standard_error']:.3f} {result['unit']} "
+        f"({result['num_examples']} examples, {which}{average})"
+    )
+
+
+def _optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    schedule = learning_rate_schedule(
+        config.learning_rate,
+        config.schedule.name,
+        config.schedule.warmup_steps,
+        config.schedule.decay_steps or config.num_steps,
+    )
+    options = {key: value for key, value in config.optimizer.items() if key != "l2"}
+    return create_optimizer(schedule, **options), schedule
+
+
+class _Run:
+    """One run: what it needs, and what it does."""
+
+    def __init__(
+        self,
+        config: Config,
+        flow: Flow,
+        optimizer: optax.GradientTransformation,
+        schedule: optax.Schedule,
+        splits: Splits,
+        files: Workdir,
+        command: str,
+    ):
+        self.config, self.flow, self.schedule, self.splits, self.files = config, flow, schedule, splits, files
+        self.command = command
+        self.unit = unit(flow)
+        init_key, self.key, self.sample_key = jax.random.split(jax.random.key(config.seed), 3)
+        self.step_fn = parallel_train_step(
+            flow, optimizer, l2=config.optimizer.l2, flip=config.dataset.flip, ema_decay=config.ema_decay
+        )
+        self.eval_fn = parallel_eval_step(flow)
+        self.train_mode_eval_fn = parallel_eval_step(flow, train_mode=True)
+        self.checkpoints = Checkpoints(files.path, keep=config.checkpoint.keep)
+        self.best = Best()
+        self.state = jax.jit(create_state, static_argnums=(0, 2, 3))(flow, init_key, optimizer, config.ema_decay)
+        restored = self.checkpoints.restore(self.state)
+        if restored is not None:
+            self.state, self.best = restored
+        self.state = replicate(self.state)
+        self.step = int(self.state.step)
+        self.resumed = restored is not None
+        self.log = MetricsLog(files, self.step)
+        self.pending: list[dict[str, jax.Array]] = []  # metrics that have not been fetched from the device
+        self.last_log = (time.perf_counter(), self.step)
+
+    def close(self) -> None:
+        self.checkpoints.close()
+        self.log.close()
+
+    def run(self) -> dict[str, Any]:
+        self._print_start()
+        with _StopRequest() as stop:
+            self._train(stop)
+        return self._finish()
+
+    def _print_start(self) -> None:
+        splits = self.splits
+        count = sum(leaf.size for leaf in jax.tree.leaves(self.state.params["params"]))
+        devices = jax.devices()
+        print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
+        print(f"model: {self.flow}")
+        print(f"parameters: {count:,} trainable")
+        print(
+            f"data: {self.config.dataset.name}, {len(splits.train):,} train, {len(splits.validation):,} validation, "
+            f"{len(splits.test):,} test"
+        )
+        print(f"workdir: {self.files.path}" + (f", resumed at step {self.step}" if self.resumed else ""))
+        print("compiling (the first step takes a while) ...", flush=True)
+
+    def _train(self, stop: "_StopRequest") -> None:
+        config = self.config
+        bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
+        with bar:
+            while self.step < config.num_steps:
+                self.state, metrics = self.step_fn(self.state, self._batch(), self.key)
+                self.step += 1
+                self.pending.append(metrics)
+                bar.update()
+                is_last = self.step == config.num_steps
+                must_save = is_last or self.step % config.checkpoint.every == 0 or stop.requested
+                must_evaluate = is_last or self.step % config.evaluate.every == 0
+                if must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
+                    row = self._fetch_metrics()
+                    validation = self._validate(row, bar) if must_evaluate else None
+                    self._show(row, bar)
+                    if must_save or self.best.step == self.step:
+                        self.checkpoints.save(self.state, self.best, validation)
+                if stop.requested and not is_last:
+                    self.checkpoints.wait()
+                    raise InterruptedRunError(f"stopped and saved at step {self.step}; resume with: {self.command}")
+
+    def _batch(self) -> np.ndarray:
+        indices = batch_indices(
+            self.config.seed,
+            self.step,
+            self.config.batch_size,
+            len(self.splits.train),
+            jax.process_index(),
+            jax.process_count(),
+        )
+        return shard(self.splits.train[indices])
+
+    def _fetch_metrics(self) -> dict[str, float]:
+        """Means of the metrics since the last row; raises NonFiniteLossError."""
+        fetched = jax.device_get(self.pending)
+        first_step = self.step - len(fetched) + 1
+        for offset, metrics in enumerate(fetched):
+            if not all(math.isfinite(value) for value in metrics.values()):
+                self._raise_non_finite(first_step + offset, metrics)
+        self.pending = []
+        now, (then, step) = time.perf_counter(), self.last_log
+        self.last_log = (now, self.step)
+        return {
+            "train": float(np.mean([m["score"] for m in fetched])),
+            "gradient_norm": float(np.mean([m["gradient_norm"] for m in fetched])),
+            "learning_rate": float(np.asarray(self.schedule(self.step - 1))),
+            "images_per_second": (self.step - step) * self.config.batch_size / (now - then),
+        }
+
+    def _raise_non_finite(self, step: int, metrics: dict[str, Any]) -> None:
+        self.checkpoints.wait()
+        steps = self.checkpoints.steps()
+        last = f"the last good checkpoint is step {steps[0]}" if steps else "there is no checkpoint yet"
+        loss, norm = float(metrics["score"]), float(metrics["gradient_norm"])
+        raise NonFiniteLossError(
+            f"loss {loss} and gradient norm {norm} at step {step}; {last} "
+            f"in {self.files.path}: try a lower learning_rate, schedule.warmup_steps, or a lower optimizer.clip_norm"
+        )
+
+    def _validate(self, row: dict[str, float], bar: tqdm) -> float:
+        params = evaluation_params(self.state)
+        batch_size = self.config.evaluate.batch_size
+        mean, standard_error = mean_and_standard_error(
+            evaluate(self.eval_fn, params, self.splits.validation, batch_size)
+        )
+        train_mode = evaluate_train_mode(
+            self.train_mode_eval_fn, params, self.splits.validation, self.config.batch_size
+        ).mean(dtype=np.float64)
+        if mean < self.best.score:
+            self.best = Best(self.step, mean)
+        row.update(validation=mean, validation_standard_error=standard_error, validation_train_mode=float(train_mode))
+        bar.write(
+            f"step {self.step}: train {row['train']:.3f}, validation {mean:.3f} (with batch statistics "
+            f"{train_mode:.3f}), best {self.best.score:.3f} at step {self.best.step} {self.unit}"
+        )
+        self._save_samples(params, self.files.path / "samples" / f"step_{self.step:08d}.png")
+        self.last_log = (time.perf_counter(), self.step)  # evaluation is no training time
+        return mean
+
+    def _show(self, row: dict[str, float], bar: tqdm) -> None:
+        self.log.write(self.step, row)
+        bar.set_postfix_str(f"{row['train']:.3f} {self.unit}, {row['images_per_second']:.0f} images/s")
+
+    def _save_samples(self, params: Params, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = self.flow.sample(params, self.sample_key, (self.config.evaluate.num_samples,))
+        plots.save_image_grid(np.asarray(self.flow.to_uint8(samples)), self.flow.levels or 256, path)
+
+    def _finish(self) -> dict[str, Any]:
+        """Evaluate the best step on the test set, and write what a finished run has."""
+        self.checkpoints.wait()
+        name = "ema" if self.config.ema_decay else "params"
+        assert self.best.step is not None  # the last step is always evaluated
+        params = self.checkpoints.restore_item(self.best.step, name, self.state.params)
+        scores = evaluate(self.eval_fn, replicate(params), self.splits.test, self.config.evaluate.batch_size)
+        mean, standard_error = mean_and_standard_error(scores)
+        result = {
+            "mean": mean,
+            "standard_error": standard_error,
+            "unit": self.unit,
+            "split": self.config.dataset.test,
+            "num_examples": len(scores),
+            "step": self.best.step,
+            "num_steps": self.config.num_steps,
+            "validation": self.best.score,
+            "ema": bool(self.config.ema_decay),
+            "seed": self.config.seed,
+            "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+            "jax": jax.__version__,
+        }
+        self._save_samples(params, self.files.path / "samples.png")
+        plots.save_curves(self.files.metrics_path, self.files.path / "curves.png", self.unit)
+        write_json(self.files.result_path, result)
+        print(f"samples: {self.files.path / 'samples.png'}  curves: {self.files.path / 'curves.png'}")
+        print(describe_result(result), flush=True)
+        return result
+
+
+class _StopRequest:
+    """Ctrl-C, or a termination signal, asks the loop to stop after the step; a second one stops at once."""
+
+    def __init__(self):
+        self.requested = False
+        self._previous: dict[int, Callable[..., Any] | int | None] = {}
+
+    def __enter__(self) -> "_StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, frame: Any) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        print("\nstopping after this step (press Ctrl-C again to stop without saving) ...", file=sys.stderr, flush=True)
+
+
+def command_line(arguments: list[str]) -> str:
+    """The command that these arguments came from."""
+    return shlex.join(["python", *arguments])

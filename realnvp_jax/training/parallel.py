@@ -1,0 +1,60 @@
+"""The per-device steps on all devices of all processes, under `jax.pmap`.
+
+The state is replicated without a leading device axis, so that it is saved and restored as it is, on any number of
+devices. Batches are reshaped to [local devices, examples per device, ...].
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from realnvp_jax.models.flow import Flow
+from realnvp_jax.training.steps import eval_step, train_step
+
+AXIS = "devices"
+
+
+def parallel_train_step(
+    flow: Flow,
+    optimizer: optax.GradientTransformation,
+    *,
+    l2: float,
+    flip: bool,
+    ema_decay: float,
+) -> Callable[..., Any]:
+    """`train_step` as (state, sharded x, key) -> (state, metrics); the state's buffers are donated."""
+    step = functools.partial(
+        train_step, flow=flow, optimizer=optimizer, l2=l2, flip=flip, ema_decay=ema_decay, axis_name=AXIS
+    )
+    return jax.pmap(step, AXIS, in_axes=(None, 0, None), out_axes=None, donate_argnums=0)
+
+
+def parallel_eval_step(flow: Flow, *, train_mode: bool = False) -> Callable[..., Any]:
+    """`eval_step` as (params, sharded batch, key) -> scores of the global batch."""
+    step = functools.partial(eval_step, flow=flow, train_mode=train_mode, axis_name=AXIS)
+    return jax.pmap(step, AXIS, in_axes=(None, 0, None), out_axes=None)
+
+
+def replicate(tree: Any) -> Any:
+    """Put a tree on every device, as the parallel steps expect it and return it: they compile for this once."""
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), (AXIS,))
+    return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
+
+
+def shard(batch: Any, num_local_devices: int | None = None) -> Any:
+    """Split the leading axis of every array over the local devices."""
+    count = num_local_devices or jax.local_device_count()
+    return jax.tree.map(lambda x: x.reshape((count, -1, *x.shape[1:])), batch)
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raise ValueError unless all devices of all processes can share a batch equally."""
+    if batch_size < 1 or batch_size % jax.device_count():
+        raise ValueError(
+            f"expected a batch_size that {jax.device_count()} device(s) divide; got {batch_size}: "
+            f"use a multiple of {jax.device_count()}"
+        )

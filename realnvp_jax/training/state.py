@@ -1,0 +1,51 @@
+"""What training carries from step to step, and what a checkpoint therefore holds."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from realnvp_jax.models.flow import Flow
+
+
+@struct.dataclass
+class TrainState:
+    """The whole state of a run: with the seed and the step, it determines everything that follows.
+
+    Attributes:
+      step: number of updates made so far, int32.
+      params: {"params": trainable, "batch_stats": running statistics}.
+      opt_state: the optimizer's state, over the trainable parameters.
+      ema: exponential moving average of `params`, statistics included, or {} without one.
+    """
+
+    step: jax.Array
+    params: dict[str, Any]
+    opt_state: optax.OptState
+    ema: dict[str, Any]
+
+
+def create_state(
+    flow: Flow, key: jax.Array, optimizer: optax.GradientTransformation, ema_decay: float = 0.0
+) -> TrainState:
+    """The state before the first step: fresh parameters, and their average equal to them."""
+    return initial_state(flow.init(key), optimizer, ema_decay)
+
+
+def initial_state(
+    params: dict[str, Any], optimizer: optax.GradientTransformation, ema_decay: float = 0.0
+) -> TrainState:
+    """The state before the first step from given parameters."""
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimizer.init(params["params"]),
+        ema=jax.tree.map(jnp.copy, params) if ema_decay else {},
+    )
+
+
+def evaluation_params(state: TrainState) -> dict[str, Any]:
+    """The parameters that are evaluated: the average where there is one."""
+    return state.ema or state.params

@@ -1,0 +1,129 @@
+"""One training step and one evaluation step, as pure functions of one device's share of the batch.
+
+They run as they are under `jit` (axis_name None), and under `pmap` or `shard_map`, where `axis_name` names the axis of
+devices: batch statistics, gradients and metrics are then those of the global batch. Noise and flips depend on (key,
+step, position in the global batch) and never on the device.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from realnvp_jax.likelihood import bits_per_dim
+from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.preprocessing import dequantize_each
+from realnvp_jax.training.optimizer import l2_penalty
+from realnvp_jax.training.state import TrainState
+
+
+def score(flow: Flow, log_prob: Float[Array, "..."]) -> Float[Array, "..."]:
+    """What is reported, smaller is better: bits per dimension of discrete data, negative nats of continuous data."""
+    return -log_prob if flow.levels is None else bits_per_dim(log_prob, flow.num_dims)
+
+
+def unit(flow: Flow) -> str:
+    """Unit of `score`."""
+    return "nats" if flow.levels is None else "bits/dim"
+
+
+def positions(num_local: int, axis_name: str | None) -> jax.Array:
+    """Positions of this device's examples in the global batch."""
+    offset = 0 if axis_name is None else jax.lax.axis_index(axis_name) * num_local
+    return offset + jnp.arange(num_local)
+
+
+def augment(key: jax.Array, indices: jax.Array, x: jax.Array, *, flip: bool) -> jax.Array:
+    """Integer images, mirrored left to right with probability 1/2 each if `flip`, then dequantized.
+
+    Continuous data are returned as they are.
+    """
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        return x
+    flip_key, noise_key = jax.random.split(key)
+    if flip:
+        mirrored = jax.vmap(lambda i: jax.random.bernoulli(jax.random.fold_in(flip_key, i)))(indices)
+        x = jnp.where(mirrored.reshape((-1,) + (1,) * (x.ndim - 1)), jnp.flip(x, axis=-2), x)
+    return dequantize_each(noise_key, indices, x)
+
+
+def loss_fn(
+    trainable: Params, params: Params, x: Float[Array, "n ..."], *, flow: Flow, l2: float, axis_name: str | None
+) -> tuple[jax.Array, tuple[jax.Array, Params]]:
+    """Mean -log_prob in nats an example, plus l2 times the penalty; with it the mean log_prob and updated params."""
+    log_prob, params = flow.log_prob_train({**params, "params": trainable}, x, axis_name=axis_name)
+    mean_log_prob = log_prob.mean()
+    return -mean_log_prob + l2 * l2_penalty(trainable), (mean_log_prob, params)
+
+
+def train_step(
+    state: TrainState,
+    x: jax.Array,
+    key: jax.Array,
+    *,
+    flow: Flow,
+    optimizer: optax.GradientTransformation,
+    l2: float = 0.0,
+    flip: bool = False,
+    ema_decay: float = 0.0,
+    axis_name: str | None = None,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """One update from this device's examples.
+
+    Args:
+      state: the state, the same on every device.
+      x: this device's examples, [n, *event]; integers are augmented and dequantized.
+      key: root key of the run; the step is folded in here.
+      flow: the flow.
+      optimizer: transformation of the gradients of the trainable parameters.
+      l2: weight of the authors' penalty, per nat an example.
+      flip: whether images are mirrored at random.
+      ema_decay: decay of the moving average of the parameters, 0 for none. It is warmed up as (1 + t) / (10 + t).
+      axis_name: axis of devices that share the batch.
+
+    Returns:
+      The next state, and `score` of the batch in training mode and the global gradient norm before clipping.
+    """
+    x = augment(jax.random.fold_in(key, state.step), positions(len(x), axis_name), x, flip=flip)
+    gradient_fn = jax.grad(loss_fn, has_aux=True)
+    gradients, (log_prob, params) = gradient_fn(
+        state.params["params"], state.params, x, flow=flow, l2=l2, axis_name=axis_name
+    )
+    if axis_name is not None:
+        gradients, log_prob = jax.lax.pmean((gradients, log_prob), axis_name)
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params["params"])
+    params = {**params, "params": optax.apply_updates(state.params["params"], updates)}
+    ema = state.ema
+    if ema_decay:
+        step = state.step.astype(jnp.float32)
+        decay = jnp.minimum(ema_decay, (1 + step) / (10 + step))
+        ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, ema, params)
+    metrics = {"score": score(flow, log_prob), "gradient_norm": optax.tree.norm(gradients)}
+    return TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema), metrics
+
+
+def eval_step(
+    params: Params,
+    batch: dict[str, jax.Array],
+    key: jax.Array,
+    *,
+    flow: Flow,
+    train_mode: bool = False,
+    axis_name: str | None = None,
+) -> Float[Array, " global_n"]:
+    """`score` of every example of the global batch, in evaluation mode unless `train_mode`.
+
+    Args:
+      params: parameters.
+      batch: "x", this device's examples, and "index", each one's number in its split, on which its noise depends.
+      key: root key of the evaluation's noise.
+      flow: the flow.
+      train_mode: normalise by the statistics of the batch instead of the running ones.
+      axis_name: axis of devices that share the batch.
+    """
+    x = batch["x"]
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        x = dequantize_each(key, batch["index"], x)
+    log_prob = flow.log_prob_train(params, x, axis_name=axis_name)[0] if train_mode else flow.log_prob(params, x)
+    scores = score(flow, log_prob)
+    return scores if axis_name is None else jax.lax.all_gather(scores, axis_name, tiled=True)

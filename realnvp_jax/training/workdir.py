@@ -1,0 +1,132 @@
+"""The files of a run, and the rules for coming back to it."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from realnvp_jax.models.create import Config
+
+_MAY_DIFFER = ("num_steps", "evaluate.", "checkpoint.", "dataset.data_dir")
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """{"dataset.name": ...}: every key with its dots. Tuples become lists, as in JSON."""
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat.update({f"{key}.{k}": v for k, v in flatten(value).items()})
+        else:
+            flat[key] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write atomically: a reader sees the old file or the new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    temporary.replace(path)
+
+
+class Workdir:
+    """A run's directory.
+
+    Args:
+      path: the directory; it is made if it does not exist.
+      config: the run's config.
+
+    Raises:
+      ValueError: the directory holds a run of another config.
+    """
+
+    def __init__(self, path: Path, config: Config):
+        self.path = path
+        if self.config_path.is_file():
+            self._check_same_run(config)
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(self.config_path, json.loads(config.to_json()))
+
+    @property
+    def config_path(self) -> Path:
+        """The config, as JSON."""
+        return self.path / "config.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """One row for each logged step."""
+        return self.path / "metrics.csv"
+
+    @property
+    def result_path(self) -> Path:
+        """The test result."""
+        return self.path / "result.json"
+
+    def result(self) -> dict[str, Any] | None:
+        """The test result of a finished run."""
+        return json.loads(self.result_path.read_text()) if self.result_path.is_file() else None
+
+    def _check_same_run(self, config: Config) -> None:
+        before = flatten(ConfigDict(json.loads(self.config_path.read_text())))
+        now = flatten(config)
+        keys = sorted(set(before) | set(now))
+        changed = [k for k in keys if before.get(k) != now.get(k) and not k.startswith(_MAY_DIFFER)]
+        if changed:
+            shown = [f"{k} was {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:4]]
+            more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+            raise ValueError(
+                f"expected the config of the run in {self.path}; {'; '.join(shown)}{more}: "
+                "use another --workdir, or the run's own values"
+            )
+
+
+class MetricsLog:
+    """metrics.csv and TensorBoard files. A resumed run drops the rows after its checkpoint and goes on.
+
+    Args:
+      workdir: the run's files.
+      step: the step that the run starts from.
+    """
+
+    COLUMNS: tuple[str, ...] = (
+        "step",
+        "train",
+        "gradient_norm",
+        "learning_rate",
+        "images_per_second",
+        "validation",
+        "validation_standard_error",
+        "validation_train_mode",
+    )
+
+    def __init__(self, workdir: Workdir, step: int):
+        from tensorboardX import SummaryWriter
+
+        rows = []
+        if workdir.metrics_path.is_file():
+            with workdir.metrics_path.open() as file:
+                rows = [row for row in csv.DictReader(file) if row["step"] and int(row["step"]) <= step]
+        temporary = workdir.metrics_path.with_name("metrics.csv.tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        temporary.replace(workdir.metrics_path)
+        self._file = workdir.metrics_path.open("a", newline="")
+        self._writer = csv.DictWriter(self._file, self.COLUMNS)
+        self._tensorboard = SummaryWriter(str(workdir.path / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Add a row."""
+        self._writer.writerow({"step": step, **values})
+        self._file.flush()
+        for name, value in values.items():
+            if math.isfinite(value):
+                self._tensorboard.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
+        self._tensorboard.close()
