@@ -66,7 +66,7 @@ def from_authors(variables: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
     """
     if not isinstance(flow.bijection, RealNVP):
         raise ValueError(f"expected an image_flow; got {flow}")
-    expected = flax.traverse_util.flatten_dict(_shapes(flow), sep="/")
+    expected: dict[str, Any] = dict(flax.traverse_util.flatten_dict(_shapes(flow), sep="/"))
     leaves = {}
     for name, value in variables.items():
         if name.rsplit("/", 1)[-1] == "step":
@@ -74,7 +74,7 @@ def from_authors(variables: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
         path = _path(name)
         if path not in expected:
             raise ValueError(f"expected the authors' variable names of {flow}; got {name!r}")
-        shape = np.shape(expected[path])
+        shape = expected[path].shape
         if np.size(value) != np.prod(shape, dtype=int):
             raise ValueError(f"expected {name!r} to have shape {shape}; got {np.shape(value)}")
         leaves[path] = jnp.asarray(value).reshape(shape)

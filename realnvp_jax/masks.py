@@ -30,9 +30,9 @@ class Checkerboard:
 
     parity: int
 
-    def cells(self, shape: tuple[int, ...]) -> Bool[Array, "height width 1"]:
-        """The mask for images of shape [..., height, width, channels]."""
-        return checkerboard(shape[-3], shape[-2], self.parity)
+    def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
+        """The mask for images of shape [n, height, width, channels]."""
+        return checkerboard(shape[-3], shape[-2], self.parity)[None]
 
     def split(
         self, x: Float[Array, "n height width channels"]

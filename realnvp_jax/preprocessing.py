@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Integer
 
 from realnvp_jax.random import draw
@@ -42,7 +43,7 @@ def add_uniform_noise(key: jax.Array, x: Integer[Array, "..."]) -> Float[Array, 
     return jnp.minimum(pixels + draw(jax.random.uniform, key, x.shape, dtype), highest)
 
 
-def dequantize(key: jax.Array, x: Integer[Array, "..."], levels: int = 256) -> Float[Array, "..."]:
+def dequantize(key: jax.Array, x: ArrayLike, levels: int = 256) -> Float[Array, "..."]:
     """X + u with u uniform on [0, 1): continuous values in [0, levels), in pixel units.
 
     Float32 would round 255 + u to 256 for the largest u; the result always stays below x + 1.

@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,8 @@ def _digits(split: str) -> np.ndarray:
         raise ValueError(f"expected a part of the split 'all' of digits, such as all[:80%]; got {split!r}")
     from sklearn.datasets import load_digits
 
-    images = load_digits()["images"].astype(np.uint8)[..., None]
+    digits: Any = load_digits()
+    images = digits.images.astype(np.uint8)[..., None]
     return images[np.random.default_rng(0).permutation(len(images))]
 
 
@@ -96,7 +98,7 @@ def _prepared_by_tfds(name: str, split: str, data_dir: str) -> np.ndarray:
         raise ValueError(_not_prepared(name, root))
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(builder_dir=prepared[-1].parent)
+    builder = tfds.builder_from_directory(prepared[-1].parent)  # pyright: ignore[reportAttributeAccessIssue]
     if split not in builder.info.splits:
         raise ValueError(f"expected one of the splits {sorted(builder.info.splits)} of {name!r}; got {split!r}")
     try:

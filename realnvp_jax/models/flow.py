@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.errors import FlaxError
 from jax.core import Tracer
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Integer
 
 from realnvp_jax import likelihood
@@ -77,7 +78,7 @@ class Flow:
         """Number of dimensions of one example."""
         return int(np.prod(self.event_shape))
 
-    def init(self, key: jax.Array, x: Float[Array, "..."] | None = None) -> dict[str, Any]:
+    def init(self, key: jax.Array, x: ArrayLike | None = None) -> dict[str, Any]:
         """Fresh parameters.
 
         Args:
@@ -93,9 +94,7 @@ class Flow:
             self._batched(x, jnp.zeros((self.context_size,)) if self.context_size else None)
         return _init(self, key)
 
-    def log_prob(
-        self, params: Params, x: Float[Array, "..."], context: Float[Array, "*batch width"] | None = None
-    ) -> Float[Array, "*batch"]:
+    def log_prob(self, params: Params, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "*batch"]:
         """Exact log-density in nats with respect to the data's units; -inf outside of the support.
 
         Evaluation mode: a value depends on its own example only. NaN in an example gives NaN.
@@ -110,8 +109,8 @@ class Flow:
     def log_prob_train(
         self,
         params: Params,
-        x: Float[Array, "..."],
-        context: Float[Array, "*batch width"] | None = None,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
         *,
         axis_name: str | None = None,
     ) -> tuple[Float[Array, "*batch"], dict[str, Any]]:
@@ -127,11 +126,11 @@ class Flow:
           TypeError, ValueError: as `log_prob`.
         """
         x, context, batch = self._batched(x, context)
-        log_prob, params = _log_prob_train(self, self._variables(params), x, context, axis_name)
-        return log_prob.reshape(batch), params
+        log_prob, updated = _log_prob_train(self, self._variables(params), x, context, axis_name)
+        return log_prob.reshape(batch), updated
 
     def forward(
-        self, params: Params, x: Float[Array, "..."], context: Float[Array, "*batch width"] | None = None
+        self, params: Params, x: ArrayLike, context: ArrayLike | None = None
     ) -> tuple[Float[Array, "..."], Float[Array, "*batch"]]:
         """Data to latent: (z, log |det dz/dx|). Values outside of the support have no latent and give NaN.
 
@@ -143,7 +142,7 @@ class Flow:
         return z.reshape(batch + self.event_shape), log_det.reshape(batch)
 
     def inverse(
-        self, params: Params, z: Float[Array, "..."], context: Float[Array, "*batch width"] | None = None
+        self, params: Params, z: ArrayLike, context: ArrayLike | None = None
     ) -> tuple[Float[Array, "..."], Float[Array, "*batch"]]:
         """Latent to data: (x, log |det dx/dz|).
 
@@ -160,7 +159,7 @@ class Flow:
         key: jax.Array,
         shape: Sequence[int] | int = (),
         *,
-        context: Float[Array, "*batch width"] | None = None,
+        context: ArrayLike | None = None,
         temperature: float = 1.0,
     ) -> Float[Array, "..."]:
         """Draws in the data's units, of shape `shape` + (the context's batch) + event_shape.
@@ -183,7 +182,7 @@ class Flow:
         key: jax.Array,
         shape: Sequence[int] | int = (),
         *,
-        context: Float[Array, "*batch width"] | None = None,
+        context: ArrayLike | None = None,
         temperature: float = 1.0,
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """`sample`, and the log-density of each draw under the flow (at temperature 1), from the one inverse pass.
@@ -203,8 +202,8 @@ class Flow:
         self,
         params: Params,
         key: jax.Array,
-        x: Integer[Array, "..."],
-        context: Float[Array, "*batch width"] | None = None,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
         *,
         num_samples: int = 1,
     ) -> Float[Array, "*batch"]:
@@ -236,7 +235,7 @@ class Flow:
         bits = _bits_per_dim(self, self._variables(params), key, jnp.arange(len(pixels)), pixels, context, num_samples)
         return bits.reshape(batch)
 
-    def dequantize(self, key: jax.Array, x: Integer[Array, "..."]) -> Float[Array, "..."]:
+    def dequantize(self, key: jax.Array, x: ArrayLike) -> Float[Array, "..."]:
         """X + u, u uniform on [0, 1): `realnvp_jax.dequantize` with this flow's levels.
 
         Raises:
@@ -246,7 +245,7 @@ class Flow:
             raise ValueError("expected a flow over discrete data to dequantize for; this one has no levels")
         return dequantize(key, x, self.levels)
 
-    def to_uint8(self, x: Float[Array, "..."]) -> Integer[Array, "..."]:
+    def to_uint8(self, x: ArrayLike) -> Integer[Array, "..."]:
         """Pixels in {0, ..., levels - 1}: floor and clamp of values in the data's units.
 
         Raises:

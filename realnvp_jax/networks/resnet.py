@@ -105,7 +105,7 @@ class ResNet(nn.Module):
     def __call__(
         self,
         identity: Float[Array, "n height width channels"],
-        cells: Bool[Array, "height width 1"] | None,
+        cells: Bool[Array, "1 height width 1"] | None,
         context: Float[Array, "n width"] | None = None,
         *,
         train: bool = False,

@@ -1,0 +1,86 @@
+"""The zoo of bijections, and how to shake parameters."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from realnvp_jax.bijections.batch_norm import BatchNorm
+from realnvp_jax.bijections.bijection import Bijection, Chain
+from realnvp_jax.bijections.coupling import AffineTransform, Coupling
+from realnvp_jax.bijections.squeeze import Squeeze, Unsqueeze
+from realnvp_jax.masks import ChannelHalves, Checkerboard
+from realnvp_jax.models.real_nvp import RealNVP, Scale
+from realnvp_jax.networks.resnet import ResNet
+
+BATCH = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Animal:
+    """A bijection and the event shape it is tested on."""
+
+    make: Callable[[], Bijection]
+    shape: tuple[int, ...]
+    context_size: int = 0
+
+
+def coupling(mask, channels: int, initial_scale: float) -> Coupling:
+    normalization = BatchNorm(mask if isinstance(mask, Checkerboard) else None)
+    return Coupling(mask, ResNet(4, 1, 2 * channels), AffineTransform(initial_scale), normalization)
+
+
+ZOO = {
+    "empty chain": Animal(Chain, (2, 2, 1)),
+    "squeeze": Animal(Squeeze, (4, 2, 1)),
+    "unsqueeze": Animal(Unsqueeze, (2, 1, 4)),
+    "batch norm": Animal(BatchNorm, (3, 2, 2)),
+    "batch norm of vectors": Animal(BatchNorm, (3,)),
+    "batch norm, checkerboard": Animal(lambda: BatchNorm(Checkerboard(1)), (3, 3, 2)),
+    "checkerboard coupling 0": Animal(lambda: coupling(Checkerboard(0), 2, 0.0), (2, 3, 2)),
+    "checkerboard coupling 1": Animal(lambda: coupling(Checkerboard(1), 1, 0.0), (3, 3, 1)),
+    "channel coupling 0": Animal(lambda: coupling(ChannelHalves(0), 2, 1.0), (2, 2, 4)),
+    "channel coupling 1": Animal(lambda: coupling(ChannelHalves(1), 1, 1.0), (2, 2, 2)),
+    "conditional coupling": Animal(lambda: coupling(Checkerboard(0), 1, 0.0), (2, 2, 1), context_size=2),
+    "chain": Animal(
+        lambda: Chain((BatchNorm(), Squeeze(), coupling(ChannelHalves(0), 2, 1.0), Unsqueeze())), (2, 2, 1)
+    ),
+    "scale": Animal(lambda: Scale(channels=1, features=2, num_blocks=1, is_last=False), (2, 2, 1)),
+    "RealNVP": Animal(lambda: RealNVP(channels=1, num_scales=2, base_features=2, num_blocks=1), (4, 4, 1)),
+    "RealNVP, one scale, odd": Animal(
+        lambda: RealNVP(channels=2, num_scales=1, base_features=2, num_blocks=1), (3, 3, 2)
+    ),
+}
+
+
+def perturb(tree: Any, key: jax.Array, size: float = 0.3) -> Any:
+    """Every leaf moved at random; statistics named variance stay positive."""
+    random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+    def move(path, leaf):
+        moved = np.asarray(leaf) + size * random.standard_normal(leaf.shape)
+        moved = np.abs(moved) + 0.1 if "variance" in jax.tree_util.keystr(path) else moved
+        return jnp.asarray(moved, leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(move, tree)
+
+
+@functools.cache
+def build(name: str) -> tuple[Bijection, Any, jax.Array, jax.Array | None]:
+    """(bijection, perturbed variables, a batch, context) in float64, on fixed keys."""
+    animal = ZOO[name]
+    assert jax.config.jax_enable_x64
+    bijection = animal.make()
+    keys = jax.random.split(jax.random.key(0), 4)
+    x = 1.5 * jax.random.normal(keys[0], (BATCH, *animal.shape))
+    context = jax.random.normal(keys[1], (BATCH, animal.context_size)) if animal.context_size else None
+    variables = jax.jit(lambda key: bijection.init(key, x, context, method="forward"))(keys[2])
+    return bijection, perturb(variables, keys[3]), x, context
+
+
+def flat_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    return {jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
