@@ -25,7 +25,7 @@ class Bijection(nn.Module):
     def forward(
         self,
         x: Float[Array, "n *event"],
-        context: Float[Array, "n width"] | None = None,
+        context: Float[Array, "n context_size"] | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,
@@ -34,7 +34,7 @@ class Bijection(nn.Module):
 
     @abc.abstractmethod
     def inverse(
-        self, z: Float[Array, "n *event"], context: Float[Array, "n width"] | None = None
+        self, z: Float[Array, "n *event"], context: Float[Array, "n context_size"] | None = None
     ) -> tuple[Float[Array, "n *event"], Float[Array, " n"]]:
         """Latent to data."""
 
@@ -42,7 +42,7 @@ class Bijection(nn.Module):
 def forward_through(
     layers: Sequence[Bijection],
     x: Float[Array, "n *event"],
-    context: Float[Array, "n width"] | None = None,
+    context: Float[Array, "n context_size"] | None = None,
     *,
     train: bool = False,
     axis_name: str | None = None,
@@ -58,7 +58,7 @@ def forward_through(
 def inverse_through(
     layers: Sequence[Bijection],
     z: Float[Array, "n *event"],
-    context: Float[Array, "n width"] | None = None,
+    context: Float[Array, "n context_size"] | None = None,
 ) -> tuple[Float[Array, "n *event"], Float[Array, " n"]]:
     """Apply the layers' inverses in reverse order; the log-determinants add up."""
     log_det = jnp.zeros(z.shape[:1], z.dtype)

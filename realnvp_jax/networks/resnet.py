@@ -106,7 +106,7 @@ class ResNet(nn.Module):
         self,
         identity: Float[Array, "n height width channels"],
         cells: Bool[Array, "1 height width 1"] | None,
-        context: Float[Array, "n width"] | None = None,
+        context: Float[Array, "n context_size"] | None = None,
         *,
         train: bool = False,
         axis_name: str | None = None,

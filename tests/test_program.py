@@ -1,0 +1,246 @@
+"""The training program as a user runs it: separate processes."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+import realnvp_jax
+from realnvp_jax.checkpoints import Checkpoints
+from realnvp_jax.training.optimizer import create_optimizer
+from realnvp_jax.training.state import create_state
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory):
+    """One compilation cache for all runs."""
+    return {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compilation_cache")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "True",
+    }
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "train.py", "--config=configs/smoke.py", *arguments]
+
+
+def run(environment, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the run ended too early"
+        assert time.monotonic() < end, "the run took too long"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def finished(environment, tmp_path_factory):
+    """A smoke run of 40 steps in one go."""
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    completed = run(environment, f"--workdir={workdir}")
+    assert completed.returncode == 0, completed.stderr
+    return workdir, completed.stdout
+
+
+def last_state(workdir: Path):
+    flow, _ = realnvp_jax.load(workdir)
+    target = jax.eval_shape(lambda: create_state(flow, jax.random.key(0), create_optimizer(1e-3), 0.99))
+    checkpoints = Checkpoints(workdir, read_only=True)
+    state, best = checkpoints.restore(target)
+    checkpoints.close()
+    return state, best
+
+
+@pytest.mark.slow
+def test_a_run_prints_and_writes_what_it_should(finished):
+    workdir, printed = finished
+    for expected in ("devices: 1 x cpu", "parameters: 13,571 trainable", "1,438 train, 179 validation", "compiling"):
+        assert expected in printed
+    last_line = printed.strip().splitlines()[-1]
+    assert re.fullmatch(r"test: \d\.\d{3} \+- \d\.\d{3} bits/dim \(180 examples, .*\)", last_line)
+    for name in ("config.json", "metrics.csv", "curves.png", "samples.png", "result.json"):
+        assert (workdir / name).stat().st_size > 0
+    assert list((workdir / "tensorboard").iterdir())
+    assert len(list((workdir / "samples").glob("*.png"))) == 2
+    with (workdir / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [10, 20, 30, 40]
+    assert float(rows[-1]["validation"]) < float(rows[1]["validation"])
+    assert all(row["validation_train_mode"] for row in rows[1::2])
+
+
+@pytest.mark.slow
+def test_load_gives_the_parameters_of_the_result(finished):
+    workdir, _ = finished
+    result = json.loads((workdir / "result.json").read_text())
+    flow, params = realnvp_jax.load(workdir)
+    from realnvp_jax.data.images import load_images
+
+    test = load_images(
+        "digits", "", {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}, flow
+    ).test
+    bits = flow.bits_per_dim(params, jax.random.key(0), test)
+    assert float(np.mean(bits, dtype=np.float64)) == pytest.approx(result["mean"], rel=1e-5)
+    assert result["num_examples"] == 180
+
+
+@pytest.mark.slow
+def test_a_finished_run_prints_its_result_again(finished, environment):
+    workdir, printed = finished
+    before = (workdir / "metrics.csv").read_text()
+    again = run(environment, f"--workdir={workdir}")
+    assert again.returncode == 0
+    assert again.stdout.strip().splitlines()[-1] == printed.strip().splitlines()[-1]
+    assert (workdir / "metrics.csv").read_text() == before
+    other = run(environment, f"--workdir={workdir}", "--config.seed=1")
+    assert other.returncode == 1
+    assert "seed was 0, now 1" in other.stderr
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_is_the_same_to_the_bit(finished, environment, tmp_path):
+    whole, _ = finished
+    process = subprocess.Popen(
+        command(f"--workdir={tmp_path}"),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: (tmp_path / "checkpoints" / "20").is_dir(), process)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "result.json").exists()
+    resumed = run(environment, f"--workdir={tmp_path}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert re.search(r"resumed at step [23]0", resumed.stdout)
+    ours, best = last_state(tmp_path)
+    theirs, their_best = last_state(whole)
+    chex.assert_trees_all_equal(ours, theirs)
+    assert best == their_best
+    assert (tmp_path / "result.json").read_text() == (whole / "result.json").read_text()
+    with (tmp_path / "metrics.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [10, 20, 30, 40]
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_saves_and_says_how_to_resume(finished, environment, tmp_path):
+    process = subprocess.Popen(
+        command(f"--workdir={tmp_path}", "--config.num_steps=100000"),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: (tmp_path / "checkpoints" / "10").is_dir(), process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    step = re.search(r"stopped and saved at step (\d+); resume with: python train.py --config", errors)
+    assert step is not None, errors
+    assert (tmp_path / "checkpoints" / step[1]).is_dir()
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_stops_the_run(environment, tmp_path):
+    completed = run(
+        environment, f"--workdir={tmp_path}", "--config.learning_rate=1e20", "--config.optimizer.clip_norm=0"
+    )
+    assert completed.returncode == 1
+    assert re.search(r"error: loss .* at step \d+; .* try a lower learning_rate", completed.stderr)
+    assert not (tmp_path / "result.json").exists()
+
+
+@pytest.mark.slow
+def test_eight_devices_and_one_agree(environment):
+    script = """
+import sys
+import jax, numpy as np
+import realnvp_jax
+from realnvp_jax.data.images import load_images
+from realnvp_jax.training.optimizer import create_optimizer
+from realnvp_jax.training.parallel import parallel_train_step, replicate, shard
+from realnvp_jax.training.state import create_state
+
+flow = realnvp_jax.image_flow((8, 8, 1), num_scales=1, base_features=4, num_blocks=1, levels=17)
+images = load_images("digits", "", dict.fromkeys(("train", "validation", "test"), "all[:160]"), flow).train
+optimizer = create_optimizer(1e-4, "sgd", clip_norm=0)
+state = replicate(create_state(flow, jax.random.key(0), optimizer, 0.9))
+step = parallel_train_step(flow, optimizer, l2=5e-5, flip=True, ema_decay=0.9)
+losses = []
+for i in range(5):
+    state, metrics = step(state, shard(images[32 * i : 32 * (i + 1)]), jax.random.key(1))
+    losses.append(float(metrics["score"]))
+leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.ema))]
+np.savez(sys.argv[1], *leaves, losses=losses, devices=jax.device_count())
+"""
+    results = []
+    for count in (1, 8):
+        path = Path(environment["JAX_COMPILATION_CACHE_DIR"]) / f"devices_{count}.npz"
+        flags = f"--xla_force_host_platform_device_count={count}"
+        subprocess.run(
+            [sys.executable, "-c", script, str(path)], cwd=ROOT, env={**environment, "XLA_FLAGS": flags}, check=True
+        )
+        results.append(np.load(path))
+    one, eight = results
+    assert (int(one["devices"]), int(eight["devices"])) == (1, 8)
+    np.testing.assert_allclose(eight["losses"], one["losses"], rtol=1e-5)
+    for name in one.files:
+        if name != "devices":
+            np.testing.assert_allclose(eight[name], one[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path):
+    eight = {**environment, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    completed = run(eight, f"--workdir={tmp_path}", "--config.batch_size=12")
+    assert completed.returncode == 1
+    assert "expected a batch_size that 8 device(s) divide; got 12: use a multiple of 8" in completed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config.lerning_rate=3"], "expected a config key; got 'lerning_rate': did you mean 'learning_rate'?"),
+        (["--config.dataset.nam=x"], "did you mean 'dataset.name'?"),
+        (["--config.learning_rate=fast"], "could not convert string to float"),
+        (["--workdri=x"], "Unknown command line flag 'workdri'. Did you mean: workdir"),
+        (["digits"], "expected flags only"),
+        (["--config.dataset.name=cifar"], "got 'cifar'"),
+        (["--config.model.num_scales=5"], "expected height and width divisible by 16 for num_scales=5; got 8x8"),
+    ],
+)
+def test_a_mistake_on_the_command_line_gets_one_sentence(environment, tmp_path, arguments, message):
+    completed = run(environment, f"--workdir={tmp_path / 'run'}", *arguments)
+    assert completed.returncode == 1
+    assert message in completed.stderr
+    assert "Traceback" not in completed.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_help_lists_every_key(environment):
+    from configs import default
+
+    completed = run(environment, "--help")
+    assert completed.returncode == 0
+    for key in default.KEYS:
+        assert f"--config.{key} " in completed.stdout
