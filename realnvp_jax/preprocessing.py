@@ -36,7 +36,7 @@ def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
 
 
 def add_uniform_noise(key: jax.Array, x: Integer[Array, "..."]) -> Float[Array, "..."]:
-    """X + u with u uniform on [0, 1), such that floor(x + u) = x in floating point as well."""
+    """Pixels plus noise u, uniform on [0, 1), such that floor(x + u) = x in floating point as well."""
     dtype = jnp.result_type(float)
     pixels = x.astype(dtype)
     highest = jnp.nextafter(pixels + 1, jnp.zeros((), dtype))
@@ -44,7 +44,7 @@ def add_uniform_noise(key: jax.Array, x: Integer[Array, "..."]) -> Float[Array, 
 
 
 def dequantize(key: jax.Array, x: ArrayLike, levels: int = 256) -> Float[Array, "..."]:
-    """X + u with u uniform on [0, 1): continuous values in [0, levels), in pixel units.
+    """Pixels plus noise u, uniform on [0, 1): continuous values in [0, levels), in pixel units.
 
     Float32 would round 255 + u to 256 for the largest u; the result always stays below x + 1.
 

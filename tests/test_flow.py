@@ -207,6 +207,12 @@ def test_bits_per_dim_is_the_density_and_nothing_else(pixels):
     assert FLOW.bits_per_dim(params, key, pixels[0]).shape == ()
 
 
+def test_bits_per_dim_are_those_of_the_dequantized_pixels(pixels):
+    params, key = params_of(FLOW), jax.random.key(6)
+    log_prob = FLOW.log_prob(params, FLOW.dequantize(key, pixels))
+    np.testing.assert_allclose(FLOW.bits_per_dim(params, key, pixels), -log_prob / (16 * np.log(2)), rtol=1e-5)
+
+
 def test_more_samples_tighten_the_bound(pixels):
     params = params_of(FLOW)
     keys = jax.random.split(jax.random.key(5), 8)

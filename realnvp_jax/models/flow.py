@@ -27,7 +27,6 @@ from realnvp_jax.preprocessing import (
     Identity,
     Preprocessing,
     check_pixels,
-    dequantize,
     dequantize_each,
     floor_to_levels,
 )
@@ -227,23 +226,22 @@ class Flow:
             raise ValueError("expected a flow over discrete data; this one has no levels, use log_prob for its density")
         if num_samples < 1:
             raise ValueError(f"expected num_samples of at least 1; got {num_samples}")
-        array = x if isinstance(x, jax.Array) else np.asarray(x)
-        check_pixels(array, self.levels)
-        batch = self._batch_shape(array)
-        pixels = jnp.asarray(array).reshape((-1, *self.event_shape))
+        pixels, batch = self._batched_pixels(x)
         context = self._batched_context(context, batch)
         bits = _bits_per_dim(self, self._variables(params), key, jnp.arange(len(pixels)), pixels, context, num_samples)
         return bits.reshape(batch)
 
     def dequantize(self, key: jax.Array, x: ArrayLike) -> Float[Array, "..."]:
-        """X + u, u uniform on [0, 1): `realnvp_jax.dequantize` with this flow's levels.
+        """Pixels plus uniform noise on [0, 1): what `bits_per_dim` of the same key takes the density of.
 
         Raises:
-          TypeError, ValueError: as `realnvp_jax.dequantize`; ValueError if the flow has no levels.
+          TypeError: x does not hold integers.
+          ValueError: a pixel is out of range, the shape is wrong, or the flow has no levels.
         """
         if self.levels is None:
             raise ValueError("expected a flow over discrete data to dequantize for; this one has no levels")
-        return dequantize(key, x, self.levels)
+        pixels, batch = self._batched_pixels(x)
+        return dequantize_each(key, jnp.arange(len(pixels)), pixels).reshape(batch + self.event_shape)
 
     def to_uint8(self, x: ArrayLike) -> Integer[Array, "..."]:
         """Pixels in {0, ..., levels - 1}: floor and clamp of values in the data's units.
@@ -261,6 +259,13 @@ class Flow:
         if split < 0 or tuple(x.shape[split:]) != self.event_shape:
             raise ValueError(f"expected shape (*batch, {str(self.event_shape)[1:]}; got {tuple(x.shape)}")
         return tuple(x.shape[:split])
+
+    def _batched_pixels(self, x) -> tuple[jax.Array, tuple[int, ...]]:
+        """Checked pixels as [n, *event], and the batch's own shape."""
+        x = x if isinstance(x, jax.Array) else np.asarray(x)
+        check_pixels(x, self.levels or 256)
+        batch = self._batch_shape(x)
+        return jnp.asarray(x).reshape((-1, *self.event_shape)), batch
 
     def _batched(self, x, context):
         """X as [n, *event] and context as [n, width] of a floating dtype, and the batch's own shape."""

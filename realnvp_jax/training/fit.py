@@ -10,10 +10,9 @@ from tqdm import tqdm
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.preprocessing import check_pixels
-from realnvp_jax.training.loop import NonFiniteLossError
 from realnvp_jax.training.optimizer import create_optimizer
 from realnvp_jax.training.state import initial_state
-from realnvp_jax.training.steps import train_step, unit
+from realnvp_jax.training.steps import NonFiniteLossError, train_step, unit
 
 _FETCH_EVERY = 50  # steps between looks at the loss
 

@@ -27,12 +27,8 @@ from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
 from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
 from realnvp_jax.training.parallel import check_batch_size, parallel_eval_step, parallel_train_step, replicate, shard
 from realnvp_jax.training.state import create_state, evaluation_params
-from realnvp_jax.training.steps import unit
+from realnvp_jax.training.steps import NonFiniteLossError, unit
 from realnvp_jax.training.workdir import MetricsLog, Workdir, write_json
-
-
-class NonFiniteLossError(RuntimeError):
-    """The loss or its gradient is not finite."""
 
 
 class InterruptedRunError(Exception):

@@ -33,7 +33,8 @@ def main(default_config: Path, keys: Keys) -> None:
 
 def _run(arguments: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # not the libraries' chatter
-    from realnvp_jax.training.loop import InterruptedRunError, NonFiniteLossError, command_line, train
+    from realnvp_jax.training.loop import InterruptedRunError, command_line, train
+    from realnvp_jax.training.steps import NonFiniteLossError
 
     values = flags.FLAGS
     if len(arguments) > 1:

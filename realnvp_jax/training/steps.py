@@ -17,6 +17,10 @@ from realnvp_jax.training.optimizer import l2_penalty
 from realnvp_jax.training.state import TrainState
 
 
+class NonFiniteLossError(RuntimeError):
+    """The loss or its gradient is not finite."""
+
+
 def score(flow: Flow, log_prob: Float[Array, "..."]) -> Float[Array, "..."]:
     """What is reported, smaller is better: bits per dimension of discrete data, negative nats of continuous data."""
     return -log_prob if flow.levels is None else bits_per_dim(log_prob, flow.num_dims)
