@@ -17,7 +17,7 @@ import pytest
 
 import realnvp_jax
 from realnvp_jax.checkpoints import Checkpoints
-from realnvp_jax.training.optimizer import create_optimizer
+from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
 from realnvp_jax.training.state import create_state
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +62,8 @@ def finished(environment, tmp_path_factory):
 
 def last_state(workdir: Path):
     flow, _ = realnvp_jax.load(workdir)
-    target = jax.eval_shape(lambda: create_state(flow, jax.random.key(0), create_optimizer(1e-3), 0.99))
+    optimizer = create_optimizer(learning_rate_schedule(1e-3))
+    target = jax.eval_shape(lambda: create_state(flow, jax.random.key(0), optimizer, 0.99))
     checkpoints = Checkpoints(workdir, read_only=True)
     state, best = checkpoints.restore(target)
     checkpoints.close()
@@ -98,7 +99,7 @@ def test_load_gives_the_parameters_of_the_result(finished):
         "digits", "", {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}, flow
     ).test
     bits = flow.bits_per_dim(params, jax.random.key(0), test)
-    assert float(np.mean(bits, dtype=np.float64)) == pytest.approx(result["mean"], rel=1e-5)
+    assert float(np.asarray(bits).mean(dtype=np.float64)) == pytest.approx(result["mean"], rel=1e-5)
     assert result["num_examples"] == 180
 
 
@@ -177,7 +178,7 @@ import sys
 import jax, numpy as np
 import realnvp_jax
 from realnvp_jax.data.images import load_images
-from realnvp_jax.training.optimizer import create_optimizer
+from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
 from realnvp_jax.training.parallel import parallel_train_step, replicate, shard
 from realnvp_jax.training.state import create_state
 
