@@ -8,6 +8,8 @@ def get_config():
     config = digits.get_config()
     config.num_steps = 40
     config.batch_size = 32
+    config.learning_rate = 1e-3
+    config.schedule.warmup_steps = 0
     config.model.base_features = 4
     config.model.num_blocks = 1
     config.checkpoint.every = 10

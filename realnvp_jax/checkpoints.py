@@ -9,7 +9,9 @@ import dataclasses
 import hashlib
 import json
 import math
+import operator
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ class Checkpoints:
             [
                 preservation_policy.LatestN(keep),
                 preservation_policy.BestN(
-                    get_metric_fn=lambda metrics: -metrics["validation"], n=1, keep_checkpoints_without_metrics=False
+                    get_metric_fn=lambda metrics: -metrics["best"], n=1, keep_checkpoints_without_metrics=False
                 ),
             ]
         )
@@ -72,30 +74,42 @@ class Checkpoints:
         """Steps with a complete checkpoint, newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
-    def save(self, state: TrainState, best: Best, validation: float | None = None) -> None:
-        """Save in the background; a step that is there already is left as it is.
+    def save(self, state: TrainState, best: Best, replace: bool = False) -> None:
+        """Save in the background; a step that is there already is left as it is, unless `replace`.
 
         Args:
           state: the state, replicated.
-          best: the best validation result so far, this step's included.
-          validation: this step's validation result, if there is one.
+          best: the best validation result so far, this step's included. Only a step that is the best carries its
+            result as a metric, so the lowest metric is always the best step's.
+          replace: save a step anew that is there.
+
+        Raises:
+          RuntimeError: Orbax refused to save.
         """
         step = int(state.step)
         if step in self._manager.all_steps():
-            return
+            if not replace:
+                return
+            self._manager.delete(step)
         items = {name: getattr(state, name) for name in _ITEMS}
         meta = {"step": step, "best": dataclasses.asdict(best), "sha256": {n: _sha256(v) for n, v in items.items()}}
-        self._manager.save(
+        meta["dtypes"] = {n: [leaf.dtype.name for leaf in jax.tree.leaves(v)] for n, v in items.items()}
+        saved = self._manager.save(
             step,
             args=ocp.args.Composite(
                 **{name: ocp.args.StandardSave({"tree": value}) for name, value in items.items()},
                 meta=ocp.args.JsonSave(meta),
             ),
-            metrics=None if validation is None else {"validation": validation},
+            metrics={"best": best.score} if best.step == step else None,
         )
+        if not saved:
+            raise RuntimeError(f"expected Orbax to save step {step} in {self.directory}; it has {self.steps()}")
 
     def restore(self, target: TrainState) -> tuple[TrainState, Best] | None:
-        """The newest usable checkpoint, or None if there is none at all. A damaged one is named on stderr.
+        """The newest usable checkpoint, or None if there is none at all.
+
+        Damaged ones are named on stderr, and moved out of the way to <workdir>/damaged/<step> once an older one is
+        found to be usable.
 
         Args:
           target: a state of the run's own shapes.
@@ -104,13 +118,14 @@ class Checkpoints:
           ValueError: there are checkpoints, and none is usable.
         """
         steps = self.steps()
-        for step in steps:
+        for i, step in enumerate(steps):
             try:
                 items = {name: self._restore_item(step, name, getattr(target, name)) for name in _ITEMS}
                 best = Best(**self.meta(step)["best"])
             except Exception as error:  # a damaged checkpoint can raise almost anything
                 print(f"checkpoint {step} cannot be used ({_first_line(error)}); trying an older one", file=sys.stderr)
                 continue
+            self._put_aside(steps[:i])
             return TrainState(step=jax.numpy.asarray(step, jax.numpy.int32), **items), best
         if steps:
             raise ValueError(
@@ -136,6 +151,14 @@ class Checkpoints:
                 f"expected a complete checkpoint {step} in {self.directory}; restoring it failed: {_first_line(error)}"
             ) from error
 
+    def _put_aside(self, steps: list[int]) -> None:
+        for step in steps:
+            aside = self.directory.parent / "damaged"
+            aside.mkdir(exist_ok=True)
+            (self.directory / str(step)).rename(aside / f"{step}_{time.time_ns()}")
+        if steps:
+            self._manager.reload()
+
     def meta(self, step: int) -> dict[str, Any]:
         """What was noted beside the arrays of one step."""
         return self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
@@ -150,10 +173,15 @@ class Checkpoints:
 
     def _restore_item(self, step: int, name: str, target: Any) -> Any:
         placement = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=placement), target)
+        meta = self.meta(step)
+        leaves, structure = jax.tree.flatten(target)
+        saved = zip(leaves, meta["dtypes"][name], strict=True)
+        abstract = structure.unflatten(
+            [jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=placement) for leaf, dtype in saved]
+        )
         arguments = ocp.args.Composite(**{name: ocp.args.StandardRestore({"tree": abstract})})
         value = self._manager.restore(step, args=arguments)[name]["tree"]
-        if _sha256(value) != self.meta(step)["sha256"][name]:
+        if _sha256(value) != meta["sha256"][name]:
             raise CorruptCheckpointError(
                 f"expected the arrays that were saved as {name} of checkpoint {step} in {self.directory}; "
                 "got others: the files are damaged"
@@ -222,11 +250,17 @@ def _choose_step(checkpoints: Checkpoints, step: int | str | None) -> int:
     steps = checkpoints.steps()
     if not steps:
         raise ValueError(f"expected a checkpoint in {checkpoints.directory}; got none yet: let the run save one first")
-    if isinstance(step, int):
-        return step
+    if step is not None and not isinstance(step, str):
+        return operator.index(step)
     if step not in (None, "best", "last"):
         raise ValueError(f"expected step to be a number, 'best' or 'last'; got {step!r}")
-    best = Best(**checkpoints.meta(steps[0])["best"]).step
+    try:
+        best = Best(**checkpoints.meta(steps[0])["best"]).step
+    except Exception as error:  # as in `restore`
+        raise CorruptCheckpointError(
+            f"expected a complete checkpoint {steps[0]} in {checkpoints.directory}; reading it failed "
+            f"({_first_line(error)}): choose another with step=, of {steps}"
+        ) from error
     if step == "last" or (step is None and best is None):
         return steps[0]
     if best is None:

@@ -18,12 +18,6 @@ def checkerboard(height: int, width: int, parity: int) -> Bool[Array, "height wi
     return (cells % 2 == parity)[:, :, None]
 
 
-def channel_halves(channels: int, parity: int) -> Bool[Array, " channels"]:
-    """True on the first half of the channels for parity 0, on the second half for parity 1."""
-    second_half = jnp.arange(channels) >= channels // 2
-    return second_half == bool(parity)
-
-
 @dataclasses.dataclass(frozen=True)
 class Checkerboard:
     """The checkerboard mask. Both halves keep the shape of the image, with zeros in the other's cells."""
@@ -59,14 +53,13 @@ class Checkerboard:
         even = (height * width + 1) // 2
         return height * width - even if self.parity == 0 else even
 
-    def transformed_channels(self, channels: int) -> int:
-        """Channels of the transformed half."""
-        return channels
-
 
 @dataclasses.dataclass(frozen=True)
 class ChannelHalves:
-    """The channel-wise mask. The halves are real halves: each has half of the channels."""
+    """The channel-wise mask: parity 0 keeps the first half of the channels, parity 1 the second.
+
+    The halves are real halves: each has half of the channels.
+    """
 
     parity: int
 
@@ -93,10 +86,6 @@ class ChannelHalves:
     def only_transformed(self, values: jax.Array) -> jax.Array:
         """`values`: a transformed half has no cells of the identity half."""
         return values
-
-    def transformed_channels(self, channels: int) -> int:
-        """Channels of the transformed half."""
-        return channels // 2
 
 
 Mask = Checkerboard | ChannelHalves

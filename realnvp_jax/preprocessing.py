@@ -160,7 +160,6 @@ class Logit:
         The value stays a few units in the last place inside of the support, so that every sample has a finite
         density; the log-derivative is that of the exact map.
         """
-        log_derivative = jax.nn.softplus(y) + jax.nn.softplus(-y) - np.log((1 - 2 * self.alpha) / self.levels)
         margin = 4 * jnp.finfo(y.dtype).eps
         p = jnp.clip(jax.nn.sigmoid(y), margin, 1 - margin)
         log_derivative = -jax.nn.softplus(y) - jax.nn.softplus(-y) - np.log((1 - 2 * self.alpha) / self.levels)

@@ -173,21 +173,37 @@ def test_every_leaf_is_floating_point_and_the_structures_agree(x):
     chex.assert_trees_all_equal_shapes_and_dtypes(shapes, params)
 
 
-def test_compiles_once_for_each_shape(x):
-    params = params_of(FLOW)
-    traced = chex.assert_max_traces(lambda p, x: FLOW.log_prob(p, x), n=1)
-    compiled = jax.jit(traced)
-    compiled(params, x)
-    compiled(params, x + 0.1)
+@pytest.mark.parametrize("method", ["log_prob", "forward", "inverse", "sample"])
+def test_compiles_once_for_each_shape_and_value(x, method):
     from realnvp_jax.models import flow as module
 
-    FLOW.log_prob(params, x)
-    before = module._log_prob._cache_size()
+    params = params_of(FLOW)
+    cache = module._sample_and_log_prob if method == "sample" else getattr(module, f"_{method}")
     same = image_flow((4, 4, 1), num_scales=2, base_features=2, num_blocks=1, levels=17)
     assert same == FLOW
     assert hash(same) == hash(FLOW)
-    same.log_prob(params, x + 0.2)
-    assert module._log_prob._cache_size() == before
+
+    def call(flow, seed):
+        if method == "sample":
+            return flow.sample(params, jax.random.key(seed), (5,), temperature=0.5 + seed)
+        return getattr(flow, method)(params, x + 0.1 * seed)
+
+    call(FLOW, 0)
+    before = cache._cache_size()
+    call(FLOW, 1)
+    call(same, 2)
+    assert cache._cache_size() == before
+
+
+def test_an_empty_batch_has_no_densities():
+    empty = jnp.zeros((0, *FLOW.event_shape))
+    assert FLOW.log_prob(params_of(FLOW), empty).shape == (0,)
+
+
+def test_missing_statistics_are_refused(x):
+    params = params_of(FLOW)
+    for call in (FLOW.log_prob, FLOW.forward):
+        refused(ValueError, "expected parameters of this flow", lambda call=call: call({"params": params["params"]}, x))
 
 
 def test_repr_is_one_readable_line():
@@ -239,6 +255,8 @@ def test_context_changes_the_density_and_broadcasts():
     np.testing.assert_allclose(back, jnp.broadcast_to(x, back.shape), atol=1e-3)
     bits = CONDITIONAL.bits_per_dim(params, jax.random.key(0), np.ones((4, 2, 2, 1), np.uint8), contexts, num_samples=2)
     assert bits.shape == (4,)
+    one = CONDITIONAL.bits_per_dim(params, jax.random.key(0), np.ones((2, 2, 1), np.uint8), contexts)
+    assert one.shape == (4,)
 
 
 def refused(error, message, call):

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import shutil
+import signal
 
 import chex
 import jax
@@ -23,7 +24,7 @@ from realnvp_jax.training.evaluation import evaluate
 from realnvp_jax.training.optimizer import create_optimizer, l2_penalty, learning_rate_schedule
 from realnvp_jax.training.parallel import parallel_eval_step
 from realnvp_jax.training.state import create_state, evaluation_params
-from realnvp_jax.training.steps import augment, train_step
+from realnvp_jax.training.steps import NonFiniteLossError, augment, train_step
 from realnvp_jax.training.workdir import Workdir
 
 FLOW = realnvp_jax.image_flow((4, 4, 1), num_scales=1, base_features=4, num_blocks=1, levels=4)
@@ -167,7 +168,12 @@ def test_fit_refuses_bad_data():
         realnvp_jax.fit(FLOW, params, pixels(3)[..., 0], jax.random.key(0), num_steps=1)
     with pytest.raises(ValueError, match="got values from 0 to 9"):
         realnvp_jax.fit(FLOW, params, pixels() // 2 * 9, jax.random.key(0), num_steps=1)
-    with pytest.raises(realnvp_jax.training.fit.NonFiniteLossError, match="not finite at step 1"):
+    with pytest.raises(ValueError, match="batch_size of at least 1; got 0"):
+        realnvp_jax.fit(FLOW, params, pixels(), jax.random.key(0), num_steps=1, batch_size=0)
+    conditional = realnvp_jax.image_flow((4, 4, 1), num_scales=1, levels=4, context_size=2)
+    with pytest.raises(ValueError, match="expected an unconditional flow"):
+        realnvp_jax.fit(conditional, params, pixels(), jax.random.key(0), num_steps=1)
+    with pytest.raises(NonFiniteLossError, match="not finite at step 1"):
         realnvp_jax.fit(FLOW, params, np.full((4, 4, 4, 1), np.nan), jax.random.key(0), num_steps=3, progress=False)
 
 
@@ -181,14 +187,14 @@ def saved(tmp_path):
     with config.unlocked():
         config.model.event_shape = (4, 4, 1)
         config.model.num_scales, config.model.base_features, config.model.levels = 1, 4, 4
-    Workdir(tmp_path, config)
+    Workdir(tmp_path, config).start()
     state, _ = compiled_step(ema_decay=0.9)
     checkpoints = Checkpoints(tmp_path, keep=2)
     states = {}
-    for step, validation in ((1, 2.0), (2, None), (3, 2.5)):
+    for step in (1, 2, 3):
         states[step] = jax.tree.map(lambda leaf, step=step: leaf + step if leaf.ndim else leaf, state)
         states[step] = states[step].replace(step=jnp.asarray(step, jnp.int32))
-        checkpoints.save(states[step], Best(1, 2.0), validation)
+        checkpoints.save(states[step], Best(1, 2.0))
     yield tmp_path, checkpoints, states
     checkpoints.close()
 
@@ -206,7 +212,7 @@ def test_the_newest_and_the_best_are_kept(saved):
     path, checkpoints, states = saved
     checkpoints.wait()
     assert checkpoints.steps() == [3, 2, 1]
-    checkpoints.save(states[3].replace(step=jnp.asarray(4, jnp.int32)), Best(1, 2.0), 3.0)
+    checkpoints.save(states[3].replace(step=jnp.asarray(4, jnp.int32)), Best(1, 2.0))
     checkpoints.wait()
     assert checkpoints.steps() == [4, 3, 1]
     flow, params = realnvp_jax.load(path)
@@ -238,6 +244,12 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(saved, capsys)
     restored, _ = checkpoints.restore(states[1])
     chex.assert_trees_all_equal(restored, states[2])
     assert "checkpoint 3 cannot be used" in capsys.readouterr().err
+    assert checkpoints.steps() == [2, 1]
+    assert len(list((path / "damaged").iterdir())) == 1
+    checkpoints.save(states[3], Best(3, 1.5))  # the run goes on and comes to step 3 again
+    checkpoints.wait()
+    chex.assert_trees_all_equal(realnvp_jax.load(path, ema=False)[1], states[3].params)
+    damage(checkpoints.directory / "3" / "params", 64)
     with pytest.raises(ValueError, match="expected"):
         realnvp_jax.load(path, step=3, ema=False)
     for step in (1, 2):
@@ -246,23 +258,38 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(saved, capsys)
         checkpoints.restore(states[1])
 
 
+def test_a_step_that_only_equals_the_best_does_not_replace_it(saved):
+    _, checkpoints, states = saved
+    for step in (4, 5):
+        checkpoints.save(states[3].replace(step=jnp.asarray(step, jnp.int32)), Best(1, 2.0))
+    checkpoints.wait()
+    assert checkpoints.steps() == [5, 4, 1]
+
+
+def test_load_in_double_precision_gives_the_same_numbers(saved, x64):
+    path, checkpoints, states = saved
+    checkpoints.wait()
+    _, params = realnvp_jax.load(path, step=np.int64(2), ema=False)
+    chex.assert_trees_all_equal(params, states[2].params)
+
+
 def test_a_directory_without_a_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected the workdir of a run, with config\.json"):
         realnvp_jax.load(tmp_path)
-    Workdir(tmp_path, smoke.get_config())
+    Workdir(tmp_path, smoke.get_config()).start()
     with pytest.raises(ValueError, match="got none yet"):
         realnvp_jax.load(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["model"]["levels"] == 17
     changed = smoke.get_config()
     changed.ema_decay = 0.0
-    Workdir(tmp_path / "raw", changed)
+    Workdir(tmp_path / "raw", changed).start()
     with pytest.raises(ValueError, match=r"ema=True"):
         realnvp_jax.load(tmp_path / "raw", ema=True)
 
 
 def test_another_configs_run_is_refused_by_name(tmp_path):
-    Workdir(tmp_path, smoke.get_config())
+    Workdir(tmp_path, smoke.get_config()).start()
     config = smoke.get_config()
     config.num_steps, config.evaluate.every, config.checkpoint.every, config.dataset.data_dir = 50, 5, 5, "elsewhere"
     Workdir(tmp_path, config)  # these may differ
@@ -351,6 +378,45 @@ def test_prepared_tfds_data_are_read(tmp_path):
     np.testing.assert_array_equal(np.sort(found.reshape(6, -1), 0), np.sort(images.reshape(6, -1), 0))
     with pytest.raises(ValueError, match=r"expected one of the splits \['test', 'train'\] of 'tiny'; got 'validation'"):
         load_images("tiny", str(tmp_path), {"train": "validation"}, flow)
+
+
+def test_a_data_dir_one_level_too_deep_is_refused(tmp_path):
+    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
+    (tmp_path / "cifar10" / "3.0.2" / "dataset_info.json").write_text("{}")
+    for deep in (tmp_path / "cifar10", tmp_path / "cifar10" / "3.0.2"):
+        with pytest.raises(ValueError, match=r"there: none.; got 'cifar10'"):
+            load_images("cifar10", str(deep), {"train": "train"}, FLOW)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_steps", 0), ("checkpoint.every", 0), ("evaluate.log_every", -1), ("evaluate.num_examples", -2)],
+)
+def test_counts_that_are_none_are_refused_before_anything_is_written(tmp_path, key, value):
+    config = smoke.get_config()
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(ValueError, match=f"expected {key} of at least . got {value}".replace(". got", ".; got")):
+        realnvp_jax.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch):
+    from realnvp_jax.training import loop
+
+    config = smoke.get_config()
+    config.model.num_scales, config.model.base_features = 1, 2
+    config.evaluate.every = config.evaluate.log_every = 3
+    validate = loop._Run._validate
+
+    def validate_and_press(self, row, bar):
+        validate(self, row, bar)
+        self.best = Best(1, 0.0)  # so that the step is not saved for being the best
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(loop._Run, "_validate", validate_and_press)
+    with pytest.raises(loop.InterruptedRunError, match=r"stopped and saved at step 3; resume with: python train\.py"):
+        loop.train(config, tmp_path)
+    assert (tmp_path / "checkpoints" / "3").is_dir()
 
 
 # pictures

@@ -6,6 +6,8 @@ over the transformed half of the coupling before it. In training mean and varian
 gradients through them; the inverse and the evaluation mode use the running statistics.
 """
 
+import math
+
 import jax.numpy as jnp
 
 from realnvp_jax.bijections.bijection import Bijection
@@ -18,7 +20,7 @@ class BatchNorm(Bijection):
 
     Attributes:
       mask: with a checkerboard mask, the cells of the identity half are left alone. As in the authors' code they
-        still count in the statistics, as zeros: the mean is half of the active cells' mean.
+        still count in the statistics, as zeros: where they are half of the cells, the mean is half of the others'.
       epsilon: added to the variance.
     """
 
@@ -36,7 +38,7 @@ class BatchNorm(Bijection):
         return mean, 0.5 * jnp.log(variance + self.epsilon)
 
     def _log_det(self, log_deviation, x):
-        positions = x[0, ..., 0].size if self.mask is None else self.mask.num_transformed(x.shape)
+        positions = math.prod(x.shape[1:-1]) if self.mask is None else self.mask.num_transformed(x.shape)
         return jnp.broadcast_to(-positions * jnp.sum(log_deviation), x.shape[:1])
 
     def forward(self, x, context=None, *, train=False, axis_name=None):

@@ -98,7 +98,7 @@ def _prepared_by_tfds(name: str, split: str, data_dir: str) -> np.ndarray:
         raise ValueError(_not_prepared(name, root))
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(prepared[-1].parent)  # pyright: ignore[reportAttributeAccessIssue]
+    builder: Any = tfds.builder_from_directory(prepared[-1].parent)  # pyright: ignore
     if split not in builder.info.splits:
         raise ValueError(f"expected one of the splits {sorted(builder.info.splits)} of {name!r}; got {split!r}")
     try:
@@ -108,6 +108,10 @@ def _prepared_by_tfds(name: str, split: str, data_dir: str) -> np.ndarray:
             f"expected {name!r} in {prepared[-1].parent} prepared with file_format='array_record'; "
             f"got {builder.info.file_format}: prepare it again in that format"
         ) from None
+    if "image" not in builder.info.features:
+        raise ValueError(f"expected a feature 'image' in {name!r}; got {sorted(builder.info.features)}")
+    if len(source) == 0:
+        raise ValueError(f"expected examples in the split {split!r} of {name!r}; got none")
     first = source[0]["image"]
     images = np.empty((len(source), *first.shape), np.uint8)
     for i, example in enumerate(source):
@@ -122,7 +126,8 @@ def _version(info: Path) -> list[int]:
 
 
 def _not_prepared(name: str, root: Path) -> str:
-    here = sorted({p.parent.parent.relative_to(root).as_posix() for p in root.glob("**/dataset_info.json")})
+    found = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
+    here = sorted({path.parent.parent.relative_to(root).as_posix() for path in found})
     near = difflib.get_close_matches(name, ["digits", *here], n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return (

@@ -227,12 +227,14 @@ class Flow:
         if num_samples < 1:
             raise ValueError(f"expected num_samples of at least 1; got {num_samples}")
         pixels, batch = self._batched_pixels(x)
+        if context is not None:
+            pixels, batch = self._broadcast_pixels(pixels, batch, np.shape(context)[:-1])
         context = self._batched_context(context, batch)
         bits = _bits_per_dim(self, self._variables(params), key, jnp.arange(len(pixels)), pixels, context, num_samples)
         return bits.reshape(batch)
 
     def dequantize(self, key: jax.Array, x: ArrayLike) -> Float[Array, "..."]:
-        """Pixels plus uniform noise on [0, 1): what `bits_per_dim` of the same key takes the density of.
+        """Pixels plus uniform noise on [0, 1): what `bits_per_dim` with the same key and one sample takes.
 
         Raises:
           TypeError: x does not hold integers.
@@ -266,6 +268,11 @@ class Flow:
         check_pixels(x, self.levels or 256)
         batch = self._batch_shape(x)
         return jnp.asarray(x).reshape((-1, *self.event_shape)), batch
+
+    def _broadcast_pixels(self, pixels, batch, context_batch) -> tuple[jax.Array, tuple[int, ...]]:
+        wide = self._broadcast_batch(batch, context_batch)
+        pixels = jnp.broadcast_to(pixels.reshape(batch + self.event_shape), wide + self.event_shape)
+        return pixels.reshape((-1, *self.event_shape)), wide
 
     def _batched(self, x, context):
         """X as [n, *event] and context as [n, width] of a floating dtype, and the batch's own shape."""
@@ -363,12 +370,13 @@ def _init(flow: Flow, key):
     return {"params": {}, "batch_stats": {}, **variables}
 
 
-def _density(flow: Flow, variables, x, context, **apply_options):
+def _density(flow: Flow, variables, x, context, train=False, axis_name=None):
     """(log_prob, updated statistics) of x of shape [n, *event]."""
     contained = flow.preprocessing.contains(x)
     y, derivative = flow.preprocessing.forward(jnp.where(contained, x, flow.preprocessing.interior_point()))
+    mutable = ["batch_stats"] if train else []
     (z, log_det), updates = _apply(
-        flow, variables, y, context, method="forward", mutable=["batch_stats"], **apply_options
+        flow, variables, y, context, method="forward", mutable=mutable, train=train, axis_name=axis_name
     )
     log_prob = _sum_event(flow.base.log_density(z)) + log_det + _sum_event(derivative)
     axes = tuple(range(1, x.ndim))

@@ -97,9 +97,7 @@ class Scale(Bijection):
     def setup(self):
         """Three or four checkerboard couplings, and three channel-wise ones unless this is the last scale."""
         self.checkerboard = [
-            self._coupling(
-                Checkerboard(i % 2), self.features, self.channels, initial_scale=0.0, norm_mask=Checkerboard(i % 2)
-            )
+            self._coupling(Checkerboard(i % 2), self.features, self.channels, initial_scale=0.0)
             for i in range(4 if self.is_last else 3)
         ]
         if self.is_last:
@@ -111,20 +109,13 @@ class Scale(Bijection):
         ]
         self.unsqueeze = Unsqueeze()
 
-    def _coupling(
-        self,
-        mask: Mask,
-        features: int,
-        transformed_channels: int,
-        initial_scale: float,
-        norm_mask: Checkerboard | None = None,
-    ) -> Coupling:
+    def _coupling(self, mask: Mask, features: int, transformed_channels: int, initial_scale: float) -> Coupling:
         transform = AffineTransform(initial_scale)
         return Coupling(
             mask=mask,
             conditioner=ResNet(features, self.num_blocks, transform.parameters_per_dim * transformed_channels),
             transform=transform,
-            normalization=BatchNorm(norm_mask),
+            normalization=BatchNorm(mask if isinstance(mask, Checkerboard) else None),
         )
 
     @property

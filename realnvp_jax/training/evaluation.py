@@ -26,8 +26,9 @@ def evaluate(step: Callable[..., Any], params: Params, examples: np.ndarray, bat
       step: compiled evaluation step.
       params: parameters.
       examples: the split.
-      batch_size: examples per step, rounded up to a multiple of the number of devices.
+      batch_size: examples per step, at most all, rounded up to a multiple of the number of devices.
     """
+    batch_size = min(batch_size, len(examples))
     batch_size += -batch_size % jax.device_count()
     key = evaluation_key()
     scores = [

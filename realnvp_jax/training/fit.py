@@ -46,9 +46,15 @@ def fit(
 
     Raises:
       TypeError: x holds integers and the flow has no levels.
-      ValueError: x has another shape than [n, *event_shape], no examples, or pixels out of range.
+      ValueError: x has another shape than [n, *event_shape], no examples, or pixels out of range; the flow is
+        conditional; a count is not positive.
       NonFiniteLossError: the loss is not finite.
     """
+    if flow.context_size:
+        raise ValueError("expected an unconditional flow; this one needs a context, write the loop with log_prob_train")
+    for name, count in (("num_steps", num_steps), ("batch_size", batch_size)):
+        if count < 1:
+            raise ValueError(f"expected {name} of at least 1; got {count}")
     examples = np.asarray(x)
     if examples.shape[1:] != flow.event_shape or len(examples) == 0:
         raise ValueError(f"expected x of shape (n, {str(flow.event_shape)[1:]} with n > 0; got {examples.shape}")
@@ -61,22 +67,24 @@ def fit(
     optimizer = create_optimizer(learning_rate, clip_norm=clip_norm)
     step_fn = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer, l2=l2))
     state = initial_state(dict(params), optimizer)
-    scores = []
+    pending = []
     with tqdm(total=num_steps, unit="step", disable=not progress or None) as bar:
         for step in range(num_steps):
             batch = examples[batch_indices(seed, step, batch_size, len(examples))]
             state, metrics = step_fn(state, batch, noise_key)
-            scores.append(metrics["score"])
+            pending.append(metrics)
             bar.update()
             if (step + 1) % _FETCH_EVERY == 0 or step + 1 == num_steps:
-                bar.set_postfix_str(f"{_finite_mean(scores, step):.3f} {unit(flow)}")
-                scores = []
+                bar.set_postfix_str(f"{_finite_mean(pending, step):.3f} {unit(flow)}")
+                pending = []
     return state.params
 
 
-def _finite_mean(scores: list[jax.Array], last_step: int) -> float:
-    values = np.asarray(jax.device_get(scores))
-    if not np.isfinite(values).all():
-        step = last_step - len(values) + 1 + int(np.argmin(np.isfinite(values))) + 1
-        raise NonFiniteLossError(f"loss is not finite at step {step}: try a lower learning_rate or clip_norm")
-    return float(values.mean())
+def _finite_mean(pending: list[dict[str, jax.Array]], last_step: int) -> float:
+    """Mean score since the last look; `last_step` counts from 0."""
+    values = np.array([[m["score"], m["gradient_norm"]] for m in jax.device_get(pending)])
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        step = last_step - len(values) + 1 + int(np.argmin(finite)) + 1
+        raise NonFiniteLossError(f"loss or gradient is not finite at step {step}: try a lower learning_rate")
+    return float(values[:, 0].mean())

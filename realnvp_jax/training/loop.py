@@ -52,6 +52,13 @@ def train(config: Config, workdir: str | Path, command: str = "python train.py")
       InterruptedRunError: the user stopped the run; it is saved.
     """
     flow = create(config)
+    _check_config(config)
+    files = Workdir(Path(workdir).expanduser(), config)
+    result = files.result()
+    if result is not None and result["num_steps"] == config.num_steps:
+        print(f"{files.path} holds this finished run")
+        print(describe_result(result))
+        return result
     check_batch_size(config.batch_size)
     optimizer, schedule = _optimizer(config)
     names = {role: config.dataset[role] for role in ("train", "validation", "test")}
@@ -62,12 +69,7 @@ def train(config: Config, workdir: str | Path, command: str = "python train.py")
             validation=splits.validation[: config.evaluate.num_examples],
             test=splits.test[: config.evaluate.num_examples],
         )
-    files = Workdir(Path(workdir).expanduser(), config)
-    result = files.result()
-    if result is not None and result["num_steps"] == config.num_steps:
-        print(f"{files.path} holds this finished run")
-        print(describe_result(result))
-        return result
+    files.start()
     run = _Run(config, flow, optimizer, schedule, splits, files, command)
     try:
         return run.run()
@@ -83,6 +85,27 @@ def describe_result(result: dict[str, Any]) -> str:
         f"test: {result['mean']:.3f} +- {result['standard_error']:.3f} {result['unit']} "
         f"({result['num_examples']} examples, {which}{average})"
     )
+
+
+def _check_config(config: Config) -> None:
+    if jax.process_count() > 1:
+        raise ValueError(f"expected one process with all the devices; got {jax.process_count()} processes")
+    at_least_one = {
+        "num_steps": config.num_steps,
+        "checkpoint.every": config.checkpoint.every,
+        "checkpoint.keep": config.checkpoint.keep,
+        "evaluate.every": config.evaluate.every,
+        "evaluate.batch_size": config.evaluate.batch_size,
+        "evaluate.num_samples": config.evaluate.num_samples,
+        "evaluate.log_every": config.evaluate.log_every,
+    }
+    for key, value in at_least_one.items():
+        if value < 1:
+            raise ValueError(f"expected {key} of at least 1; got {value}")
+    if config.evaluate.num_examples < 0:
+        raise ValueError(f"expected evaluate.num_examples of at least 0; got {config.evaluate.num_examples}")
+    if not 0 <= config.ema_decay < 1:
+        raise ValueError(f"expected ema_decay in [0, 1); got {config.ema_decay}")
 
 
 def _optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.Schedule]:
@@ -139,6 +162,9 @@ class _Run:
         self._print_start()
         with _StopRequest() as stop:
             self._train(stop)
+        if self.best.step is None:  # a run resumed at its last step before its first evaluation
+            self._validate({}, tqdm(disable=True))
+            self.checkpoints.save(self.state, self.best, replace=True)
         return self._finish()
 
     def _print_start(self) -> None:
@@ -165,15 +191,19 @@ class _Run:
                 self.pending.append(metrics)
                 bar.update()
                 is_last = self.step == config.num_steps
-                must_save = is_last or self.step % config.checkpoint.every == 0 or stop.requested
+                must_save = is_last or self.step % config.checkpoint.every == 0
                 must_evaluate = is_last or self.step % config.evaluate.every == 0
-                if must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
+                if stop.requested or must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
                     row = self._fetch_metrics()
-                    validation = self._validate(row, bar) if must_evaluate else None
+                    if must_evaluate:
+                        self._validate(row, bar)
                     self._show(row, bar)
-                    if must_save or self.best.step == self.step:
-                        self.checkpoints.save(self.state, self.best, validation)
-                if stop.requested and not is_last:
+                    stopping = stop.requested  # it may have come while the metrics were fetched
+                    if stopping or must_save or self.best.step == self.step:
+                        self.checkpoints.save(self.state, self.best)
+                else:
+                    stopping = False
+                if stopping and not is_last:
                     self.checkpoints.wait()
                     raise InterruptedRunError(f"stopped and saved at step {self.step}; resume with: {self.command}")
 
@@ -215,7 +245,7 @@ class _Run:
             f"in {self.files.path}: try a lower learning_rate, schedule.warmup_steps, or a lower optimizer.clip_norm"
         )
 
-    def _validate(self, row: dict[str, float], bar: tqdm) -> float:
+    def _validate(self, row: dict[str, float], bar: tqdm) -> None:
         params = evaluation_params(self.state)
         batch_size = self.config.evaluate.batch_size
         mean, standard_error = mean_and_standard_error(
@@ -224,16 +254,19 @@ class _Run:
         train_mode = evaluate_train_mode(
             self.train_mode_eval_fn, params, self.splits.validation, self.config.batch_size
         ).mean(dtype=np.float64)
+        if not math.isfinite(mean):
+            raise NonFiniteLossError(
+                f"validation result {mean} at step {self.step} of {self.files.path}: try a lower learning_rate"
+            )
         if mean < self.best.score:
             self.best = Best(self.step, mean)
         row.update(validation=mean, validation_standard_error=standard_error, validation_train_mode=float(train_mode))
         bar.write(
-            f"step {self.step}: train {row['train']:.3f}, validation {mean:.3f} (with batch statistics "
+            f"step {self.step}: train {row.get('train', math.nan):.3f}, validation {mean:.3f} (with batch statistics "
             f"{train_mode:.3f}), best {self.best.score:.3f} at step {self.best.step} {self.unit}"
         )
         self._save_samples(params, self.files.path / "samples" / f"step_{self.step:08d}.png")
         self.last_log = (time.perf_counter(), self.step)  # evaluation is no training time
-        return mean
 
     def _show(self, row: dict[str, float], bar: tqdm) -> None:
         self.log.write(self.step, row)
@@ -248,8 +281,9 @@ class _Run:
         """Evaluate the best step on the test set, and write what a finished run has."""
         self.checkpoints.wait()
         name = "ema" if self.config.ema_decay else "params"
-        assert self.best.step is not None  # the last step is always evaluated
-        params = self.checkpoints.restore_item(self.best.step, name, self.state.params)
+        best_step = self.best.step
+        assert best_step is not None  # the last step was evaluated
+        params = self.checkpoints.restore_item(best_step, name, self.state.params)
         scores = evaluate(self.eval_fn, replicate(params), self.splits.test, self.config.evaluate.batch_size)
         mean, standard_error = mean_and_standard_error(scores)
         result = {
@@ -258,7 +292,7 @@ class _Run:
             "unit": self.unit,
             "split": self.config.dataset.test,
             "num_examples": len(scores),
-            "step": self.best.step,
+            "step": best_step,
             "num_steps": self.config.num_steps,
             "validation": self.best.score,
             "ema": bool(self.config.ema_decay),

@@ -35,7 +35,7 @@ class Workdir:
     """A run's directory.
 
     Args:
-      path: the directory; it is made if it does not exist.
+      path: the directory; `start` makes it if it does not exist.
       config: the run's config.
 
     Raises:
@@ -44,10 +44,14 @@ class Workdir:
 
     def __init__(self, path: Path, config: Config):
         self.path = path
+        self._config = config
         if self.config_path.is_file():
             self._check_same_run(config)
-        path.mkdir(parents=True, exist_ok=True)
-        write_json(self.config_path, json.loads(config.to_json()))
+
+    def start(self) -> None:
+        """Make the directory and write the config."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.config_path, json.loads(self._config.to_json()))
 
     @property
     def config_path(self) -> Path:
@@ -74,8 +78,8 @@ class Workdir:
         keys = sorted(set(before) | set(now))
         changed = [k for k in keys if before.get(k) != now.get(k) and not k.startswith(_MAY_DIFFER)]
         if changed:
-            shown = [f"{k} was {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:4]]
-            more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+            shown = [f"{k} was {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:3]]
+            more = f"; also {', '.join(changed[3:])}" if len(changed) > 3 else ""
             raise ValueError(
                 f"expected the config of the run in {self.path}; {'; '.join(shown)}{more}: "
                 "use another --workdir, or the run's own values"
