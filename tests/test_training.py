@@ -252,9 +252,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(saved, capsys)
     damage(checkpoints.directory / "3" / "params", 64)
     with pytest.raises(ValueError, match="expected"):
         realnvp_jax.load(path, step=3, ema=False)
-    for step in (1, 2):
-        shutil.rmtree(checkpoints.directory / str(step) / "opt_state")
-    with pytest.raises(ValueError, match="3 damaged ones"):
+    assert checkpoints.steps() == [3, 2]
+    shutil.rmtree(checkpoints.directory / "2" / "opt_state")
+    with pytest.raises(ValueError, match="2 damaged ones"):
         checkpoints.restore(states[1])
 
 
