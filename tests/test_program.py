@@ -226,6 +226,8 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         (["--config.learning_rate=fast"], "could not convert string to float"),
         (["--workdri=x"], "Unknown command line flag 'workdri'. Did you mean: workdir"),
         (["digits"], "expected flags only"),
+        (["--config=configs/nope.py"], "expected a config file, such as configs/digits.py; got 'configs/nope.py'"),
+        (["--config.evaluate.every=0"], "expected evaluate.every of at least 1; got 0"),
         (["--config.dataset.name=cifar"], "got 'cifar'"),
         (["--config.model.num_scales=5"], "expected height and width divisible by 16 for num_scales=5; got 8x8"),
     ],

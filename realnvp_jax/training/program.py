@@ -25,6 +25,7 @@ def main(default_config: Path, keys: Keys) -> None:
     if any(re.fullmatch(r"--?(help|helpshort|helpfull|h)", argument) for argument in sys.argv[1:]):
         print(_help(default_config, keys))
         return
+    _check_config_file(sys.argv[1:])
     _without_unknown_keys(keys, lambda: config_flags.DEFINE_config_file("config", str(default_config), "config file"))
     flags.DEFINE_string("workdir", "", "directory of the run")
     flags.DEFINE_bool("traceback", False, "show where an error was raised")
@@ -49,6 +50,14 @@ def _run(arguments: Sequence[str]) -> None:
     except InterruptedRunError as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _check_config_file(arguments: Sequence[str]) -> None:
+    """Exit with one sentence if --config names a file that is not there."""
+    for argument in arguments:
+        match = re.fullmatch(r"--?config=([^:]*).*", argument)
+        if match and not Path(match[1]).is_file():
+            sys.exit(f"error: expected a config file, such as configs/digits.py; got {match[1]!r}, which is not there")
 
 
 def _without_unknown_keys(keys: Keys, parse: Callable[[], Any]) -> Any:
