@@ -3,11 +3,7 @@
 import dataclasses
 import math
 import shlex
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +24,7 @@ from realnvp_jax.training.optimizer import create_optimizer, learning_rate_sched
 from realnvp_jax.training.parallel import check_batch_size, parallel_eval_step, parallel_train_step, replicate, shard
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, unit
+from realnvp_jax.training.stop_request import StopRequest
 from realnvp_jax.training.workdir import MetricsLog, Workdir, write_json
 
 
@@ -160,7 +157,7 @@ class _Run:
 
     def run(self) -> dict[str, Any]:
         self._print_start()
-        with _StopRequest() as stop:
+        with StopRequest() as stop:
             self._train(stop)
         if self.best.step is None:  # a run resumed at its last step before its first evaluation
             self._validate({}, tqdm(disable=True))
@@ -181,7 +178,7 @@ class _Run:
         print(f"workdir: {self.files.path}" + (f", resumed at step {self.step}" if self.resumed else ""))
         print("compiling (the first step takes a while) ...", flush=True)
 
-    def _train(self, stop: "_StopRequest") -> None:
+    def _train(self, stop: StopRequest) -> None:
         config = self.config
         bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
         with bar:
@@ -306,30 +303,6 @@ class _Run:
         print(f"samples: {self.files.path / 'samples.png'}  curves: {self.files.path / 'curves.png'}")
         print(describe_result(result), flush=True)
         return result
-
-
-class _StopRequest:
-    """Ctrl-C, or a termination signal, asks the loop to stop after the step; a second one stops at once."""
-
-    def __init__(self):
-        self.requested = False
-        self._previous: dict[int, Callable[..., Any] | int | None] = {}
-
-    def __enter__(self) -> "_StopRequest":
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._request)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _request(self, number: int, frame: Any) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        print("\nstopping after this step (press Ctrl-C again to stop without saving) ...", file=sys.stderr, flush=True)
 
 
 def command_line(arguments: list[str]) -> str:
