@@ -10,6 +10,7 @@ def get_config():
     config.batch_size = 32
     config.learning_rate = 1e-3
     config.schedule.warmup_steps = 0
+    config.model.num_scales = 1  # 4 couplings instead of 10 compile within a minute
     config.model.base_features = 4
     config.model.num_blocks = 1
     config.checkpoint.every = 10
