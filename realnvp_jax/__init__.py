@@ -12,6 +12,7 @@ from realnvp_jax.bijections.bijection import Bijection, Chain
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.image import image_flow
 from realnvp_jax.models.real_nvp import RealNVP
+from realnvp_jax.models.vector import VectorRealNVP, vector_flow
 from realnvp_jax.preprocessing import Identity, Logit, Rescale, dequantize
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "RealNVP",
     "Rescale",
     "Uniform",
+    "VectorRealNVP",
     "create",
     "dequantize",
     "fit",
@@ -47,6 +49,7 @@ __all__ = [
     "interop",
     "load",
     "train",
+    "vector_flow",
 ]
 
 

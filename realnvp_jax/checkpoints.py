@@ -30,10 +30,10 @@ _ITEMS = ("params", "ema", "opt_state")
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """The best validation result so far, smaller is better, and its step (None before the first)."""
+    """The best validation result so far as a cost, smaller is better, and its step (None before the first)."""
 
     step: int | None = None
-    score: float = math.inf
+    cost: float = math.inf
 
 
 class CorruptCheckpointError(ValueError):
@@ -100,7 +100,7 @@ class Checkpoints:
                 **{name: ocp.args.StandardSave({"tree": value}) for name, value in items.items()},
                 meta=ocp.args.JsonSave(meta),
             ),
-            metrics={"best": best.score} if best.step == step else None,
+            metrics={"best": best.cost} if best.step == step else None,
         )
         if not saved:
             raise RuntimeError(f"expected Orbax to save step {step} in {self.directory}; it has {self.steps()}")

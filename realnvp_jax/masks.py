@@ -1,15 +1,17 @@
 """Masks: which half of its input a coupling layer leaves alone (Section 3.4 of the paper).
 
 Everywhere `True` marks the identity half. A mask is a pure function of (kind, parity, shape) and never a
-parameter. `Checkerboard` and `ChannelHalves` are the two kinds as hashable specifications; each knows how to
-take its input apart into (identity half, transformed half) and how to put the two together again.
+parameter. Each kind is a hashable specification that knows how to take its input apart into (identity half,
+transformed half) and how to put the two together again: `Checkerboard`, `ImageHalves` and `Halves`.
 """
 
+import abc
 import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 
 def checkerboard(height: int, width: int, parity: int) -> Bool[Array, "height width 1"]:
@@ -19,14 +21,16 @@ def checkerboard(height: int, width: int, parity: int) -> Bool[Array, "height wi
 
 
 @dataclasses.dataclass(frozen=True)
-class Checkerboard:
-    """The checkerboard mask. Both halves keep the shape of the image, with zeros in the other's cells."""
+class CellMask(abc.ABC):
+    """A mask over the cells of an image. Both halves keep the image's shape, with zeros in the other's cells."""
 
-    parity: int
-
+    @abc.abstractmethod
     def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
         """The mask for images of shape [n, height, width, channels]."""
-        return checkerboard(shape[-3], shape[-2], self.parity)[None]
+
+    @abc.abstractmethod
+    def num_transformed(self, shape: tuple[int, ...]) -> int:
+        """Number of positions (height x width) that the coupling transforms."""
 
     def split(
         self, x: Float[Array, "n height width channels"]
@@ -47,6 +51,17 @@ class Checkerboard:
         """`values` with zeros in the cells of the identity half."""
         return jnp.where(self.cells(values.shape), 0, values)
 
+
+@dataclasses.dataclass(frozen=True)
+class Checkerboard(CellMask):
+    """The checkerboard mask; parity 0 keeps the cell (0, 0)."""
+
+    parity: int
+
+    def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
+        """The mask for images of shape [n, height, width, channels]."""
+        return checkerboard(shape[-3], shape[-2], self.parity)[None]
+
     def num_transformed(self, shape: tuple[int, ...]) -> int:
         """Number of positions (height x width) that the coupling transforms."""
         height, width = shape[-3:-1]
@@ -55,30 +70,60 @@ class Checkerboard:
 
 
 @dataclasses.dataclass(frozen=True)
-class ChannelHalves:
-    """The channel-wise mask: parity 0 keeps the first half of the channels, parity 1 the second.
+class ImageHalves(CellMask):
+    """Half of an image conditions the other half: a bad mask, to compare the checkerboard with.
 
-    The halves are real halves: each has half of the channels.
+    Parity 0 and 1 keep the top and the bottom half, 2 and 3 the left and the right half.
     """
 
     parity: int
+
+    def _axis_and_middle(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        axis = 0 if self.parity < 2 else 1
+        return axis, (shape[-3 + axis] + 1) // 2
+
+    def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
+        """The mask for images of shape [n, height, width, channels]."""
+        axis, middle = self._axis_and_middle(shape)
+        first = jnp.arange(shape[-3 + axis]) < middle
+        kept = first if self.parity % 2 == 0 else ~first
+        line = kept.reshape((1, -1, 1, 1) if axis == 0 else (1, 1, -1, 1))
+        return jnp.broadcast_to(line, (1, *shape[-3:-1], 1))
+
+    def num_transformed(self, shape: tuple[int, ...]) -> int:
+        """Number of positions (height x width) that the coupling transforms."""
+        axis, middle = self._axis_and_middle(shape)
+        across = shape[-2 - axis]
+        return across * (shape[-3 + axis] - middle if self.parity % 2 == 0 else middle)
+
+
+@dataclasses.dataclass(frozen=True)
+class Halves:
+    """Halves of the last axis: the channel-wise mask of images, and the mask of vectors.
+
+    Parity 0 keeps the first half, parity 1 the second; of an odd size the first half is the larger. The halves are
+    real halves: each has its own channels, or elements, only.
+    """
+
+    parity: int
+
+    def size_transformed(self, size: int) -> int:
+        """Size of the transformed half."""
+        return size // 2 if self.parity == 0 else (size + 1) // 2
 
     def cells(self, shape: tuple[int, ...]) -> None:
         """Real halves have no cells to tell apart."""
         return None
 
-    def split(
-        self, x: Float[Array, "n height width channels"]
-    ) -> tuple[Float[Array, "n height width half"], Float[Array, "n height width half"]]:
+    def split(self, x: Float[Array, "*n size"]) -> tuple[Float[Array, "*n first"], Float[Array, "*n second"]]:
         """(identity half, transformed half)."""
-        first, second = jnp.split(x, 2, axis=-1)
+        middle = (x.shape[-1] + 1) // 2
+        first, second = x[..., :middle], x[..., middle:]
         return (first, second) if self.parity == 0 else (second, first)
 
     def merge(
-        self,
-        identity: Float[Array, "n height width half"],
-        transformed: Float[Array, "n height width half"],
-    ) -> Float[Array, "n height width channels"]:
+        self, identity: Float[Array, "*n first"], transformed: Float[Array, "*n second"]
+    ) -> Float[Array, "*n size"]:
         """Inverse of `split`."""
         halves = (identity, transformed) if self.parity == 0 else (transformed, identity)
         return jnp.concatenate(halves, axis=-1)
@@ -88,4 +133,21 @@ class ChannelHalves:
         return values
 
 
-Mask = Checkerboard | ChannelHalves
+Mask = CellMask | Halves
+
+VECTOR_MASKS = ("halves", "alternating", "random", "learned")
+
+
+def orders(kind: str, num_dims: int, count: int, seed: int) -> Int[np.ndarray, "count num_dims"] | None:
+    """Orders of a vector's elements whose halves are the masks of `kind`, one for each pair of couplings.
+
+    "halves" (and "learned", where a linear map mixes the elements) takes them as they come, which is None;
+    "alternating" puts the even elements in front of the odd; "random" draws every order from `seed`.
+    """
+    if kind == "alternating":
+        order = np.concatenate([np.arange(0, num_dims, 2), np.arange(1, num_dims, 2)])
+        return np.tile(order, (count, 1)) if num_dims > 2 else None
+    if kind == "random":
+        random = np.random.default_rng(seed)
+        return np.stack([random.permutation(num_dims) for _ in range(count)])
+    return None

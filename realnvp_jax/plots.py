@@ -1,11 +1,22 @@
-"""Pictures of a run: sample grids and curves."""
+"""Pictures of a run: sample grids and curves of images; points, densities, latents and warped grids of vectors.
+
+What starts with `draw_` draws into given Matplotlib axes, what starts with `save_` writes a PNG file.
+"""
 
 import csv
+import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+
+from realnvp_jax.models.flow import Flow, Params
+
+Axes = Any  # matplotlib.axes.Axes; Matplotlib is imported when a picture is drawn
 
 
 def save_image_grid(images: UInt8[np.ndarray, "n height width channels"], levels: int, path: Path) -> None:
@@ -63,4 +74,163 @@ def save_curves(metrics: Path, path: Path, unit: str) -> None:
     axes.set_xlabel("step")
     axes.set_ylabel(unit)
     axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150)
+
+
+_MAX_CORNER_COLUMNS = 8
+_GRID_BATCH = 20_000
+
+
+@dataclasses.dataclass(frozen=True)
+class DensityGrid:
+    """A density at the middles of the cells of a grid on the plane.
+
+    Attributes:
+      low: the lower left corner of the grid.
+      high: its upper right corner.
+      density: values, density[j, i] in row j (second coordinate) and column i (first coordinate).
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    density: Float[np.ndarray, "rows columns"]
+
+    @property
+    def mass(self) -> float:
+        """Sum of density times area of a cell: 1 if the grid is fine and wide enough."""
+        area = np.prod((self.high - self.low) / np.array(self.density.shape[::-1]))
+        return float(self.density.sum(dtype=np.float64) * area)
+
+
+def limits_of(points: Float[np.ndarray, "n 2"], margin: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    """(lower left, upper right) of a rectangle around the points, wider by `margin` times its size on every side."""
+    low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+    return low - margin * (high - low), high + margin * (high - low)
+
+
+def density_on_grid(
+    flow: Flow, params: Params, low: np.ndarray, high: np.ndarray, num: int = 1000, context: Any = None
+) -> DensityGrid:
+    """exp(log_prob) of a flow over the plane on num x num cells; of a conditional flow under one context."""
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    middles = [low[i] + (np.arange(num) + 0.5) * (high[i] - low[i]) / num for i in range(2)]
+    points = np.stack(np.meshgrid(*middles), axis=-1).reshape(-1, 2).astype(np.float32)
+    missing = -len(points) % _GRID_BATCH
+    batches = np.concatenate([points, points[:1].repeat(missing, axis=0)]).reshape(-1, _GRID_BATCH, 2)
+    log_prob = np.concatenate([np.asarray(flow.log_prob(params, batch, context)) for batch in batches])
+    return DensityGrid(low, high, np.exp(log_prob[: len(points)].astype(np.float64)).reshape(num, num))
+
+
+def draw_points(axes: Axes, points: np.ndarray, title: str, limits: tuple[np.ndarray, np.ndarray]) -> None:
+    """A scatter plot of points on the plane."""
+    axes.scatter(points[:, 0], points[:, 1], s=2, alpha=min(1.0, 2000 / len(points)), linewidths=0)
+    axes.set(title=title, xlim=(limits[0][0], limits[1][0]), ylim=(limits[0][1], limits[1][1]), aspect="equal")
+
+
+def draw_density(axes: Axes, grid: DensityGrid, title: str = "density") -> None:
+    """The density with a colour bar."""
+    extent = (grid.low[0], grid.high[0], grid.low[1], grid.high[1])
+    image = axes.imshow(grid.density, origin="lower", extent=extent, cmap="viridis")
+    axes.figure.colorbar(image, ax=axes, label="density")
+    axes.set_title(title)
+
+
+def draw_latents(axes: Axes, flow: Flow, params: Params, points: np.ndarray, colors: np.ndarray | None = None) -> None:
+    """The latents of points, with circles that hold 39 %, 86 % and 99 % of a standard normal distribution."""
+    z = np.asarray(flow.forward(params, points)[0])
+    colors = points[:, 0] if colors is None else colors
+    axes.scatter(z[:, 0], z[:, 1], c=colors, s=2, linewidths=0, cmap="coolwarm")
+    angle = np.linspace(0, 2 * np.pi, 200)
+    for radius in (1, 2, 3):
+        axes.plot(radius * np.cos(angle), radius * np.sin(angle), color="black", linewidth=0.7)
+    axes.set(title="latents of data, circles at 1, 2, 3 deviations", aspect="equal", xlim=(-4.5, 4.5), ylim=(-4.5, 4.5))
+
+
+def draw_warped_grid(
+    axes: Axes, flow: Flow, params: Params, limits: tuple[np.ndarray, np.ndarray], radius: float = 3.0
+) -> None:
+    """The lines of a square grid on the latent plane as they lie in the data's plane."""
+    along = np.linspace(-radius, radius, 601)
+    for fixed in np.linspace(-radius, radius, 25):
+        for axis in (0, 1):
+            line = np.full((len(along), 2), fixed, np.float32)
+            line[:, axis] = along
+            x = np.asarray(flow.inverse(params, jnp.asarray(line))[0])
+            axes.plot(x[:, 0], x[:, 1], color=("tab:blue", "tab:orange")[axis], linewidth=0.6)
+    axes.set(
+        title=f"grid on [-{radius:g}, {radius:g}]^2 of the latents",
+        xlim=(limits[0][0], limits[1][0]),
+        ylim=(limits[0][1], limits[1][1]),
+        aspect="equal",
+    )
+
+
+def save_points(data: np.ndarray, samples: np.ndarray, columns: Sequence[str], path: Path) -> None:
+    """Data beside samples: two scatter plots of points on the plane, else a corner plot of the first columns."""
+    from matplotlib.figure import Figure
+
+    if data.shape[1] == 2:
+        figure = Figure(figsize=(10, 4.8), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        limits = limits_of(data, margin=0.15)
+        draw_points(left, data[: len(samples)], "data", limits)
+        draw_points(right, samples, "samples", limits)
+    else:
+        figure = _corner(data[: len(samples)], samples, columns)
+    figure.savefig(path, dpi=120)
+
+
+def _corner(data: np.ndarray, samples: np.ndarray, columns: Sequence[str]) -> Any:
+    from matplotlib.figure import Figure
+
+    size = min(data.shape[1], _MAX_CORNER_COLUMNS)
+    figure = Figure(figsize=(1.6 * size + 1, 1.6 * size + 1), layout="constrained")
+    grid = figure.subplots(size, size, squeeze=False)
+    low, high = np.quantile(data[:, :size].astype(np.float64), [0.005, 0.995], axis=0)
+    low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
+    for i in range(size):
+        for j in range(size):
+            axes = grid[i, j]
+            if j > i:
+                axes.axis("off")
+                continue
+            for values, color, label in ((data, "tab:blue", "data"), (samples, "tab:orange", "samples")):
+                if i == j:
+                    bins = np.linspace(low[i], high[i], 40)
+                    axes.hist(values[:, i], bins=bins, density=True, histtype="step", color=color, label=label)
+                else:
+                    axes.scatter(values[:, j], values[:, i], s=1, alpha=0.3, linewidths=0, color=color)
+                    axes.set_ylim(low[i], high[i])
+            axes.set_xlim(low[j], high[j])
+            axes.tick_params(labelsize=6, labelbottom=i == size - 1, labelleft=j == 0 and i > 0)
+            axes.set_xlabel(columns[j] if i == size - 1 else "", fontsize=7)
+            axes.set_ylabel(columns[i] if j == 0 and i > 0 else "", fontsize=7)
+    grid[0, 0].legend(fontsize=6)
+    return figure
+
+
+def save_density(grid: DensityGrid, path: Path) -> None:
+    """Draw a density on the plane."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 5), layout="constrained")
+    draw_density(figure.add_subplot(), grid, f"density (sums to {grid.mass:.4f})")
+    figure.savefig(path, dpi=150)
+
+
+def save_latents(flow: Flow, params: Params, points: np.ndarray, path: Path) -> None:
+    """Draw the latents of up to 10,000 points on the plane, coloured by their first coordinate."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+    draw_latents(figure.add_subplot(), flow, params, points[:10_000])
+    figure.savefig(path, dpi=150)
+
+
+def save_warped_grid(flow: Flow, params: Params, grid: DensityGrid, path: Path) -> None:
+    """Draw the warped grid in the limits of a density's picture."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 5.5), layout="constrained")
+    draw_warped_grid(figure.add_subplot(), flow, params, (grid.low, grid.high))
     figure.savefig(path, dpi=150)

@@ -9,12 +9,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from realnvp_jax.bijections.act_norm import ActNorm, Standardize
 from realnvp_jax.bijections.batch_norm import BatchNorm
 from realnvp_jax.bijections.bijection import Bijection, Chain
-from realnvp_jax.bijections.coupling import AffineTransform, Coupling
+from realnvp_jax.bijections.coupling import Coupling
+from realnvp_jax.bijections.create import create_normalization
+from realnvp_jax.bijections.linear import DiagonalScaling, LearnedLinear
 from realnvp_jax.bijections.squeeze import Squeeze, Unsqueeze
-from realnvp_jax.masks import ChannelHalves, Checkerboard
+from realnvp_jax.bijections.transforms import AffineTransform, TransformSpec
+from realnvp_jax.masks import Checkerboard, Halves, ImageHalves
 from realnvp_jax.models.real_nvp import RealNVP, Scale
+from realnvp_jax.models.vector import VectorRealNVP
+from realnvp_jax.networks.mlp import MLP
+from realnvp_jax.networks.normalization import NormalizationSpec
 from realnvp_jax.networks.resnet import ResNet
 
 BATCH = 8
@@ -27,6 +34,22 @@ class Animal:
     make: Callable[[], Bijection]
     shape: tuple[int, ...]
     context_size: int = 0
+
+
+ADDITIVE, SPLINE = TransformSpec("additive"), TransformSpec("spline", num_bins=4, tail_bound=2.0)
+ACT_NORM, NO_NORM = NormalizationSpec("act_norm"), NormalizationSpec("none")
+
+
+def variant(mask, channels: int, transform: TransformSpec, normalization: NormalizationSpec) -> Coupling:
+    module = transform.create(initial_scale=0.0, has_offset=True)
+    conditioner = ResNet(2, 1, module.parameters_per_dim * channels, normalization)
+    return Coupling(mask, conditioner, module, create_normalization(normalization, mask))
+
+
+def vector_coupling(parity: int, num_dims: int, transform: TransformSpec) -> Coupling:
+    module = transform.create(initial_scale=1.0, has_offset=True)
+    out_features = module.parameters_per_dim * Halves(parity).size_transformed(num_dims)
+    return Coupling(Halves(parity), MLP((5,), out_features, "tanh"), module, None)
 
 
 def coupling(mask, channels: int, initial_scale: float) -> Coupling:
@@ -43,14 +66,35 @@ ZOO = {
     "batch norm, checkerboard": Animal(lambda: BatchNorm(Checkerboard(1)), (3, 3, 2)),
     "checkerboard coupling 0": Animal(lambda: coupling(Checkerboard(0), 2, 0.0), (2, 3, 2)),
     "checkerboard coupling 1": Animal(lambda: coupling(Checkerboard(1), 1, 0.0), (3, 3, 1)),
-    "channel coupling 0": Animal(lambda: coupling(ChannelHalves(0), 2, 1.0), (2, 2, 4)),
-    "channel coupling 1": Animal(lambda: coupling(ChannelHalves(1), 1, 1.0), (2, 2, 2)),
+    "channel coupling 0": Animal(lambda: coupling(Halves(0), 2, 1.0), (2, 2, 4)),
+    "channel coupling 1": Animal(lambda: coupling(Halves(1), 1, 1.0), (2, 2, 2)),
     "conditional coupling": Animal(lambda: coupling(Checkerboard(0), 1, 0.0), (2, 2, 1), context_size=2),
-    "chain": Animal(
-        lambda: Chain((BatchNorm(), Squeeze(), coupling(ChannelHalves(0), 2, 1.0), Unsqueeze())), (2, 2, 1)
+    "image halves coupling 0": Animal(lambda: variant(ImageHalves(1), 1, TransformSpec(), NO_NORM), (3, 2, 1)),
+    "image halves coupling 1": Animal(lambda: variant(ImageHalves(2), 1, TransformSpec(), ACT_NORM), (2, 3, 1)),
+    "additive coupling 0": Animal(lambda: variant(Checkerboard(0), 1, ADDITIVE, ACT_NORM), (2, 3, 1)),
+    "coupling of splines": Animal(lambda: variant(Checkerboard(1), 2, SPLINE, NO_NORM), (2, 2, 2)),
+    "vector coupling 0": Animal(lambda: vector_coupling(0, 3, TransformSpec()), (3,)),
+    "vector coupling 1": Animal(lambda: vector_coupling(1, 3, TransformSpec()), (3,)),
+    "vector coupling of splines": Animal(lambda: vector_coupling(0, 5, SPLINE), (5,)),
+    "act norm": Animal(ActNorm, (2, 3, 2)),
+    "act norm of image halves": Animal(lambda: ActNorm(ImageHalves(3)), (2, 3, 2)),
+    "standardize": Animal(Standardize, (3,)),
+    "diagonal scaling": Animal(DiagonalScaling, (2, 3, 1)),
+    "learned linear": Animal(lambda: LearnedLinear(4), (4,)),
+    "vectors, halves": Animal(lambda: VectorRealNVP(2, 4, (5,)), (2,)),
+    "vectors, alternating, act norm": Animal(
+        lambda: VectorRealNVP(5, 3, (5, 4), "alternating", 0, TransformSpec(), ACT_NORM), (5,), context_size=2
     ),
+    "vectors, random, additive, batch norm": Animal(
+        lambda: VectorRealNVP(4, 5, (4,), "random", 1, ADDITIVE, NormalizationSpec()), (4,)
+    ),
+    "vectors, learned, splines": Animal(lambda: VectorRealNVP(3, 2, (4,), "learned", 0, SPLINE), (3,)),
+    "chain": Animal(lambda: Chain((BatchNorm(), Squeeze(), coupling(Halves(0), 2, 1.0), Unsqueeze())), (2, 2, 1)),
     "scale": Animal(lambda: Scale(channels=1, features=2, num_blocks=1, is_last=False), (2, 2, 1)),
     "RealNVP": Animal(lambda: RealNVP(channels=1, num_scales=2, base_features=2, num_blocks=1), (4, 4, 1)),
+    "RealNVP, additive, act norm": Animal(
+        lambda: RealNVP(1, 2, 2, 1, transform=ADDITIVE, normalization=ACT_NORM), (4, 2, 1)
+    ),
     "RealNVP, one scale, odd": Animal(
         lambda: RealNVP(channels=2, num_scales=1, base_features=2, num_blocks=1), (3, 3, 2)
     ),

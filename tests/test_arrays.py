@@ -8,7 +8,7 @@ import pytest
 import realnvp_jax
 from realnvp_jax import likelihood
 from realnvp_jax.base import Logistic, Normal, Uniform
-from realnvp_jax.masks import ChannelHalves, Checkerboard, checkerboard
+from realnvp_jax.masks import Checkerboard, Halves, checkerboard
 from realnvp_jax.preprocessing import Identity, Logit, Rescale, add_uniform_noise, dequantize_each, floor_to_levels
 from realnvp_jax.squeeze import squeeze, squeeze_diagonal, unsqueeze, unsqueeze_diagonal
 
@@ -20,7 +20,7 @@ def test_checkerboard_parity_0_keeps_the_upper_left_cell():
     np.testing.assert_array_equal(checkerboard(2, 3, 1), ~checkerboard(2, 3, 0))
 
 
-@pytest.mark.parametrize("mask", [Checkerboard(0), Checkerboard(1), ChannelHalves(0), ChannelHalves(1)])
+@pytest.mark.parametrize("mask", [Checkerboard(0), Checkerboard(1), Halves(0), Halves(1)])
 def test_split_and_merge_agree_with_the_mask(mask):
     x = jax.random.normal(jax.random.key(0), (2, 3, 5, 4))
     identity, transformed = mask.split(x)

@@ -14,7 +14,7 @@ from realnvp_jax import Chain, Flow, Rescale, Uniform, image_flow
 from tests.helpers import perturb
 
 FLOW = image_flow((4, 4, 1), num_scales=2, base_features=2, num_blocks=1, levels=17)
-CONDITIONAL = image_flow((2, 2, 1), num_scales=1, base_features=4, num_blocks=1, levels=4, context_size=3)
+CONDITIONAL = image_flow((2, 2, 1), num_scales=1, base_features=4, num_blocks=1, levels=4, context=3)
 UNIFORM = Flow((8, 8, 3), Chain(), base=Uniform(), preprocessing=Rescale(256), levels=256)
 
 

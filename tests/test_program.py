@@ -97,7 +97,7 @@ def test_load_gives_the_parameters_of_the_result(finished):
 
     test = load_images(
         "digits", "", {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}, flow
-    ).test
+    ).test.x
     bits = flow.bits_per_dim(params, jax.random.key(0), test)
     assert float(np.asarray(bits).mean(dtype=np.float64)) == pytest.approx(result["mean"], rel=1e-5)
     assert result["num_examples"] == 180
@@ -183,13 +183,13 @@ from realnvp_jax.training.parallel import parallel_train_step, replicate, shard
 from realnvp_jax.training.state import create_state
 
 flow = realnvp_jax.image_flow((8, 8, 1), num_scales=1, base_features=4, num_blocks=1, levels=17)
-images = load_images("digits", "", dict.fromkeys(("train", "validation", "test"), "all[:160]"), flow).train
+images = load_images("digits", "", dict.fromkeys(("train", "validation", "test"), "all[:160]"), flow).train.x
 optimizer = create_optimizer(1e-4, "sgd", clip_norm=0)
 state = replicate(create_state(flow, jax.random.key(0), optimizer, 0.9))
 step = parallel_train_step(flow, optimizer, l2=5e-5, flip=True, ema_decay=0.9)
 losses = []
 for i in range(5):
-    state, metrics = step(state, shard(images[32 * i : 32 * (i + 1)]), jax.random.key(1))
+    state, metrics = step(state, shard({"x": images[32 * i : 32 * (i + 1)]}), jax.random.key(1))
     losses.append(float(metrics["score"]))
 leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.ema))]
 np.savez(sys.argv[1], *leaves, losses=losses, devices=jax.device_count())

@@ -1,6 +1,5 @@
 """Optimizer, steps, data, checkpoints, pictures: the parts of the training program, and `fit`."""
 
-import dataclasses
 import functools
 import json
 import shutil
@@ -15,10 +14,11 @@ import pytest
 from ml_collections import ConfigDict
 
 import realnvp_jax
-from configs import cifar10, default, digits, mnist, smoke
+from configs import cifar10, default, digits, mnist, smoke, toy2d
 from realnvp_jax import plots
 from realnvp_jax.checkpoints import Best, Checkpoints
 from realnvp_jax.data.batches import batch_indices
+from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.images import load_images, parse_split
 from realnvp_jax.training.evaluation import evaluate
 from realnvp_jax.training.optimizer import create_optimizer, l2_penalty, learning_rate_schedule
@@ -39,7 +39,7 @@ def test_every_config_has_every_key_and_the_papers_values():
         for key, value in config.items():
             yield from keys(value, f"{prefix}{key}.") if isinstance(value, ConfigDict) else [prefix + key]
 
-    for module in (cifar10, digits, mnist, smoke):
+    for module in (cifar10, digits, mnist, smoke, toy2d):
         assert set(keys(module.get_config())) == set(default.KEYS)
         realnvp_jax.create(module.get_config())
     config = cifar10.get_config()
@@ -111,10 +111,10 @@ def compiled_step(ema_decay=0.0):
 
 def test_noise_is_new_in_every_step_and_the_average_follows():
     state, step = compiled_step(ema_decay=0.9)
-    one, first = step(state, pixels(), jax.random.key(1))
-    again, _ = step(state, pixels(), jax.random.key(1))
+    one, first = step(state, {"x": pixels()}, jax.random.key(1))
+    again, _ = step(state, {"x": pixels()}, jax.random.key(1))
     chex.assert_trees_all_equal(one, again)
-    _, second = step(state.replace(step=jnp.ones((), jnp.int32)), pixels(), jax.random.key(1))
+    _, second = step(state.replace(step=jnp.ones((), jnp.int32)), {"x": pixels()}, jax.random.key(1))
     assert first["score"] != second["score"]
     decay = 1 / 10  # warmed up, at step 0
     expected = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.params, one.params)
@@ -128,7 +128,7 @@ def test_one_batch_is_overfitted_and_both_modes_agree():
     images = np.repeat(np.random.default_rng(1).integers(0, 4, (4, 4, 4, 1)), 16, axis=0).astype(np.uint8)
     first = None
     for _ in range(300):
-        state, metrics = step(state, images, jax.random.key(1))
+        state, metrics = step(state, {"x": images}, jax.random.key(1))
         first = first if first is not None else float(metrics["score"])
     assert float(metrics["score"]) < 0.5 * first
     bits = FLOW.bits_per_dim(state.params, jax.random.key(2), images).mean()
@@ -138,10 +138,10 @@ def test_one_batch_is_overfitted_and_both_modes_agree():
 def test_evaluation_counts_every_example_once_whatever_the_batch_size():
     state, _ = compiled_step()
     step = parallel_eval_step(FLOW)
-    scores = evaluate(step, state.params, pixels(), 12)
+    scores = evaluate(step, state.params, Examples(pixels()), 12)
     assert scores.shape == (12,)
     for batch_size in (5, 7, 20):
-        np.testing.assert_allclose(evaluate(step, state.params, pixels(), batch_size), scores, rtol=1e-6)
+        np.testing.assert_allclose(evaluate(step, state.params, Examples(pixels()), batch_size), scores, rtol=1e-6)
     np.testing.assert_allclose(FLOW.bits_per_dim(state.params, jax.random.key(0), pixels()), scores, rtol=1e-6)
 
 
@@ -170,11 +170,19 @@ def test_fit_refuses_bad_data():
         realnvp_jax.fit(FLOW, params, pixels() // 2 * 9, jax.random.key(0), num_steps=1)
     with pytest.raises(ValueError, match="batch_size of at least 1; got 0"):
         realnvp_jax.fit(FLOW, params, pixels(), jax.random.key(0), num_steps=1, batch_size=0)
-    conditional = realnvp_jax.image_flow((4, 4, 1), num_scales=1, levels=4, context_size=2)
-    with pytest.raises(ValueError, match="expected an unconditional flow"):
+    conditional = realnvp_jax.image_flow((4, 4, 1), num_scales=1, levels=4, context=2)
+    with pytest.raises(ValueError, match=r"expected context of shape \(12, 2\); got none"):
         realnvp_jax.fit(conditional, params, pixels(), jax.random.key(0), num_steps=1)
-    with pytest.raises(NonFiniteLossError, match="not finite at step 1"):
+    with pytest.raises(ValueError, match=r"expected context of shape \(12, 2\); got \(12, 1\)"):
+        realnvp_jax.fit(conditional, params, pixels(), jax.random.key(0), num_steps=1, context=np.ones((12, 1)))
+    with pytest.raises(ValueError, match="built without a context size"):
+        realnvp_jax.fit(FLOW, params, pixels(), jax.random.key(0), num_steps=1, context=np.ones((12, 1)))
+    with pytest.raises(ValueError, match="NaN or infinite ones in 4 of 4 rows, the first in row 0 "):
         realnvp_jax.fit(FLOW, params, np.full((4, 4, 4, 1), np.nan), jax.random.key(0), num_steps=3, progress=False)
+    with pytest.raises(NonFiniteLossError, match="not finite at step"):
+        realnvp_jax.fit(
+            FLOW, params, pixels(), jax.random.key(0), num_steps=9, learning_rate=1e30, clip_norm=0, progress=False
+        )
 
 
 # checkpoints
@@ -307,11 +315,11 @@ DIGITS = {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]
 def test_digits_are_all_there_once():
     flow = realnvp_jax.create(digits.get_config())
     splits = load_images("digits", "", DIGITS, flow)
-    arrays = dataclasses.astuple(splits)
+    arrays = [part.x for part in (splits.train, splits.validation, splits.test)]
     assert [len(a) for a in arrays] == [1438, 179, 180]
     assert all(a.dtype == np.uint8 and a.shape[1:] == (8, 8, 1) for a in arrays)
     assert np.concatenate(arrays).max() == 16
-    everything = load_images("digits", "", dict.fromkeys(DIGITS, "all"), flow).test
+    everything = load_images("digits", "", dict.fromkeys(DIGITS, "all"), flow).test.x
     np.testing.assert_array_equal(np.concatenate(arrays), everything)
 
 
@@ -374,7 +382,7 @@ def test_prepared_tfds_data_are_read(tmp_path):
     Tiny(data_dir=str(tmp_path), file_format="array_record").download_and_prepare()
     flow = realnvp_jax.image_flow((5, 4, 3), num_scales=1)
     splits = load_images("tiny", str(tmp_path), {"train": "train[:2]", "validation": "train[2:]", "test": "test"}, flow)
-    found = np.concatenate(dataclasses.astuple(splits))
+    found = np.concatenate([part.x for part in (splits.train, splits.validation, splits.test)])
     np.testing.assert_array_equal(np.sort(found.reshape(6, -1), 0), np.sort(images.reshape(6, -1), 0))
     with pytest.raises(ValueError, match=r"expected one of the splits \['test', 'train'\] of 'tiny'; got 'validation'"):
         load_images("tiny", str(tmp_path), {"train": "validation"}, flow)

@@ -5,11 +5,8 @@ an elementwise transform from x_i alone,
 
     z_i = x_i,    z_t = normalise(transform(x_t; conditioner(x_i))),
 
-so the Jacobian is triangular and both directions need one evaluation of the conditioner. The affine transform is
-
-    transform(x; shift, log_scale) = (x + shift) exp(log_scale),    log_scale = scale tanh(raw)
-
-with a trainable scalar `scale`. The shift comes first, as in the authors' code (the paper writes x exp(s) + t).
+so the Jacobian is triangular and both directions need one evaluation of the conditioner. The transforms are in
+`realnvp_jax.bijections.transforms`.
 """
 
 import flax.linen as nn
@@ -17,41 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from realnvp_jax.bijections.bijection import Bijection
+from realnvp_jax.bijections.transforms import Transform
 from realnvp_jax.masks import Mask
-
-
-class AffineTransform(nn.Module):
-    """(x + shift) exp(log_scale), elementwise, log_scale = scale tanh(raw).
-
-    Attributes:
-      initial_scale: value at which the scalar `scale` starts; 0 makes log_scale start at 0.
-    """
-
-    initial_scale: float
-    parameters_per_dim = 2
-
-    @nn.compact
-    def shift_and_log_scale(
-        self, raw: Float[Array, "*n doubled"]
-    ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
-        """(shift, log_scale) from the conditioner's output: its first half is the shift."""
-        scale = self.param("scale", nn.initializers.constant(self.initial_scale), ())
-        shift, raw_log_scale = jnp.split(raw, 2, axis=-1)
-        return shift, scale * jnp.tanh(raw_log_scale)
-
-    def forward(
-        self, x: Float[Array, "*n channels"], raw: Float[Array, "*n doubled"]
-    ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
-        """Value and elementwise log-derivative."""
-        shift, log_scale = self.shift_and_log_scale(raw)
-        return (x + shift) * jnp.exp(log_scale), log_scale
-
-    def inverse(
-        self, z: Float[Array, "*n channels"], raw: Float[Array, "*n doubled"]
-    ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
-        """Value and elementwise log-derivative."""
-        shift, log_scale = self.shift_and_log_scale(raw)
-        return z * jnp.exp(-log_scale) - shift, -log_scale
 
 
 class Coupling(Bijection):
@@ -66,7 +30,7 @@ class Coupling(Bijection):
 
     mask: Mask
     conditioner: nn.Module
-    transform: nn.Module
+    transform: Transform
     normalization: Bijection | None = None
 
     def forward(self, x, context=None, *, train=False, axis_name=None):

@@ -3,7 +3,6 @@
 Every split is decoded once into memory, as uint8 [n, height, width, channels].
 """
 
-import dataclasses
 import difflib
 import os
 import re
@@ -12,17 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.preprocessing import check_pixels
-
-
-@dataclasses.dataclass(frozen=True)
-class Splits:
-    """Training, validation and test examples. Validation chooses the step; test chooses nothing."""
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
 
 
 def load_images(name: str, data_dir: str, split_names: dict[str, str], flow: Flow) -> Splits:
@@ -47,11 +38,11 @@ def load_images(name: str, data_dir: str, split_names: dict[str, str], flow: Flo
             _check_images(images, name, flow)
             sources[source] = images
         whole = sources[source]
-        part = slice(_position(start, len(whole)), _position(stop, len(whole)))
+        part = slice(position(start, len(whole)), position(stop, len(whole)))
         splits[role] = whole[part]
         if len(splits[role]) == 0:
             raise ValueError(f"expected examples in dataset.{role}={text!r}; got none of {len(whole)}")
-    return Splits(**splits)
+    return Splits(Examples(splits["train"]), Examples(splits["validation"]), Examples(splits["test"]))
 
 
 def parse_split(text: str) -> tuple[str, str, str]:
@@ -66,7 +57,8 @@ def parse_split(text: str) -> tuple[str, str, str]:
     return match[1], match[2] or "", match[3] or ""
 
 
-def _position(bound: str, length: int) -> int | None:
+def position(bound: str, length: int) -> int | None:
+    """A bound of `parse_split` as an index into `length` examples: percentages are rounded, an absent bound is None."""
     if not bound:
         return None
     return round(int(bound[:-1]) * length / 100) if bound.endswith("%") else int(bound)

@@ -23,6 +23,8 @@ from jaxtyping import Array, Float, Integer
 from realnvp_jax import likelihood
 from realnvp_jax.base import Base, Normal
 from realnvp_jax.bijections.bijection import Bijection
+from realnvp_jax.checks import check_finite, check_not_constant
+from realnvp_jax.networks.data_statistics import STANDARDIZATION
 from realnvp_jax.preprocessing import (
     Identity,
     Preprocessing,
@@ -31,7 +33,7 @@ from realnvp_jax.preprocessing import (
     floor_to_levels,
 )
 
-Params = Mapping[str, Any]  # {"params": trainable, "batch_stats": running statistics}
+Params = Mapping[str, Any]  # {"params": trainable, "batch_stats": running statistics, ...}
 
 _NORMAL = Normal()
 _IDENTITY = Identity()
@@ -44,7 +46,7 @@ class Flow:
     Wherever `x` or `z` is an argument it has shape (*batch, *event_shape) with any number of leading dimensions;
     `context` has shape (*batch, context_size), is broadcast against the batch, and is required exactly when the
     flow was built with a context size. `params` is the dict {"params": ..., "batch_stats": ...} that `init` returns:
-    trainable parameters and running statistics.
+    trainable parameters, running statistics, and for vectors the constants of the "standardization".
 
     Attributes:
       event_shape: shape of one example; images are (height, width, channels).
@@ -77,21 +79,32 @@ class Flow:
         """Number of dimensions of one example."""
         return int(np.prod(self.event_shape))
 
-    def init(self, key: jax.Array, x: ArrayLike | None = None) -> dict[str, Any]:
-        """Fresh parameters.
+    def init(self, key: jax.Array, x: ArrayLike | None = None, context: ArrayLike | None = None) -> dict[str, Any]:
+        """Fresh parameters: a pure function, the same on any number of devices.
 
         Args:
           key: random key.
-          x: a batch, in the data's units, for the layers that initialise themselves from data. Batch norm's running
-            statistics always start at mean 0 and variance 1.
+          x: a batch, in the data's units, from which the standardisation of vectors and ActNorm take their values: x
+            then comes out of each of them with mean 0 and variance 1. Everything else, and batch norm's running
+            statistics (mean 0, variance 1), does not depend on x.
+          context: what x is conditioned on, if the flow is conditional; zeros if left out.
 
         Raises:
           TypeError: x holds integers.
-          ValueError: x does not end in the event shape.
+          ValueError: x does not end in the event shape, is empty, holds NaN or infinite values, or has a constant
+            column (vectors only); context has the wrong shape.
         """
-        if x is not None:
-            self._batched(x, jnp.zeros((self.context_size,)) if self.context_size else None)
-        return _init(self, key)
+        variables = _init(self, key)
+        if x is None:
+            return variables
+        if context is None and self.context_size:
+            context = jnp.zeros((self.context_size,))
+        x, context, _ = self._batched(x, context)
+        if not isinstance(x, Tracer):
+            check_finite(x)
+            if len(self.event_shape) == 1:
+                check_not_constant(np.asarray(x))
+        return _init_from_data(self, variables, x, context)
 
     def log_prob(self, params: Params, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "*batch"]:
         """Exact log-density in nats with respect to the data's units; -inf outside of the support.
@@ -332,10 +345,18 @@ class Flow:
         return dict(params)
 
 
+def check_context_size(context: int | None) -> int:
+    """The width of the context, 0 for None; ValueError for a negative one."""
+    size = operator.index(context or 0)
+    if size < 0:
+        raise ValueError(f"expected a context width of at least 0; got {size}")
+    return size
+
+
 def _describe(module: Bijection) -> str:
-    """One line: the module's class and its attributes."""
-    fields = [f.name for f in dataclasses.fields(module) if f.name not in ("parent", "name")]
-    values = ((name, getattr(module, name)) for name in fields)
+    """One line: the module's class and its attributes, without those that have their default."""
+    fields = [f for f in dataclasses.fields(module) if f.name not in ("parent", "name")]
+    values = ((f.name, getattr(module, f.name)) for f in fields if getattr(module, f.name) != f.default)
     return f"{type(module).__name__}({', '.join(f'{n}={_describe_value(v)}' for n, v in values)})"
 
 
@@ -368,6 +389,17 @@ def _init(flow: Flow, key):
     context = jax.ShapeDtypeStruct((1, flow.context_size), dtype) if flow.context_size else None
     variables = flow.bijection.lazy_init(key, event, context, method=type(flow.bijection).forward)
     return {"params": {}, "batch_stats": {}, **variables}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init_from_data(flow: Flow, variables, x, context):
+    """One pass in training mode that may write the collections of `DataStatistics`."""
+    y, _ = flow.preprocessing.forward(x)
+    collections = ["params", STANDARDIZATION]
+    _, updates = _apply(
+        flow, variables, y, context, method="forward", mutable=[*collections, "batch_stats"], train=True, axis_name=None
+    )
+    return {**variables, **{name: updates[name] for name in collections if name in updates}}
 
 
 def _density(flow: Flow, variables, x, context, train=False, axis_name=None):

@@ -4,8 +4,10 @@ import operator
 from collections.abc import Sequence
 
 from realnvp_jax.base import Normal
-from realnvp_jax.models.flow import Flow
-from realnvp_jax.models.real_nvp import RealNVP
+from realnvp_jax.bijections.transforms import TransformSpec
+from realnvp_jax.models.flow import Flow, check_context_size
+from realnvp_jax.models.real_nvp import IMAGE_MASKS, RealNVP
+from realnvp_jax.networks.normalization import NormalizationSpec
 from realnvp_jax.preprocessing import Logit
 
 
@@ -16,7 +18,14 @@ def image_flow(
     num_blocks: int = 8,
     levels: int = 256,
     alpha: float = 0.05,
-    context_size: int = 0,
+    context: int | None = None,
+    *,
+    transform: str = "affine",
+    num_bins: int = 8,
+    tail_bound: float = 5.0,
+    normalization: str = "batch_norm",
+    batch_norm_lag: float = 0.0,
+    masks: str = "checkerboard",
 ) -> Flow:
     """RealNVP for images: logit of the squashed pixels, `RealNVP`, standard normal latents.
 
@@ -29,10 +38,18 @@ def image_flow(
       num_blocks: residual blocks of every conditioner.
       levels: number of values that a pixel can take.
       alpha: the squash keeps alpha + (1 - 2 alpha) x / levels, on which the logit acts, off 0 and 1.
-      context_size: width of the context of a conditional density, 0 for none.
+      context: width of the context of a conditional density, None or 0 for an unconditional one.
+      transform: of the couplings: affine, additive (NICE, with its final diagonal scaling), or spline.
+      num_bins: bins of a spline.
+      tail_bound: a spline acts on [-tail_bound, tail_bound], in logit space.
+      normalization: behind the couplings and in the conditioners: batch_norm, act_norm (then initialise with
+        `flow.init(key, x)`), or none.
+      batch_norm_lag: weight of the running statistics in training; 0 is plain batch norm (Section 3.7 of the paper).
+      masks: checkerboard, or halves of the image, a bad choice to compare with.
 
     Raises:
-      ValueError: a size is not positive, the scales do not divide the image, levels < 2 or alpha not in [0, 0.5).
+      ValueError: a size is not positive, the scales do not divide the image, levels < 2, alpha not in [0, 0.5), or a
+        choice is unknown.
     """
     shape = tuple(map(operator.index, event_shape))
     sizes = {"num_scales": num_scales, "base_features": base_features, "num_blocks": num_blocks}
@@ -51,13 +68,21 @@ def image_flow(
         raise ValueError(f"expected at least 2 levels; got {levels}")
     if not 0 <= alpha < 0.5:
         raise ValueError(f"expected alpha in [0, 0.5); got {alpha}")
-    if context_size < 0:
-        raise ValueError(f"expected context_size of at least 0; got {context_size}")
+    if masks not in IMAGE_MASKS:
+        raise ValueError(f"expected masks of images to be one of {IMAGE_MASKS}; got {masks!r}")
     return Flow(
         event_shape=shape,
-        bijection=RealNVP(shape[2], num_scales, base_features, num_blocks),
+        bijection=RealNVP(
+            shape[2],
+            num_scales,
+            base_features,
+            num_blocks,
+            TransformSpec(transform, num_bins, tail_bound),
+            NormalizationSpec(normalization, batch_norm_lag),
+            masks,
+        ),
         base=Normal(),
         preprocessing=Logit(levels, alpha),
         levels=levels,
-        context_size=context_size,
+        context_size=check_context_size(context),
     )

@@ -9,17 +9,25 @@ At every scale but the last, with C channels and width w:
 
 and the last scale is 4 checkerboard couplings. The factored-out halves return to where they were taken from, so
 the latent has the shape of the image.
+
+Variants to compare with: other transforms (additive couplings end in a diagonal scaling of the latent, as in NICE),
+other normalisation, and halves of the image in place of the checkerboard.
 """
 
 import jax.numpy as jnp
 
-from realnvp_jax.bijections.batch_norm import BatchNorm
 from realnvp_jax.bijections.bijection import Bijection, forward_through, inverse_through
-from realnvp_jax.bijections.coupling import AffineTransform, Coupling
+from realnvp_jax.bijections.coupling import Coupling
+from realnvp_jax.bijections.create import create_normalization
+from realnvp_jax.bijections.linear import DiagonalScaling
 from realnvp_jax.bijections.squeeze import Squeeze, Unsqueeze
-from realnvp_jax.masks import ChannelHalves, Checkerboard, Mask
+from realnvp_jax.bijections.transforms import TransformSpec
+from realnvp_jax.masks import CellMask, Checkerboard, Halves, ImageHalves, Mask
+from realnvp_jax.networks.normalization import NormalizationSpec
 from realnvp_jax.networks.resnet import ResNet
 from realnvp_jax.squeeze import squeeze_diagonal, unsqueeze_diagonal
+
+IMAGE_MASKS = ("checkerboard", "halves")
 
 
 class RealNVP(Bijection):
@@ -31,24 +39,34 @@ class RealNVP(Bijection):
       base_features: channels of the conditioners at the first scale, doubled at each further scale and for
         channel-wise couplings.
       num_blocks: residual blocks of each conditioner.
+      transform: what a coupling does to its transformed half.
+      normalization: behind every coupling and inside of the conditioners.
+      masks: of the couplings that are not channel-wise: checkerboard, or halves (top, bottom, left, right).
     """
 
     channels: int
     num_scales: int
     base_features: int
     num_blocks: int
+    transform: TransformSpec = TransformSpec()
+    normalization: NormalizationSpec = NormalizationSpec()
+    masks: str = "checkerboard"
 
     def setup(self):
-        """The couplings of every scale."""
+        """The couplings of every scale, and the final scaling of additive ones."""
         self.scales = [
             Scale(
                 channels=self.channels * 2**k,
                 features=self.base_features * 2**k,
                 num_blocks=self.num_blocks,
                 is_last=k == self.num_scales - 1,
+                transform=self.transform,
+                normalization=self.normalization,
+                masks=self.masks,
             )
             for k in range(self.num_scales)
         ]
+        self.scaling = DiagonalScaling() if self.transform.kind == "additive" else None
 
     def forward(self, x, context=None, *, train=False, axis_name=None):
         """Logit space to latent."""
@@ -62,15 +80,20 @@ class RealNVP(Bijection):
                 factored_out.append(latent)
         for latent in reversed(factored_out):
             x = unsqueeze_diagonal(jnp.concatenate([x, latent], axis=-1))
+        if self.scaling is not None:
+            x, scaling_log_det = self.scaling.forward(x)
+            log_det = log_det + scaling_log_det
         return x, log_det
 
     def inverse(self, z, context=None):
         """Latent to logit space."""
+        log_det = jnp.zeros(z.shape[:1], z.dtype)
+        if self.scaling is not None:
+            z, log_det = self.scaling.inverse(z)
         factored_out = []
         for _ in self.scales[1:]:
             z, latent = jnp.split(squeeze_diagonal(z), 2, axis=-1)
             factored_out.append(latent)
-        log_det = jnp.zeros(z.shape[:1], z.dtype)
         for scale in reversed(self.scales):
             if scale is not self.scales[-1]:
                 z = unsqueeze_diagonal(jnp.concatenate([z, factored_out.pop()], axis=-1))
@@ -87,35 +110,43 @@ class Scale(Bijection):
       features: channels of the checkerboard couplings' conditioners; channel-wise ones have twice as many.
       num_blocks: residual blocks of each conditioner.
       is_last: whether this is the last scale, four checkerboard couplings and nothing else.
+      transform, normalization, masks: as in `RealNVP`.
     """
 
     channels: int
     features: int
     num_blocks: int
     is_last: bool
+    transform: TransformSpec = TransformSpec()
+    normalization: NormalizationSpec = NormalizationSpec()
+    masks: str = "checkerboard"
 
     def setup(self):
         """Three or four checkerboard couplings, and three channel-wise ones unless this is the last scale."""
         self.checkerboard = [
-            self._coupling(Checkerboard(i % 2), self.features, self.channels, initial_scale=0.0)
+            self._coupling(self._cell_mask(i), self.features, self.channels, initial_scale=0.0)
             for i in range(4 if self.is_last else 3)
         ]
         if self.is_last:
             return
         self.squeeze = Squeeze()
         self.channel_wise = [
-            self._coupling(ChannelHalves(i % 2), 2 * self.features, 2 * self.channels, initial_scale=1.0)
-            for i in range(3)
+            self._coupling(Halves(i % 2), 2 * self.features, 2 * self.channels, initial_scale=1.0) for i in range(3)
         ]
         self.unsqueeze = Unsqueeze()
 
+    def _cell_mask(self, layer: int) -> CellMask:
+        return Checkerboard(layer % 2) if self.masks == "checkerboard" else ImageHalves(layer)
+
     def _coupling(self, mask: Mask, features: int, transformed_channels: int, initial_scale: float) -> Coupling:
-        transform = AffineTransform(initial_scale)
+        has_offset = self.normalization.kind != "batch_norm"
+        transform = self.transform.create(initial_scale=initial_scale, has_offset=has_offset)
+        out_channels = transform.parameters_per_dim * transformed_channels
         return Coupling(
             mask=mask,
-            conditioner=ResNet(features, self.num_blocks, transform.parameters_per_dim * transformed_channels),
+            conditioner=ResNet(features, self.num_blocks, out_channels, self.normalization),
             transform=transform,
-            normalization=BatchNorm(mask if isinstance(mask, Checkerboard) else None),
+            normalization=create_normalization(self.normalization, mask),
         )
 
     @property

@@ -3,6 +3,12 @@
 The running statistics live in the collection `batch_stats`, start at mean 0 and variance 1, and move towards
 the batch's by a fraction `rate` in every training pass. The variance is the biased one. With an `axis_name`
 the batch is the global batch over the devices of that axis. Gradients flow through the batch's statistics.
+
+With a `lag` above 0, training uses a running average over recent batches (Section 3.7 and Appendix E of the paper),
+
+    used = lag * running + (1 - lag) * batch,
+
+which also becomes the new running value; gradients flow through the batch's part alone.
 """
 
 import flax.linen as nn
@@ -30,9 +36,11 @@ class BatchStatistics(nn.Module):
 
     Attributes:
       rate: fraction by which the running statistics move towards the batch's, running += rate (batch - running).
+      lag: weight of the running statistics in training; 0 is plain batch normalisation.
     """
 
     rate: float = 0.1
+    lag: float = 0.0
 
     @nn.compact
     def __call__(
@@ -44,8 +52,13 @@ class BatchStatistics(nn.Module):
         running_variance = self.variable("batch_stats", "variance", jnp.ones, shape)
         if train:
             mean, variance = moments(x, axis_name)
-            running_mean.value += self.rate * (jax.lax.stop_gradient(mean) - running_mean.value)
-            running_variance.value += self.rate * (jax.lax.stop_gradient(variance) - running_variance.value)
+            rate = self.rate
+            if self.lag:
+                mean = self.lag * jax.lax.stop_gradient(running_mean.value) + (1 - self.lag) * mean
+                variance = self.lag * jax.lax.stop_gradient(running_variance.value) + (1 - self.lag) * variance
+                rate = 1
+            running_mean.value += rate * (jax.lax.stop_gradient(mean) - running_mean.value)
+            running_variance.value += rate * (jax.lax.stop_gradient(variance) - running_variance.value)
         else:
             mean, variance = running_mean.value, running_variance.value
         broadcast = (1,) * (x.ndim - 1) + shape

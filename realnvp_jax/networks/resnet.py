@@ -4,7 +4,7 @@ It is the paper's convolutional network (Section 4.1, with residual blocks, skip
 normalisation and weight normalisation) in the exact form of the authors' code: one network gives shift and
 log_scale, gains stand only on the convolutions that write into the residual stream or the output, batch
 normalisation has an offset and no gain, and the input is batch-normalised and split into its positive and
-negative parts.
+negative parts. ActNorm or nothing can take the place of batch normalisation.
 """
 
 import flax.linen as nn
@@ -13,11 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from realnvp_jax.networks.batch_statistics import BatchStatistics
 from realnvp_jax.networks.convolution import convolve, convolve_for_training
+from realnvp_jax.networks.normalization import NormalizationSpec, NormalizeWithOffset
 from realnvp_jax.random import draw
-
-_EPSILON = 1e-4  # of every batch norm, the authors' value
 
 
 def _weight_init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -60,21 +58,10 @@ class WeightNormConv(nn.Module):
         return y
 
 
-class BatchNormOffset(nn.Module):
-    """Batch normalisation inside a network: (x - mean) / sqrt(variance + epsilon) + offset, without a gain."""
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "n height width channels"], *, train: bool, axis_name: str | None
-    ) -> Float[Array, "n height width channels"]:
-        """Normalise."""
-        mean, variance = BatchStatistics(name="statistics")(x, train=train, axis_name=axis_name)
-        offset = self.param("offset", nn.initializers.zeros, x.shape[-1:])
-        return (x - mean) * jax.lax.rsqrt(variance + _EPSILON) + offset.reshape(mean.shape)
-
-
 class ResidualBlock(nn.Module):
-    """Batch norm, relu, 3x3 convolution, twice, in front of an addition (He et al. 2016, pre-activation)."""
+    """Normalisation, relu, 3x3 convolution, twice, in front of an addition (He et al. 2016, pre-activation)."""
+
+    normalization: NormalizationSpec
 
     @nn.compact
     def __call__(
@@ -82,9 +69,9 @@ class ResidualBlock(nn.Module):
     ) -> Float[Array, "n height width channels"]:
         """The residual alone."""
         features = x.shape[-1]
-        h = nn.relu(BatchNormOffset(name="norm_in")(x, train=train, axis_name=axis_name))
+        h = nn.relu(NormalizeWithOffset(self.normalization, name="norm_in")(x, train=train, axis_name=axis_name))
         h = WeightNormConv(features, 3, use_bias=False, name="conv_in")(h, train=train)
-        h = nn.relu(BatchNormOffset(name="norm_out")(h, train=train, axis_name=axis_name))
+        h = nn.relu(NormalizeWithOffset(self.normalization, name="norm_out")(h, train=train, axis_name=axis_name))
         return WeightNormConv(features, 3, use_gain=True, name="conv_out")(h, train=train)
 
 
@@ -95,11 +82,13 @@ class ResNet(nn.Module):
       features: channels of the residual stream.
       num_blocks: number of residual blocks.
       out_channels: channels of the output, (parameters per dimension) x (channels of the transformed half).
+      normalization: in front of every relu and of the input.
     """
 
     features: int
     num_blocks: int
     out_channels: int
+    normalization: NormalizationSpec = NormalizationSpec()
 
     @nn.compact
     def __call__(
@@ -120,7 +109,7 @@ class ResNet(nn.Module):
           train: normalise by the batch's statistics and update the running ones.
           axis_name: axis of devices that share the batch.
         """
-        h = BatchNormOffset(name="norm_in")(identity, train=train, axis_name=axis_name)
+        h = NormalizeWithOffset(self.normalization, name="norm_in")(identity, train=train, axis_name=axis_name)
         if cells is not None:
             h = 2 * h  # half of the cells are zero
         inputs = [nn.relu(h), nn.relu(-h)]
@@ -131,7 +120,9 @@ class ResNet(nn.Module):
         stream = WeightNormConv(self.features, 3, name="conv_in")(jnp.concatenate(inputs, axis=-1), train=train)
         out = WeightNormConv(self.features, 1, use_gain=True, name="skip_in")(stream, train=train)
         for i in range(self.num_blocks):
-            stream = stream + ResidualBlock(name=f"block_{i}")(stream, train=train, axis_name=axis_name)
+            stream = stream + ResidualBlock(self.normalization, name=f"block_{i}")(
+                stream, train=train, axis_name=axis_name
+            )
             out = out + WeightNormConv(self.features, 1, use_gain=True, name=f"skip_{i}")(stream, train=train)
-        out = nn.relu(BatchNormOffset(name="norm_out")(out, train=train, axis_name=axis_name))
+        out = nn.relu(NormalizeWithOffset(self.normalization, name="norm_out")(out, train=train, axis_name=axis_name))
         return WeightNormConv(self.out_channels, 1, use_gain=True, name="conv_out")(out, train=train)

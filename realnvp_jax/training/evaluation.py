@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from realnvp_jax.data.examples import Examples
 from realnvp_jax.models.flow import Params
 from realnvp_jax.training.parallel import shard
 
@@ -17,7 +18,7 @@ def evaluation_key() -> jax.Array:
     return jax.random.key(_EVALUATION_SEED)
 
 
-def evaluate(step: Callable[..., Any], params: Params, examples: np.ndarray, batch_size: int) -> np.ndarray:
+def evaluate(step: Callable[..., Any], params: Params, examples: Examples, batch_size: int) -> np.ndarray:
     """Scores of all examples, [n], from `parallel_eval_step`.
 
     Batches have one shape; the last is filled up with copies of the last example, whose scores are dropped.
@@ -37,7 +38,7 @@ def evaluate(step: Callable[..., Any], params: Params, examples: np.ndarray, bat
     return np.concatenate([np.asarray(s) for s in scores])[: len(examples)]
 
 
-def evaluate_train_mode(step: Callable[..., Any], params: Params, examples: np.ndarray, batch_size: int) -> np.ndarray:
+def evaluate_train_mode(step: Callable[..., Any], params: Params, examples: Examples, batch_size: int) -> np.ndarray:
     """Scores in training mode, under each batch's own statistics, from `parallel_eval_step(train_mode=True)`.
 
     A last batch that is not full is left out; fewer examples than a batch are one smaller batch.
@@ -45,7 +46,7 @@ def evaluate_train_mode(step: Callable[..., Any], params: Params, examples: np.n
     devices = jax.device_count()
     batch_size = max(min(batch_size, len(examples)) // devices * devices, devices)
     num_full = max(len(examples) // batch_size, 1) * batch_size
-    return evaluate(step, params, examples[:num_full], batch_size)
+    return evaluate(step, params, examples.first(num_full), batch_size)
 
 
 def _padded_batches(num_examples: int, batch_size: int) -> Iterator[np.ndarray]:
@@ -53,6 +54,6 @@ def _padded_batches(num_examples: int, batch_size: int) -> Iterator[np.ndarray]:
         yield np.minimum(np.arange(start, start + batch_size), num_examples - 1)
 
 
-def _process_share(examples: np.ndarray, indices: np.ndarray) -> dict[str, np.ndarray]:
+def _process_share(examples: Examples, indices: np.ndarray) -> dict[str, np.ndarray]:
     mine = np.split(indices, jax.process_count())[jax.process_index()]
-    return shard({"x": examples[mine], "index": mine.astype(np.int32)})
+    return shard({**examples.batch(mine), "index": mine.astype(np.int32)})

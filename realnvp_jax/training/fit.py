@@ -1,31 +1,39 @@
-"""`fit`: train any flow on an array in memory."""
+"""`fit`: train any flow on an array in memory, or on a simulator."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from realnvp_jax.checks import check_finite
 from realnvp_jax.data.batches import batch_indices
+from realnvp_jax.data.examples import Examples
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.preprocessing import check_pixels
-from realnvp_jax.training.optimizer import create_optimizer
+from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
 from realnvp_jax.training.state import initial_state
 from realnvp_jax.training.steps import NonFiniteLossError, train_step, unit
 
 _FETCH_EVERY = 50  # steps between looks at the loss
 
+Simulator = Callable[[jax.Array, int], Any]  # (key, n) -> x, or (x, context)
+
 
 def fit(
     flow: Flow,
     params: Params,
-    x: jax.Array | np.ndarray,
+    x: jax.Array | np.ndarray | Simulator,
     key: jax.Array,
     *,
     num_steps: int,
+    context: jax.Array | np.ndarray | None = None,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
+    schedule: str = "constant",
     clip_norm: float = 100.0,
     l2: float = 0.0,
     progress: bool = True,
@@ -34,50 +42,94 @@ def fit(
 
     Args:
       flow: the flow.
-      params: where to start, from `flow.init(key, x)`.
-      x: the examples, [n, *event_shape]: integer pixels, dequantized anew in every step, or continuous values.
-      key: random key of the noise and of the order of the examples.
+      params: where to start, from `flow.init(key, x)`, which also standardises vectors.
+      x: the examples, [n, *event_shape]: integer pixels, dequantized anew in every step, or continuous values. Or a
+        simulator: a function (key, batch_size) -> x, or (x, context) for a conditional flow, that draws every batch
+        afresh.
+      key: random key of the noise, of the order of the examples, and of the simulator.
       num_steps: number of updates.
+      context: what the examples are conditioned on, [n, context_size], if the flow is conditional.
       batch_size: examples per update; fewer examples than that are repeated.
       learning_rate: Adam's step size.
+      schedule: of the step size: constant, or cosine to zero at the last step.
       clip_norm: bound on the global norm of the gradients of nats per example, 0 for none.
       l2: weight of the authors' penalty on gains and scales.
       progress: whether to show a progress bar.
 
     Raises:
       TypeError: x holds integers and the flow has no levels.
-      ValueError: x has another shape than [n, *event_shape], no examples, or pixels out of range; the flow is
-        conditional; a count is not positive.
+      ValueError: x has another shape than [n, *event_shape], no examples, NaN or infinite values, or pixels out of
+        range; the context does not fit x and the flow; a count is not positive.
       NonFiniteLossError: the loss is not finite.
     """
-    if flow.context_size:
-        raise ValueError("expected an unconditional flow; this one needs a context, write the loop with log_prob_train")
     for name, count in (("num_steps", num_steps), ("batch_size", batch_size)):
         if count < 1:
             raise ValueError(f"expected {name} of at least 1; got {count}")
-    examples = np.asarray(x)
-    if examples.shape[1:] != flow.event_shape or len(examples) == 0:
-        raise ValueError(f"expected x of shape (n, {str(flow.event_shape)[1:]} with n > 0; got {examples.shape}")
-    if np.issubdtype(examples.dtype, np.integer):
-        if flow.levels is None:
-            raise TypeError(f"expected floating-point values for a flow without levels; got {examples.dtype}")
-        check_pixels(examples, flow.levels)
     order_key, noise_key = jax.random.split(key)
-    seed = int(jax.random.randint(order_key, (), 0, np.iinfo(np.int32).max))
-    optimizer = create_optimizer(learning_rate, clip_norm=clip_norm)
-    step_fn = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer, l2=l2))
-    state = initial_state(dict(params), optimizer)
+    if callable(x):
+        if context is not None:
+            raise ValueError("expected the simulator to return (x, context); got a context beside it")
+        draw_batch = functools.partial(_simulate, flow, x, order_key, batch_size)
+    else:
+        examples = _checked_examples(flow, x, context)
+        seed = int(jax.random.randint(order_key, (), 0, np.iinfo(np.int32).max))
+
+        def draw_batch(step: int) -> dict[str, Any]:
+            return examples.batch(batch_indices(seed, step, batch_size, len(examples)))
+
+    optimizer = create_optimizer(
+        learning_rate_schedule(learning_rate, schedule, decay_steps=num_steps), clip_norm=clip_norm
+    )
+    step_fn = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer, l2=l2), donate_argnums=0)
+    state = initial_state(jax.tree.map(jnp.array, dict(params)), optimizer)
     pending = []
     with tqdm(total=num_steps, unit="step", disable=not progress or None) as bar:
         for step in range(num_steps):
-            batch = examples[batch_indices(seed, step, batch_size, len(examples))]
-            state, metrics = step_fn(state, batch, noise_key)
+            state, metrics = step_fn(state, draw_batch(step), noise_key)
             pending.append(metrics)
             bar.update()
             if (step + 1) % _FETCH_EVERY == 0 or step + 1 == num_steps:
                 bar.set_postfix_str(f"{_finite_mean(pending, step):.3f} {unit(flow)}")
                 pending = []
     return state.params
+
+
+def _checked_examples(flow: Flow, x: Any, context: Any) -> Examples:
+    array = np.asarray(x)
+    if array.shape[1:] != flow.event_shape or len(array) == 0:
+        raise ValueError(f"expected x of shape (n, {str(flow.event_shape)[1:]} with n > 0; got {array.shape}")
+    if np.issubdtype(array.dtype, np.integer):
+        if flow.levels is None:
+            raise TypeError(f"expected floating-point values for a flow without levels; got {array.dtype}")
+        check_pixels(array, flow.levels)
+    else:
+        check_finite(array)
+    return Examples(array, _checked_context(flow, context, len(array)))
+
+
+def _checked_context(flow: Flow, context: Any, num_examples: int) -> np.ndarray | None:
+    expected = (num_examples, flow.context_size)
+    if context is None:
+        if flow.context_size:
+            raise ValueError(f"expected context of shape {expected}; got none, and this flow is conditional")
+        return None
+    if flow.context_size == 0:
+        raise ValueError("expected no context: this flow was built without a context size")
+    array = np.asarray(context, jnp.result_type(float))
+    if array.shape != expected:
+        raise ValueError(f"expected context of shape {expected}; got {array.shape}")
+    check_finite(array)
+    return array
+
+
+def _simulate(flow: Flow, simulator: Simulator, key: jax.Array, batch_size: int, step: int) -> dict[str, Any]:
+    """One batch of a simulator."""
+    drawn = simulator(jax.random.fold_in(key, step), batch_size)
+    if flow.context_size == 0:
+        return {"x": jnp.asarray(drawn)}
+    if not isinstance(drawn, tuple) or len(drawn) != 2:
+        raise ValueError(f"expected the simulator of a conditional flow to return (x, context); got {type(drawn)}")
+    return {"x": jnp.asarray(drawn[0]), "context": jnp.asarray(drawn[1])}
 
 
 def _finite_mean(pending: list[dict[str, jax.Array]], last_step: int) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from tqdm import tqdm
@@ -15,15 +16,15 @@ from tqdm import tqdm
 from realnvp_jax import plots
 from realnvp_jax.checkpoints import Best, Checkpoints
 from realnvp_jax.data.batches import batch_indices
-from realnvp_jax.data.images import Splits, load_images
+from realnvp_jax.data.examples import Splits
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
-from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
 from realnvp_jax.training.parallel import check_batch_size, parallel_eval_step, parallel_train_step, replicate, shard
+from realnvp_jax.training.setup import check_config, load_data, make_optimizer, with_event_shape
 from realnvp_jax.training.state import create_state, evaluation_params
-from realnvp_jax.training.steps import NonFiniteLossError, unit
+from realnvp_jax.training.steps import NonFiniteLossError, augment, cost, unit
 from realnvp_jax.training.stop_request import StopRequest
 from realnvp_jax.training.workdir import MetricsLog, Workdir, write_json
 
@@ -48,8 +49,12 @@ def train(config: Config, workdir: str | Path, command: str = "python train.py")
       NonFiniteLossError: the loss is not finite; the checkpoints are left as they were.
       InterruptedRunError: the user stopped the run; it is saved.
     """
+    check_config(config)
+    splits = None
+    if not config.model.event_shape:
+        splits = load_data(config, None)
+        config = with_event_shape(config, splits.train.x.shape[1:])
     flow = create(config)
-    _check_config(config)
     files = Workdir(Path(workdir).expanduser(), config)
     result = files.result()
     if result is not None and result["num_steps"] == config.num_steps:
@@ -57,14 +62,13 @@ def train(config: Config, workdir: str | Path, command: str = "python train.py")
         print(describe_result(result))
         return result
     check_batch_size(config.batch_size)
-    optimizer, schedule = _optimizer(config)
-    names = {role: config.dataset[role] for role in ("train", "validation", "test")}
-    splits = load_images(config.dataset.name, config.dataset.data_dir, names, flow)
+    optimizer, schedule = make_optimizer(config)
+    splits = splits or load_data(config, flow)
     if config.evaluate.num_examples:
         splits = dataclasses.replace(
             splits,
-            validation=splits.validation[: config.evaluate.num_examples],
-            test=splits.test[: config.evaluate.num_examples],
+            validation=splits.validation.first(config.evaluate.num_examples),
+            test=splits.test.first(config.evaluate.num_examples),
         )
     files.start()
     run = _Run(config, flow, optimizer, schedule, splits, files, command)
@@ -82,38 +86,6 @@ def describe_result(result: dict[str, Any]) -> str:
         f"test: {result['mean']:.3f} +- {result['standard_error']:.3f} {result['unit']} "
         f"({result['num_examples']} examples, {which}{average})"
     )
-
-
-def _check_config(config: Config) -> None:
-    if jax.process_count() > 1:
-        raise ValueError(f"expected one process with all the devices; got {jax.process_count()} processes")
-    at_least_one = {
-        "num_steps": config.num_steps,
-        "checkpoint.every": config.checkpoint.every,
-        "checkpoint.keep": config.checkpoint.keep,
-        "evaluate.every": config.evaluate.every,
-        "evaluate.batch_size": config.evaluate.batch_size,
-        "evaluate.num_samples": config.evaluate.num_samples,
-        "evaluate.log_every": config.evaluate.log_every,
-    }
-    for key, value in at_least_one.items():
-        if value < 1:
-            raise ValueError(f"expected {key} of at least 1; got {value}")
-    if config.evaluate.num_examples < 0:
-        raise ValueError(f"expected evaluate.num_examples of at least 0; got {config.evaluate.num_examples}")
-    if not 0 <= config.ema_decay < 1:
-        raise ValueError(f"expected ema_decay in [0, 1); got {config.ema_decay}")
-
-
-def _optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    schedule = learning_rate_schedule(
-        config.learning_rate,
-        config.schedule.name,
-        config.schedule.warmup_steps,
-        config.schedule.decay_steps or config.num_steps,
-    )
-    options = {key: value for key, value in config.optimizer.items() if key != "l2"}
-    return create_optimizer(schedule, **options), schedule
 
 
 class _Run:
@@ -140,7 +112,10 @@ class _Run:
         self.train_mode_eval_fn = parallel_eval_step(flow, train_mode=True)
         self.checkpoints = Checkpoints(files.path, keep=config.checkpoint.keep)
         self.best = Best()
-        self.state = jax.jit(create_state, static_argnums=(0, 2, 3))(flow, init_key, optimizer, config.ema_decay)
+        first = self._first_examples()
+        self.state = jax.jit(create_state, static_argnums=(0, 2, 3))(
+            flow, init_key, optimizer, config.ema_decay, first["x"], first.get("context")
+        )
         restored = self.checkpoints.restore(self.state)
         if restored is not None:
             self.state, self.best = restored
@@ -204,7 +179,15 @@ class _Run:
                     self.checkpoints.wait()
                     raise InterruptedRunError(f"stopped and saved at step {self.step}; resume with: {self.command}")
 
-    def _batch(self) -> np.ndarray:
+    def _first_examples(self) -> dict[str, Any]:
+        """What the layers that initialise themselves from data see: the first batch, with its noise, or more."""
+        num = min(self.config.init_examples or self.config.batch_size, len(self.splits.train))
+        batch = self.splits.train.batch(batch_indices(self.config.seed, 0, num, len(self.splits.train)))
+        key = jax.random.fold_in(self.key, 0)
+        x = augment(key, jnp.arange(num), jnp.asarray(batch["x"]), flip=self.config.dataset.flip)
+        return {**batch, "x": x}
+
+    def _batch(self) -> dict[str, np.ndarray]:
         indices = batch_indices(
             self.config.seed,
             self.step,
@@ -213,7 +196,7 @@ class _Run:
             jax.process_index(),
             jax.process_count(),
         )
-        return shard(self.splits.train[indices])
+        return shard(self.splits.train.batch(indices))
 
     def _fetch_metrics(self) -> dict[str, float]:
         """Means of the metrics since the last row; raises NonFiniteLossError."""
@@ -229,7 +212,7 @@ class _Run:
             "train": float(np.mean([m["score"] for m in fetched])),
             "gradient_norm": float(np.mean([m["gradient_norm"] for m in fetched])),
             "learning_rate": float(np.asarray(self.schedule(self.step - 1))),
-            "images_per_second": (self.step - step) * self.config.batch_size / (now - then),
+            "examples_per_second": (self.step - step) * self.config.batch_size / (now - then),
         }
 
     def _raise_non_finite(self, step: int, metrics: dict[str, Any]) -> None:
@@ -255,24 +238,46 @@ class _Run:
             raise NonFiniteLossError(
                 f"validation result {mean} at step {self.step} of {self.files.path}: try a lower learning_rate"
             )
-        if mean < self.best.score:
-            self.best = Best(self.step, mean)
+        if cost(self.flow, mean) < self.best.cost:
+            self.best = Best(self.step, cost(self.flow, mean))
         row.update(validation=mean, validation_standard_error=standard_error, validation_train_mode=float(train_mode))
         bar.write(
             f"step {self.step}: train {row.get('train', math.nan):.3f}, validation {mean:.3f} (with batch statistics "
-            f"{train_mode:.3f}), best {self.best.score:.3f} at step {self.best.step} {self.unit}"
+            f"{train_mode:.3f}), best {cost(self.flow, self.best.cost):.3f} at step {self.best.step} {self.unit}"
         )
         self._save_samples(params, self.files.path / "samples" / f"step_{self.step:08d}.png")
         self.last_log = (time.perf_counter(), self.step)  # evaluation is no training time
 
     def _show(self, row: dict[str, float], bar: tqdm) -> None:
         self.log.write(self.step, row)
-        bar.set_postfix_str(f"{row['train']:.3f} {self.unit}, {row['images_per_second']:.0f} images/s")
+        bar.set_postfix_str(f"{row['train']:.3f} {self.unit}, {row['examples_per_second']:.0f} examples/s")
 
     def _save_samples(self, params: Params, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        samples = self.flow.sample(params, self.sample_key, (self.config.evaluate.num_samples,))
-        plots.save_image_grid(np.asarray(self.flow.to_uint8(samples)), self.flow.levels or 256, path)
+        samples = self._sample(params, self.config.evaluate.num_samples)
+        if self.flow.levels is None:
+            plots.save_points(self.splits.test.x, samples, self.splits.columns, path)
+        else:
+            plots.save_image_grid(np.asarray(self.flow.to_uint8(samples)), self.flow.levels, path)
+
+    def _sample(self, params: Params, num: int) -> np.ndarray:
+        """Samples, of a conditional flow each under the context of a test example."""
+        if self.flow.context_size == 0:
+            return np.asarray(self.flow.sample(params, self.sample_key, (num,)))
+        context = self.splits.test.context
+        assert context is not None
+        return np.asarray(self.flow.sample(params, self.sample_key, context=context[np.arange(num) % len(context)]))
+
+    def _save_pictures_of_the_plane(self, params: Params) -> dict[str, float]:
+        """Density, latents and the warped grid of a density on the plane; the mass that the picture shows."""
+        if self.flow.event_shape != (2,) or self.flow.context_size:
+            return {}
+        grid = plots.density_on_grid(self.flow, params, *plots.limits_of(self.splits.test.x))
+        plots.save_density(grid, self.files.path / "density.png")
+        plots.save_latents(self.flow, params, self.splits.test.x, self.files.path / "latents.png")
+        plots.save_warped_grid(self.flow, params, grid, self.files.path / "warped_grid.png")
+        print(f"density on a grid of {grid.density.size:,} points: sums to {grid.mass:.4f}")
+        return {"density_sum": grid.mass}
 
     def _finish(self) -> dict[str, Any]:
         """Evaluate the best step on the test set, and write what a finished run has."""
@@ -291,13 +296,14 @@ class _Run:
             "num_examples": len(scores),
             "step": best_step,
             "num_steps": self.config.num_steps,
-            "validation": self.best.score,
+            "validation": cost(self.flow, self.best.cost),
             "ema": bool(self.config.ema_decay),
             "seed": self.config.seed,
             "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
             "jax": jax.__version__,
         }
         self._save_samples(params, self.files.path / "samples.png")
+        result.update(self._save_pictures_of_the_plane(params))
         plots.save_curves(self.files.metrics_path, self.files.path / "curves.png", self.unit)
         write_json(self.files.result_path, result)
         print(f"samples: {self.files.path / 'samples.png'}  curves: {self.files.path / 'curves.png'}")

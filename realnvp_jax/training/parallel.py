@@ -26,7 +26,7 @@ def parallel_train_step(
     flip: bool,
     ema_decay: float,
 ) -> Callable[..., Any]:
-    """`train_step` as (state, sharded x, key) -> (state, metrics); the state's buffers are donated."""
+    """`train_step` as (state, sharded batch, key) -> (state, metrics); the state's buffers are donated."""
     step = functools.partial(
         train_step, flow=flow, optimizer=optimizer, l2=l2, flip=flip, ema_decay=ema_decay, axis_name=AXIS
     )

@@ -33,7 +33,7 @@ def main(default_config: Path, keys: Keys) -> None:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    logging.set_verbosity(logging.WARNING)  # not the libraries' chatter
+    logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
     from realnvp_jax.training.loop import InterruptedRunError, command_line, train
     from realnvp_jax.training.steps import NonFiniteLossError
 

@@ -28,10 +28,15 @@ class TrainState:
 
 
 def create_state(
-    flow: Flow, key: jax.Array, optimizer: optax.GradientTransformation, ema_decay: float = 0.0
+    flow: Flow,
+    key: jax.Array,
+    optimizer: optax.GradientTransformation,
+    ema_decay: float = 0.0,
+    x: jax.Array | None = None,
+    context: jax.Array | None = None,
 ) -> TrainState:
-    """The state before the first step: fresh parameters, and their average equal to them."""
-    return initial_state(flow.init(key), optimizer, ema_decay)
+    """The state before the first step: fresh parameters, `flow.init(key, x, context)`, and their average."""
+    return initial_state(flow.init(key, x, context), optimizer, ema_decay)
 
 
 def initial_state(

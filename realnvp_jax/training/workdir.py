@@ -99,7 +99,7 @@ class MetricsLog:
         "train",
         "gradient_norm",
         "learning_rate",
-        "images_per_second",
+        "examples_per_second",
         "validation",
         "validation_standard_error",
         "validation_train_mode",

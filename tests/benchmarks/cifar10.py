@@ -84,7 +84,7 @@ def measure(flow: Flow, batch_size: int, repeats: int) -> list[dict]:
     key = jax.random.key(2)
     step = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer, l2=5e-5, flip=True))
     tasks = {
-        "training step": (step, (state, pixels, key), 3),
+        "training step": (step, (state, {"x": pixels}, key), 3),
         "log_prob": (jax.jit(flow.log_prob), (state.params, x), 1),
         "sample": (jax.jit(flow.sample, static_argnums=2), (state.params, key, (batch_size,)), 1),
     }

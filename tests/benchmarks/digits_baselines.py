@@ -40,8 +40,8 @@ def main() -> None:
     flow = realnvp_jax.image_flow((8, 8, 1), levels=17)
     data = load_images("digits", "", SPLITS, flow)
     for name, bits in (
-        ("independent-pixel histogram", histogram_bits(data.train, data.test, 17)),
-        ("Gaussian in logit space", gaussian_bits(data.train, data.test, flow)),
+        ("independent-pixel histogram", histogram_bits(data.train.x, data.test.x, 17)),
+        ("Gaussian in logit space", gaussian_bits(data.train.x, data.test.x, flow)),
     ):
         mean, standard_error = mean_and_standard_error(bits)
         print(f"{name}: {mean:.3f} +- {standard_error:.3f} bits/dim ({len(bits)} examples)")

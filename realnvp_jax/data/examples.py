@@ -1,0 +1,45 @@
+"""Examples in memory, and the three splits of a data set."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Examples, and what each is conditioned on, if anything.
+
+    Attributes:
+      x: [n, *event]: uint8 pixels or float32 values.
+      context: float32 [n, context size], or None.
+    """
+
+    x: np.ndarray
+    context: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.x)
+
+    def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """{"x": ...} and, if there is one, "context" of the examples with these numbers."""
+        batch = {"x": self.x[indices]}
+        return batch if self.context is None else {**batch, "context": self.context[indices]}
+
+    def first(self, num: int) -> "Examples":
+        """The first `num` examples, or all if there are fewer."""
+        return Examples(self.x[:num], None if self.context is None else self.context[:num])
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """Training, validation and test examples. Validation chooses the step; test chooses nothing.
+
+    Attributes:
+      columns: names of the columns of x where it is a table.
+    """
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    columns: tuple[str, ...] = ()

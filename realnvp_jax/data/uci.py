@@ -1,0 +1,180 @@
+"""The five tables of the MAF paper (Papamakarios, Pavlakou and Murray, 2017), pre-processed as by its authors' code.
+
+They are read from the authors' archive, Zenodo record 1161203, unpacked: power/data.npy, gas/ethylene_CO.pickle,
+hepmass/1000_train.csv and 1000_test.csv, miniboone/data.npy, BSDS300/BSDS300.hdf5. Densities can be compared with
+published ones only if every step below is theirs:
+
+  table      D   train      validation  test
+  power      6   1,659,917  184,435     204,928
+  gas        8   852,174    94,685      105,206
+  hepmass    21  315,123    35,013      174,987
+  miniboone  43  29,556     3,284       3,648
+  bsds300    63  1,000,000  50,000      250,000
+
+Where one array is cut, test is its last tenth, rounded down, and validation the last tenth of what is left.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from realnvp_jax.data.old_pickles import read_frame
+from realnvp_jax.data.quote import quote
+
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def load_uci(name: str, data_dir: str) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The columns' names, and the parts "train", "validation" and "test" as float32 [n, D], of a key of `UCI`.
+
+    Raises:
+      ValueError: a file of the archive is not below data_dir, or is not what it should be.
+    """
+    columns, parts = UCI[name](Path(data_dir).expanduser())
+    names = columns or [f"column {i}" for i in range(parts[0].shape[1])]
+    arrays = (part.astype(np.float32, copy=False) for part in parts)
+    return tuple(names), dict(zip(("train", "validation", "test"), arrays, strict=True))
+
+
+def _power(root: Path) -> tuple[list[str], Parts]:
+    """Household power consumption; each value gets uniform noise of the width of its last digit.
+
+    Rows are shuffled by RandomState(42); columns 3 (global intensity) and 1 (reactive power) are dropped. Noise comes
+    from the same generator, in this order: [0, 0.01) for the voltage, [0, 0.001) for the active power, [0, 1) for the
+    three sub-meters; the time gets none. Mean and deviation are those of training and validation rows together.
+    """
+    data = _load_npy(root, "power/data.npy")
+    if data.shape[1] != 8:
+        raise ValueError(f"expected 8 columns in power/data.npy of Zenodo record 1161203; got {data.shape[1]}")
+    rng = np.random.RandomState(42)
+    rng.shuffle(data)
+    num = len(data)
+    voltage = 0.01 * rng.rand(num, 1)
+    active = 0.001 * rng.rand(num, 1)
+    meters = rng.rand(num, 3)
+    data = data[:, [0, 2, 4, 5, 6, 7]] + np.hstack([active, voltage, meters, np.zeros((num, 1))])
+    columns = ["active power", "voltage", "sub-meter 1", "sub-meter 2", "sub-meter 3", "time"]
+    return columns, _normalise_by_the_first_two(_cut(data))
+
+
+def _gas(root: Path) -> tuple[list[str], Parts]:
+    """Gas sensors under mixtures of ethylene and CO; in the archive's order, a random sample of the measurements.
+
+    The columns Meth, Eth and Time are dropped. Then, as long as two columns are correlated by more than 0.98, the
+    first column that is so with any other is dropped. Mean and deviation (n - 1) are those of all rows, test included.
+    """
+    frame: Any = read_frame(_find(root, "gas/ethylene_CO.pickle"))
+    missing = {"Meth", "Eth", "Time"} - set(frame.columns)
+    if missing:
+        raise ValueError(
+            "expected columns Meth, Eth and Time in gas/ethylene_CO.pickle of Zenodo record 1161203; "
+            f"got a table without {' and '.join(sorted(missing))}"
+        )
+    frame = frame.drop(columns=["Meth", "Eth", "Time"])
+    correlated = frame.corr().to_numpy() > 0.98  # with itself, always
+    kept = np.arange(len(correlated))
+    while (redundant := correlated[np.ix_(kept, kept)].sum(axis=1) > 1).any():
+        kept = np.delete(kept, np.argmax(redundant))
+    frame = frame.iloc[:, kept]
+    frame = (frame - frame.mean()) / frame.std()
+    return [str(column) for column in frame.columns], _cut(frame.to_numpy())
+
+
+def _hepmass(root: Path) -> tuple[list[str], Parts]:
+    """Particle collisions with a heavy particle of mass 1000; signal rows alone (label 1), in the files' order.
+
+    The label, the first column, is dropped, and the last column of the test file, which the training file has not.
+    Mean and deviation (n - 1) are those of the training file, of which validation is the last tenth. Then columns
+    whose smallest value occurs more than five times in that file are dropped as discrete.
+    """
+    import pandas as pd
+
+    train, test = (pd.read_csv(_find(root, f"hepmass/1000_{part}.csv"), index_col=False) for part in ("train", "test"))
+    train, test = (frame[frame.iloc[:, 0] == 1].iloc[:, 1:] for frame in (train, test))
+    test = test.iloc[:, :-1]
+    columns = [str(column) for column in train.columns]
+    if columns != [str(column) for column in test.columns]:
+        raise ValueError(
+            "expected in hepmass/1000_test.csv the columns of 1000_train.csv and one more at the end; "
+            f"got {quote(', '.join(map(str, test.columns)), 120)} without the last"
+        )
+    mean, deviation = train.mean().to_numpy(), train.std().to_numpy()
+    train, test = ((frame.to_numpy() - mean) / deviation for frame in (train, test))
+    kept = np.flatnonzero((train == train.min(axis=0)).sum(axis=0) <= 5)
+    train, test = train[:, kept], test[:, kept]
+    train, validation = _cut_last_tenth(train)
+    return [columns[i] for i in kept], (train, validation, test)
+
+
+def _miniboone(root: Path) -> tuple[list[str], Parts]:
+    """Neutrino events, cleaned by the authors before archiving; in the file's order.
+
+    Mean and deviation are those of training and validation rows together.
+    """
+    return [], _normalise_by_the_first_two(_cut(_load_npy(root, "miniboone/data.npy")))
+
+
+def _bsds300(root: Path) -> tuple[list[str], Parts]:
+    """Patches of 8x8 pixels of natural images, less their mean and the last pixel; as the authors archived them."""
+    path = _find(root, "BSDS300/BSDS300.hdf5")
+    try:
+        import h5py
+    except ImportError:
+        raise ValueError("expected h5py, which reads BSDS300/BSDS300.hdf5; got none: pip install h5py") from None
+    try:
+        with h5py.File(path, "r") as file:
+            contents: Any = file
+            return [], (contents["train"][:], contents["validation"][:], contents["test"][:])
+    except (OSError, KeyError) as error:
+        raise ValueError(
+            f"expected train, validation and test in the HDF5 file BSDS300/BSDS300.hdf5; got {quote(error, 150)}"
+        ) from None
+
+
+def _cut_last_tenth(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    first = len(data) - int(0.1 * len(data))
+    return data[:first], data[first:]
+
+
+def _cut(data: np.ndarray) -> Parts:
+    rest, test = _cut_last_tenth(data)
+    train, validation = _cut_last_tenth(rest)
+    return train, validation, test
+
+
+def _normalise_by_the_first_two(parts: Parts) -> Parts:
+    train, validation, test = parts
+    both = np.vstack([train, validation])
+    mean, deviation = both.mean(axis=0), both.std(axis=0)
+    return (train - mean) / deviation, (validation - mean) / deviation, (test - mean) / deviation
+
+
+def _load_npy(root: Path, name: str) -> np.ndarray:
+    path = _find(root, name)
+    try:
+        data = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"expected an array in {name}; got {quote(error, 150)}") from None
+    if data.ndim != 2 or data.dtype.kind != "f":
+        raise ValueError(f"expected an array [n, D] of floats in {name}; got {data.dtype} {quote(data.shape)}")
+    return data
+
+
+def _find(root: Path, name: str) -> Path:
+    if not (root / name).is_file():
+        raise ValueError(
+            f"expected {name} of the MAF paper's tables, the archive of Zenodo record 1161203, below "
+            f"{quote(root, 200)}; got no such file: unpack the archive, and set dataset.data_dir to its folder"
+        )
+    return root / name
+
+
+UCI: dict[str, Callable[[Path], tuple[list[str], Parts]]] = {
+    "power": _power,
+    "gas": _gas,
+    "hepmass": _hepmass,
+    "miniboone": _miniboone,
+    "bsds300": _bsds300,
+}

@@ -1,0 +1,85 @@
+"""From a config to what a run needs: data and optimizer, after a look at the numbers."""
+
+import jax
+import optax
+from ml_collections import ConfigDict
+
+from realnvp_jax.data.examples import Splits
+from realnvp_jax.data.images import load_images
+from realnvp_jax.data.vectors import is_vectors, load_vectors
+from realnvp_jax.models.create import Config, context_columns
+from realnvp_jax.models.flow import Flow
+from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
+
+
+def load_data(config: Config, flow: Flow | None) -> Splits:
+    """The data of a config; images must fit the flow, tables can tell its shape."""
+    dataset = config.dataset
+    names = {role: dataset[role] for role in ("train", "validation", "test")}
+    if not is_vectors(dataset.name):
+        if flow is None:
+            raise ValueError(f"expected model.event_shape (height, width, channels) of {dataset.name!r}; got ()")
+        return load_images(dataset.name, dataset.data_dir, names, flow)
+    splits = load_vectors(
+        dataset.name,
+        path=dataset.path,
+        data_dir=dataset.data_dir,
+        split_names=names,
+        seed=dataset.seed,
+        num_train=dataset.num_train,
+        context_columns=context_columns(config),
+    )
+    shape = splits.train.x.shape[1:]
+    if flow is not None and shape != flow.event_shape:
+        raise ValueError(
+            f"expected rows of shape {flow.event_shape}, model.event_shape, in {dataset.name!r}; got {shape}"
+        )
+    if len(splits.train) < config.batch_size:
+        raise ValueError(
+            f"expected at least batch_size={config.batch_size} rows in dataset.train={dataset.train!r}; "
+            f"got {len(splits.train)}: lower batch_size"
+        )
+    return splits
+
+
+def with_event_shape(config: Config, shape: tuple[int, ...]) -> Config:
+    """The config with the data's shape in it."""
+    complete: Config = ConfigDict(config)
+    complete.model.event_shape = shape
+    return complete
+
+
+def check_config(config: Config) -> None:
+    """Raise ValueError unless the numbers of the training program make sense."""
+    if jax.process_count() > 1:
+        raise ValueError(f"expected one process with all the devices; got {jax.process_count()} processes")
+    at_least_one = {
+        "num_steps": config.num_steps,
+        "checkpoint.every": config.checkpoint.every,
+        "checkpoint.keep": config.checkpoint.keep,
+        "evaluate.every": config.evaluate.every,
+        "evaluate.batch_size": config.evaluate.batch_size,
+        "evaluate.num_samples": config.evaluate.num_samples,
+        "evaluate.log_every": config.evaluate.log_every,
+    }
+    for key, value in at_least_one.items():
+        if value < 1:
+            raise ValueError(f"expected {key} of at least 1; got {value}")
+    if config.init_examples < 0:
+        raise ValueError(f"expected init_examples of at least 0; got {config.init_examples}")
+    if config.evaluate.num_examples < 0:
+        raise ValueError(f"expected evaluate.num_examples of at least 0; got {config.evaluate.num_examples}")
+    if not 0 <= config.ema_decay < 1:
+        raise ValueError(f"expected ema_decay in [0, 1); got {config.ema_decay}")
+
+
+def make_optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    """The optimizer and its learning-rate schedule."""
+    schedule = learning_rate_schedule(
+        config.learning_rate,
+        config.schedule.name,
+        config.schedule.warmup_steps,
+        config.schedule.decay_steps or config.num_steps,
+    )
+    options = {key: value for key, value in config.optimizer.items() if key != "l2"}
+    return create_optimizer(schedule, **options), schedule
