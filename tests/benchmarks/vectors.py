@@ -6,32 +6,29 @@
     python tests/benchmarks/vectors.py --compile    # ours alone: time to compile 8 and 64 couplings
 
 All libraries have the same model in float32: a standard normal, and eight affine couplings of alternating parity whose
-conditioners are MLPs with two hidden layers of 128 and relu, without normalisation layers. JAX libraries are called in
-functions under `jax.jit`, without donation; torch ones eagerly, without gradients except in training. The tasks are
+conditioners are MLPs with two hidden layers of 128 and relu, without normalisation layers. Tasks are densities of a
+batch, as many samples, and a training step: value and gradient of the mean negative log-density and an update by Adam.
+JAX libraries are called under `jax.jit`, without donation; torch ones eagerly, with gradients in training only.
 
-    log_prob         densities of a batch
-    sample           as many draws
-    training step    value and gradient of the mean negative log-density, and an update by Adam
-
-Everything is measured in one process, interleaved: a repeat goes round all libraries in random order, and a visit makes
-one call that is not timed (thread pools of JAX and of torch fall asleep late, and would disturb each other) and then
-timed ones, each from the call to the finished result. A ratio is the other library's median over ours: above 1 ours is
-faster. The nats are the first loss and that of the 20th step, to show that every library does train. Other processes
-slow torch down the most, on several cores: compare only where the load average is about the number of cores, or less.
+Everything is measured in one process, interleaved: a repeat goes round all tasks and libraries in random order, and a
+visit makes one call that is not timed (thread pools of JAX and of torch fall asleep late, and would disturb each other)
+and then timed ones, each from the call to the finished result. A ratio is the other library's median over ours: above 1
+ours is faster. The nats are the first loss and the 20th, to show that every library does train. Other processes slow
+torch down the most, on several cores: compare only where the load average is no more than the number of cores.
 """
 
 import argparse
+import collections
 import functools
-import importlib
-import importlib.metadata
 import itertools
 import json
 import os
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from importlib import import_module, metadata
 
 import jax
 import jax.numpy as jnp
@@ -47,22 +44,12 @@ from realnvp_jax.training.steps import train_step
 NUM_LAYERS = 8
 HIDDEN = (128, 128)
 LEARNING_RATE = 1e-3
-WARM_STEPS = 20  # training steps before anything is timed
+TASKS = ("log_prob", "sample", "train")
 VISIT_SECONDS, MOST_CALLS = 0.03, 20  # a visit makes timed calls until it has used up either
-OURS = "realnvp_jax"
 
 
-class Tasks(NamedTuple):
-    """What is timed; each function returns when its result is there."""
-
-    num_params: int
-    log_prob: Callable
-    sample: Callable
-    train: Callable
-
-
-def jax_tasks(params, log_prob: Callable, sample: Callable, state, step: Callable, x: np.ndarray) -> Tasks:
-    """The tasks of a JAX library, from pure functions; step(state, x) is (state, loss)."""
+def jax_tasks(params, log_prob: Callable, sample: Callable, state, step: Callable, x: np.ndarray) -> dict:
+    """Functions that do the tasks and return when the result is there; step(state, x) is (state, loss)."""
     density, draw, step = jax.jit(log_prob), jax.jit(sample, static_argnums=2), jax.jit(step)
     x, key = jnp.asarray(x), jax.random.key(1)
 
@@ -71,17 +58,20 @@ def jax_tasks(params, log_prob: Callable, sample: Callable, state, step: Callabl
         state, loss = step(state, x)
         return loss.block_until_ready()
 
-    return Tasks(
-        sum(leaf.size for leaf in jax.tree.leaves(params)),
-        lambda: density(params, x).block_until_ready(),
-        lambda: draw(params, key, len(x)).block_until_ready(),
-        train,
-    )
+    return {
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
+        "log_prob": lambda: density(params, x).block_until_ready(),
+        "sample": lambda: draw(params, key, len(x)).block_until_ready(),
+        "train": train,
+    }
 
 
-def jax_peer(params, log_prob: Callable, sample: Callable, x: np.ndarray) -> Tasks:
-    """`jax_tasks` with the training step that a user would write."""
+def jax_peer(params, create: Callable, sample: Callable, x: np.ndarray) -> dict:
+    """The tasks of create(params), a distribution, and sample(distribution, key, n); the training step is a user's."""
     optimizer = optax.adam(LEARNING_RATE)
+
+    def log_prob(params, x):
+        return create(params).log_prob(x)
 
     def step(state, x):
         params, opt_state = state
@@ -89,10 +79,11 @@ def jax_peer(params, log_prob: Callable, sample: Callable, x: np.ndarray) -> Tas
         updates, opt_state = optimizer.update(gradients, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), loss
 
-    return jax_tasks(params, log_prob, sample, (params, optimizer.init(params)), step, x)
+    state = params, optimizer.init(params)
+    return jax_tasks(params, log_prob, lambda params, key, n: sample(create(params), key, n), state, step, x)
 
 
-def torch_peer(module, log_prob: Callable, sample: Callable, x: np.ndarray) -> Tasks:
+def torch_peer(module, log_prob: Callable, sample: Callable, x: np.ndarray) -> dict:
     """The tasks of a torch library, from a module and functions that call it."""
     import torch
 
@@ -107,7 +98,7 @@ def torch_peer(module, log_prob: Callable, sample: Callable, x: np.ndarray) -> T
 
     density, draw = torch.no_grad()(log_prob), torch.no_grad()(sample)
     num_params = sum(parameter.numel() for parameter in module.parameters())
-    return Tasks(num_params, lambda: density(x), lambda: draw(len(x)), train)
+    return {"parameters": num_params, "log_prob": lambda: density(x), "sample": lambda: draw(len(x)), "train": train}
 
 
 def our_training(num_layers: int):
@@ -118,22 +109,13 @@ def our_training(num_layers: int):
 
     def step(state, x):
         state, metrics = train_step(state, {"x": x}, jax.random.key(1), flow=flow, optimizer=optimizer)
-        return state, metrics["score"]
+        return state, -metrics["score"]
 
     return flow, state, step
 
 
-def our_tasks(x: np.ndarray) -> Tasks:
-    flow, state, step = our_training(NUM_LAYERS)
-    return jax_tasks(state.params, flow.log_prob, flow.sample, state, step, x)
-
-
-def distrax_tasks(x: np.ndarray) -> Tasks:
+def distrax_tasks(x: np.ndarray) -> dict:
     import distrax
-
-    def dense(key, inputs, outputs):
-        scale = 0 if outputs == 2 else np.sqrt(2 / inputs)
-        return scale * jax.random.normal(key, (inputs, outputs)), jnp.zeros(outputs)
 
     def mlp(layers, h):
         for weight, bias in layers[:-1]:
@@ -150,44 +132,38 @@ def distrax_tasks(x: np.ndarray) -> Tasks:
         base = distrax.MultivariateNormalDiag(jnp.zeros(2), jnp.ones(2))
         return distrax.Transformed(base, distrax.Chain(couplings))
 
-    keys = jax.random.split(jax.random.key(0), (NUM_LAYERS, len(HIDDEN) + 1))
+    def dense(key, inputs, outputs):
+        scale = 0 if outputs == 2 else np.sqrt(2 / inputs)
+        return scale * jax.random.normal(key, (inputs, outputs)), jnp.zeros(outputs)
+
     widths = list(itertools.pairwise([1, *HIDDEN, 2]))
+    keys = jax.random.split(jax.random.key(0), (NUM_LAYERS, len(widths)))
     params = [[dense(key, *width) for key, width in zip(row, widths, strict=True)] for row in keys]
-
-    def sample(params, key, n):
-        return flow(params).sample(seed=key, sample_shape=(n,))
-
-    return jax_peer(params, lambda params, x: flow(params).log_prob(x), sample, x)
+    return jax_peer(params, flow, lambda flow, key, n: flow.sample(seed=key, sample_shape=(n,)), x)
 
 
-def flowjax_tasks(x: np.ndarray) -> Tasks:
+def flowjax_tasks(x: np.ndarray) -> dict:
     import equinox
     from flowjax.distributions import StandardNormal
     from flowjax.flows import coupling_flow
 
-    widths = {"nn_width": HIDDEN[0], "nn_depth": len(HIDDEN)}
-    base = StandardNormal((2,))  # the couplings are affine, and in two dimensions a flip follows each
-    flow = coupling_flow(jax.random.key(0), base_dist=base, flow_layers=NUM_LAYERS, **widths)
+    sizes = {"flow_layers": NUM_LAYERS, "nn_width": HIDDEN[0], "nn_depth": len(HIDDEN)}
+    flow = coupling_flow(jax.random.key(0), base_dist=StandardNormal((2,)), **sizes)  # affine; it flips the two halves
     params, static = equinox.partition(flow, equinox.is_inexact_array)
-
-    def sample(params, key, n):
-        return equinox.combine(params, static).sample(key, (n,))
-
-    return jax_peer(params, lambda params, x: equinox.combine(params, static).log_prob(x), sample, x)
+    return jax_peer(params, functools.partial(equinox.combine, static), lambda flow, key, n: flow.sample(key, (n,)), x)
 
 
-def nflows_tasks(x: np.ndarray) -> Tasks:
-    import torch
+def nflows_tasks(x: np.ndarray) -> dict:
     from nflows.distributions import StandardNormal
     from nflows.flows import Flow
+    from nflows.nn.nets import MLP
     from nflows.transforms import AffineCouplingTransform, CompositeTransform
 
-    class Conditioner(torch.nn.Sequential):
+    class Conditioner(MLP):
         def __init__(self, inputs, outputs):
-            layers = [torch.nn.Linear(*width) for width in itertools.pairwise([inputs, *HIDDEN, outputs])]
-            super().__init__(*[module for layer in layers for module in (layer, torch.nn.ReLU())][:-1])
+            super().__init__([inputs], [outputs], HIDDEN)
 
-        def forward(self, x, context=None):
+        def forward(self, x, context):
             return super().forward(x)
 
     couplings = [AffineCouplingTransform([k % 2, 1 - k % 2], Conditioner) for k in range(NUM_LAYERS)]
@@ -195,18 +171,16 @@ def nflows_tasks(x: np.ndarray) -> Tasks:
     return torch_peer(flow, flow.log_prob, flow.sample, x)
 
 
-def normflows_tasks(x: np.ndarray) -> Tasks:
+def normflows_tasks(x: np.ndarray) -> dict:
     import normflows as nf
 
-    layers = []
-    for _ in range(NUM_LAYERS):
-        conditioner = nf.nets.MLP([1, *HIDDEN, 2], init_zeros=True)
-        layers += [nf.flows.AffineCouplingBlock(conditioner), nf.flows.Permute(2, mode="swap")]
+    conditioners = [nf.nets.MLP([1, *HIDDEN, 2], init_zeros=True) for _ in range(NUM_LAYERS)]
+    layers = [f for c in conditioners for f in (nf.flows.AffineCouplingBlock(c), nf.flows.Permute(2, mode="swap"))]
     flow = nf.NormalizingFlow(nf.distributions.DiagGaussian(2, trainable=False), layers)
     return torch_peer(flow, flow.log_prob, lambda n: flow.sample(n)[0], x)
 
 
-def zuko_tasks(x: np.ndarray) -> Tasks:
+def zuko_tasks(x: np.ndarray) -> dict:
     import zuko
 
     flow = zuko.flows.RealNVP(2, transforms=NUM_LAYERS, hidden_features=HIDDEN)
@@ -233,62 +207,54 @@ def visit(function: Callable) -> list[float]:
     return times
 
 
-def measure(names: list[str], batch_size: int, repeats: int) -> list[dict]:
+def measure(peers: list[str], batch_size: int, repeats: int) -> list[dict]:
     x = make_moons(batch_size, noise=0.1, random_state=0)[0].astype(np.float32) - np.float32([0.5, 0.25])
-    tasks = {name: PEERS.get(name, our_tasks)(x) for name in names}
+    flow, state, step = our_training(NUM_LAYERS)
+    tasks = {"realnvp_jax": jax_tasks(state.params, flow.log_prob, flow.sample, state, step, x)}
+    tasks |= {name: PEERS[name](x) for name in peers}
     rows = {}
     for name, t in tasks.items():
-        losses = [float(t.train()) for _ in range(WARM_STEPS)]
-        if t.log_prob().shape != (batch_size,) or t.sample().shape != (batch_size, 2):
-            raise RuntimeError(f"{name}: expected one density and one point an example")
-        rows[name] = {"library": name, "batch_size": batch_size, "parameters": t.num_params}
-        rows[name] |= {"first_nats": losses[0], "last_nats": losses[-1]}
-    functions = {(n, task): getattr(t, task) for n, t in tasks.items() for task in ("log_prob", "sample", "train")}
+        assert t["log_prob"]().shape == (batch_size,), name
+        assert t["sample"]().shape == (batch_size, 2), name
+        nats = [float(t["train"]()) for _ in range(20)]
+        rows[name] = {"library": name, "batch_size": batch_size, "parameters": t["parameters"], "nats": nats[::19]}
+    functions = {(n, task): t[task] for n, t in tasks.items() for task in TASKS}
     times = {key: [] for key in functions}
     generator = random.Random(0)
     for _ in range(repeats):
         for key in generator.sample(list(functions), len(functions)):
             times[key] += visit(functions[key])
     for (name, task), t in times.items():
-        median, ours = statistics.median(t), statistics.median(times[OURS, task])
+        median, ours = statistics.median(t), statistics.median(times["realnvp_jax", task])
         rows[name][task] = {"median_ms": 1e3 * median, "min_ms": 1e3 * min(t), "ratio": median / ours}
     return list(rows.values())
 
 
 def print_table(rows: list[dict]) -> None:
-    tasks = {"log_prob": "log_prob", "sample": "sample", "train": "training step"}
-    print(f"\n{'batch size':<11}{rows[0]['batch_size']:>13,}" + "".join(f"{title:>31}" for title in tasks.values()))
-    print(f"{'library':<13}{'parameters':>11}" + "      median ms    min ms  ratio" * len(tasks) + "         nats")
+    print(f"\n{'batch size':<11}{rows[0]['batch_size']:>13,}{'log_prob':>32}{'sample':>32}{'training step':>32}")
+    print(f"{'library':<13}{'parameters':>11}" + "      median ms    min ms  ratio" * 3 + "         nats")
     for row in rows:
-        cells = "".join("{median_ms:>15.3f}{min_ms:>10.3f}{ratio:>7.2f}".format(**row[task]) for task in tasks)
-        nats = f"{row['first_nats']:>7.2f}{row['last_nats']:>6.2f}"
-        print(f"{row['library']:<13}{row['parameters']:>11,}{cells}{nats}")
+        cells = "".join("{median_ms:>15.3f}{min_ms:>10.3f}{ratio:>7.2f}".format(**row[task]) for task in TASKS)
+        print(f"{row['library']:<13}{row['parameters']:>11,}{cells}{row['nats'][0]:>7.2f}{row['nats'][1]:>6.2f}")
     print(f"ours: training step / log_prob = {rows[0]['train']['median_ms'] / rows[0]['log_prob']['median_ms']:.2f}")
 
 
-def compile_seconds(num_layers: int) -> dict[str, float]:
-    """Seconds to trace and compile new functions, with nothing cached."""
-    flow, state, step = our_training(num_layers)
-    functions = {
-        "training step": (lambda state, x: step(state, x), state),
-        "log_prob": (lambda params, x: flow.log_prob(params, x), state.params),
-    }
-    seconds = {}
-    for name, (function, argument) in functions.items():
-        jax.clear_caches()
-        start = time.perf_counter()
-        jax.jit(function).lower(argument, jnp.zeros((512, 2))).compile()
-        seconds[name] = time.perf_counter() - start
-    return seconds
-
-
 def measure_compilation() -> list[dict]:
+    """Seconds to trace and compile new functions with nothing cached, medians of three."""
     jax.config.update("jax_enable_compilation_cache", False)
-    compile_seconds(2)  # the first compilation of a process also imports
-    runs = [{num_layers: compile_seconds(num_layers) for num_layers in (8, 64)} for _ in range(3)]
+    seconds = collections.defaultdict(list)
+    for _ in range(4):  # the first compilation of a process also imports, and does not count
+        for num_layers in (8, 64):
+            flow, state, step = our_training(num_layers)
+            functions = {"training step": (step, state), "log_prob": (functools.partial(flow.log_prob), state.params)}
+            for task, (function, argument) in functions.items():
+                jax.clear_caches()
+                start = time.perf_counter()
+                jax.jit(function).lower(argument, jnp.zeros((512, 2))).compile()
+                seconds[task, num_layers].append(time.perf_counter() - start)
     rows = []
-    for task in ("training step", "log_prob"):
-        few, many = (statistics.median(run[num_layers][task] for run in runs) for num_layers in (8, 64))
+    for task in functions:
+        few, many = (statistics.median(seconds[task, num_layers][1:]) for num_layers in (8, 64))
         rows.append({"task": task, "seconds_8": few, "seconds_64": many, "ratio": many / few})
         print(f"compile {task}: {few:.2f} s for 8 couplings, {many:.2f} s for 64, ratio {many / few:.2f} (at most 1.5)")
     return rows
@@ -307,22 +273,19 @@ def main() -> None:
     os.sched_setaffinity(0, cores)  # the thread pools, made later, have one thread for each
     os.environ.update(OMP_NUM_THREADS=str(len(cores)), MKL_NUM_THREADS=str(len(cores)))  # torch's
     jax.config.update("jax_platforms", "cpu")
-    rows, names = [], [OURS]
+    peers = []
     for name in [] if options.compile else options.libraries:
         try:
-            importlib.import_module(name)
-            names.append(name)
+            import_module(name)
+            peers.append(name)
         except ImportError as error:
             print(f"{name} skipped: {error}")
-    packages = ["jax", *names, *(["torch"] if {"nflows", "normflows", "zuko"} & set(names) else [])]
-    versions = {name: importlib.metadata.version(name) for name in packages}
+    versions = {n: metadata.version(n) for n in ["realnvp_jax", "jax", *peers, *sys.modules.keys() & {"torch"}]}
     print(f"{len(cores)} of {os.cpu_count()} cores; " + ", ".join(f"{name} {v}" for name, v in versions.items()))
-    if options.compile:
-        rows = measure_compilation()
-    else:
-        for batch_size in options.batch_sizes:
-            rows += (table := measure(names, batch_size, options.repeats))
-            print_table(table)
+    rows = measure_compilation() if options.compile else []
+    for batch_size in [] if options.compile else options.batch_sizes:
+        rows += (table := measure(peers, batch_size, options.repeats))
+        print_table(table)
     print(f"load average of the last minute: {os.getloadavg()[0]:.1f}")
     if options.json:
         with open(options.json, "w") as file:

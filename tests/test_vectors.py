@@ -1,0 +1,438 @@
+"""`vector_flow`, its variants, and conditional densities."""
+
+import re
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import realnvp_jax
+from realnvp_jax import image_flow, vector_flow
+from realnvp_jax.bijections.act_norm import ActNorm
+from realnvp_jax.bijections.linear import LearnedLinear
+from realnvp_jax.data.toy import sample_toy
+from realnvp_jax.masks import orders
+from realnvp_jax.models.flow import _init_from_data
+from realnvp_jax.networks.batch_statistics import BatchStatistics
+from realnvp_jax.splines import num_parameters, spline_forward, spline_inverse
+from tests.helpers import perturb
+
+KEY = jax.random.key(0)
+
+
+def points(num_dims: int = 3, num: int = 200) -> np.ndarray:
+    """Correlated, of differing scales."""
+    random = np.random.default_rng(0)
+    mixed = random.standard_normal((num, num_dims)) @ random.standard_normal((num_dims, num_dims))
+    return (mixed * [1, 20, 0.1, 5, 2][:num_dims] + [0, 100, 1, -3, 7][:num_dims]).astype(np.float32)
+
+
+# splines
+
+
+def test_a_spline_is_monotonic_invertible_and_knows_its_derivative(x64):
+    raw = 2 * jax.random.normal(KEY, (500, num_parameters(6)))
+    x = jnp.linspace(-4, 4, 500)
+    y, log_derivative = spline_forward(x, raw, 3.0)
+    back, inverse_log_derivative = spline_inverse(y, raw, 3.0)
+    np.testing.assert_allclose(back, x, atol=1e-9)
+    np.testing.assert_allclose(inverse_log_derivative, -log_derivative, atol=1e-9)
+    slopes = jax.vmap(jax.grad(lambda x, raw: spline_forward(x, raw, 3.0)[0]))(x, raw)
+    np.testing.assert_allclose(log_derivative, jnp.log(slopes), atol=1e-9)
+    outside = jnp.abs(x) > 3
+    np.testing.assert_array_equal(y[outside], x[outside])
+    one = jnp.broadcast_to(raw[0], raw.shape)
+    assert (jnp.diff(spline_forward(x, one, 3.0)[0]) > 0).all()
+
+
+def test_a_spline_of_zeros_is_the_identity_and_its_ends_are_fixed(x64):
+    x = jnp.linspace(-3, 3, 61)
+    y, log_derivative = spline_forward(x, jnp.zeros((61, num_parameters(5))), 2.0)
+    np.testing.assert_allclose(y, x, atol=1e-12)
+    np.testing.assert_allclose(log_derivative, 0, atol=1e-12)
+    near = jnp.array([-2 + 1e-9, 2 - 1e-9])
+    bent, _ = spline_forward(near, jax.random.normal(KEY, (2, num_parameters(5))), 2.0)
+    np.testing.assert_allclose(bent, near, atol=1e-7)
+
+
+def test_a_spline_in_float32_has_finite_gradients_everywhere():
+    raw = 30 * jax.random.normal(KEY, (300, num_parameters(8)))
+    x = jnp.concatenate([jnp.linspace(-6, 6, 298), jnp.array([-5.0, 5.0])])
+
+    def total(x, raw):
+        y, log_derivative = spline_forward(x, raw, 5.0)
+        back, _ = spline_inverse(y, raw, 5.0)
+        return jnp.sum(y + log_derivative + back)
+
+    chex.assert_tree_all_finite(jax.grad(total, argnums=(0, 1))(x, raw))
+
+
+# masks
+
+
+def test_the_orders_of_vector_masks():
+    assert orders("halves", 5, 3, 0) is None
+    assert orders("learned", 5, 3, 0) is None
+    np.testing.assert_array_equal(orders("alternating", 5, 2, 0), [[0, 2, 4, 1, 3]] * 2)
+    random = orders("random", 6, 4, 1)
+    np.testing.assert_array_equal(np.sort(random, axis=1), np.tile(np.arange(6), (4, 1)))
+    np.testing.assert_array_equal(random, orders("random", 6, 4, 1))
+    assert len(np.unique(random, axis=0)) > 1
+    assert not np.array_equal(random, orders("random", 6, 4, 2))
+
+
+@pytest.mark.parametrize(("masks", "kept"), [("halves", [0, 1, 2]), ("alternating", [0, 2, 4])])
+def test_one_coupling_keeps_its_identity_half(masks, kept):
+    flow = vector_flow(5, num_layers=2, hidden=(4,), masks=masks)
+    params = perturb(flow.init(KEY), KEY)
+    params = jax.tree.map(jnp.array, params)
+    second = params["params"]["pairs"]["couplings_1"]
+    params["params"]["pairs"]["couplings_1"] = jax.tree.map(jnp.zeros_like, second)
+    params["standardization"] = jax.tree.map(jnp.zeros_like, params["standardization"])
+    x = jnp.asarray(points(5, 7))
+    z, _ = flow.forward(params, x)
+    np.testing.assert_array_equal(np.flatnonzero((z == x).all(0)), kept)
+
+
+@pytest.mark.parametrize("masks", ["random", "alternating"])
+def test_masks_and_standardisation_are_not_trained(masks):
+    flow = vector_flow(4, num_layers=4, hidden=(8,), masks=masks, seed=3)
+    names = {jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(flow.init(KEY)["params"])}
+    assert all(re.search(r"(kernel|bias|scale|offset)'\]$", name) for name in names)
+    x = points(4)
+    params = flow.init(KEY, x)
+    fitted = realnvp_jax.fit(flow, params, x, KEY, num_steps=20, progress=False)
+    chex.assert_trees_all_equal(fitted["standardization"], params["standardization"])
+    assert not np.array_equal(
+        fitted["params"]["pairs"]["couplings_0"]["conditioner"]["out"]["kernel"],
+        params["params"]["pairs"]["couplings_0"]["conditioner"]["out"]["kernel"],
+    )
+    assert orders(masks, 4, 2, 3).tolist() == orders(masks, 4, 2, 3).tolist()
+
+
+# the learned linear map
+
+
+def test_the_learned_linear_map_after_training():
+    flow = vector_flow(5, num_layers=4, hidden=(8,), masks="learned")
+    x = points(5)
+    params = realnvp_jax.fit(
+        flow, flow.init(KEY, x), x, KEY, num_steps=100, batch_size=50, learning_rate=1e-2, progress=False
+    )
+    linear = LearnedLinear(5)
+    stacked = params["params"]["pairs"]["linear_maps_1"]
+    for pair in range(2):
+        variables = {"params": jax.tree.map(lambda leaf, pair=pair: leaf[pair], stacked)}
+        assert np.abs(variables["params"]["lower"]).max() > 0.01
+        lower, upper = linear.apply(variables, method="matrices")
+        z, log_det = linear.apply(variables, jnp.eye(5), method="forward")
+        np.testing.assert_allclose(z, lower @ upper, atol=1e-5)
+        np.testing.assert_allclose(log_det, np.linalg.slogdet(np.asarray(lower @ upper))[1], atol=1e-5)
+        white = jax.random.normal(KEY, (100, 5))
+        back, _ = linear.apply(variables, linear.apply(variables, white, method="forward")[0], method="inverse")
+        np.testing.assert_allclose(back, white, atol=1e-5)
+
+
+def test_learned_maps_start_at_the_best_gaussian(x64):
+    x = points(4).astype(np.float64)
+    flow = vector_flow(4, num_layers=4, hidden=(8,), masks="learned", transform="spline")
+    z, _ = flow.forward(flow.init(KEY, x), x)
+    np.testing.assert_allclose(np.cov(z.T, bias=True), np.eye(4), atol=1e-9)
+    few = flow.init(KEY, x[:4])
+    np.testing.assert_array_equal(few["params"]["pairs"]["linear_maps_0"]["upper"], 0)
+    singular = x.copy()
+    singular[:, 1] = 2 * singular[:, 0]
+    chex.assert_tree_all_finite(flow.init(KEY, singular))
+
+
+# initialisation from data
+
+
+def assert_standardized(values, name=""):
+    np.testing.assert_allclose(values.mean(0), 0, atol=1e-9, err_msg=name)
+    np.testing.assert_allclose(values.var(0), 1, atol=1e-9, err_msg=name)
+
+
+def test_after_initialisation_every_act_norm_of_a_vector_flow_gives_mean_0_and_variance_1(x64):
+    flow = vector_flow(3, num_layers=5, hidden=(8,), normalization="act_norm", transform="spline")
+    x = points(3).astype(np.float64)
+    params = _init_from_data(flow, perturb(flow.init(KEY), KEY), jnp.asarray(x), None)  # couplings start as identities
+    _, recorded = flow.bijection.apply(
+        params,
+        jnp.asarray(x),
+        method="forward",
+        capture_intermediates=lambda module, name: isinstance(module, ActNorm) and name == "forward",
+        mutable=["intermediates"],
+    )
+    outputs = {
+        jax.tree_util.keystr(path): np.asarray(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(recorded["intermediates"])
+        if path[-1].idx == 0  # of (z, log_det)
+    }
+    assert len(outputs) == 3  # two, scanned over two pairs, and the last
+    for name, z in outputs.items():
+        for one in z.reshape((-1, *z.shape[-2:])):
+            assert_standardized(one, name)
+
+
+@pytest.mark.parametrize("masks", ["checkerboard", "halves"])
+def test_after_initialisation_every_act_norm_of_an_image_flow_gives_mean_0_and_variance_1(masks, x64):
+    flow = image_flow((4, 3, 1), 1, 2, 1, normalization="act_norm", transform="additive", masks=masks)
+    x = flow.dequantize(KEY, np.random.default_rng(0).integers(0, 256, (16, *flow.event_shape)))
+    params = flow.init(jax.random.key(1), x)
+    assert not params["batch_stats"]
+    y, _ = flow.preprocessing.forward(x)
+    count = 0
+
+    def look(next_method, args, kwargs, context):
+        nonlocal count
+        result = next_method(*args, **kwargs)
+        if isinstance(context.module, ActNorm) and context.method_name == "forward":
+            z = np.asarray(result[0])
+            transformed = ~np.broadcast_to(context.module.mask.cells(z.shape), z.shape)
+            assert_standardized(z[transformed][:, None])
+            count += 1
+        return result
+
+    with nn.intercept_methods(look):
+        flow.bijection.apply(params, y, method="forward")
+    assert count == 4
+    # all of the model is a function of the example alone
+    np.testing.assert_allclose(flow.log_prob(params, x), flow.log_prob_train(params, x)[0], atol=1e-9)
+
+
+def test_initialisation_standardises_and_leaves_the_rest_alone(x64):
+    x = points(3).astype(np.float64)
+    flow = vector_flow(3, num_layers=2, hidden=(4,), context=2, normalization="batch_norm")
+    context = 5 + 2 * np.random.default_rng(1).standard_normal((200, 2))
+    fresh, params = flow.init(KEY), flow.init(KEY, x, context)
+    chex.assert_trees_all_equal_structs(fresh, params)
+    for collection in ("params", "batch_stats"):
+        chex.assert_trees_all_equal(fresh[collection], params[collection])
+    constants = params["standardization"]
+    np.testing.assert_allclose(constants["standardize"]["statistics"]["mean"], x.mean(0))
+    np.testing.assert_allclose(jnp.exp(constants["standardize"]["statistics"]["log_deviation"]), x.std(0))
+    np.testing.assert_allclose(constants["standardize_context"]["statistics"]["mean"], context.mean(0))
+    z, log_det = flow.forward(params, x, context)
+    assert_standardized(np.asarray(z) * np.sqrt(1 + 1e-4))  # batch norm's epsilon, at its initial variance 1
+    np.testing.assert_allclose(log_det, -np.log(x.std(0)).sum() - 0.5 * 3 * np.log(1 + 1e-4))
+    unused = flow.init(KEY, x)["standardization"]["standardize_context"]["statistics"]
+    np.testing.assert_array_equal(unused["mean"], 0)
+    np.testing.assert_array_equal(unused["log_deviation"], 0)
+
+
+def test_the_density_is_in_the_datas_own_units(x64):
+    """A Gaussian flow: standardisation and nothing else."""
+    x = points(2).astype(np.float64)
+    flow = vector_flow(2, num_layers=1, hidden=(4,))
+    log_prob = flow.log_prob(flow.init(KEY, x), x)
+    z = (x - x.mean(0)) / x.std(0)
+    expected = -0.5 * (z**2).sum(1) - np.log(2 * np.pi) - np.log(x.std(0)).sum()
+    np.testing.assert_allclose(log_prob, expected, atol=1e-9)
+
+
+# variants
+
+
+def test_additive_couplings_keep_the_volume_up_to_the_final_scaling(x64):
+    for flow in (
+        vector_flow(3, num_layers=3, hidden=(4,), transform="additive"),
+        image_flow((2, 2, 1), 2, 2, 1, transform="additive", normalization="none"),
+    ):
+        params = perturb(flow.init(KEY), KEY)
+        if flow.levels is None:
+            params["standardization"] = jax.tree.map(jnp.zeros_like, params["standardization"])
+        scaling = params["params"]["scaling"]["log_scale"]
+        assert scaling.shape == flow.event_shape
+        z = jax.random.normal(KEY, (5, *flow.event_shape))
+        _, log_det = flow.bijection.apply(params, z, method="inverse")
+        np.testing.assert_allclose(log_det, -scaling.sum(), atol=1e-9)
+
+
+def test_batch_norm_on_a_running_average(x64):
+    lag = 0.75
+    module = BatchStatistics(lag=lag)
+    x = 2 + 3 * jax.random.normal(KEY, (64, 2))
+    variables = {"batch_stats": {"mean": jnp.array([1.0, -1.0]), "variance": jnp.array([4.0, 9.0])}}
+    (mean, variance), updated = module.apply(variables, x, train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(mean[0], lag * variables["batch_stats"]["mean"] + (1 - lag) * x.mean(0))
+    np.testing.assert_allclose(variance[0], lag * variables["batch_stats"]["variance"] + (1 - lag) * x.var(0))
+    np.testing.assert_allclose(updated["batch_stats"]["mean"], mean[0])
+    np.testing.assert_allclose(updated["batch_stats"]["variance"], variance[0])
+    gradient = jax.grad(lambda x: module.apply(variables, x, train=True, mutable=["batch_stats"])[0][0].sum())(x)
+    np.testing.assert_allclose(gradient, (1 - lag) / 64)
+    flow = vector_flow(2, num_layers=2, hidden=(4,), normalization="batch_norm", batch_norm_lag=lag)
+    params = flow.init(KEY)
+    _, params = flow.log_prob_train(params, x)
+    statistics = params["batch_stats"]["pairs"]["couplings_0"]["normalization"]["statistics"]
+    np.testing.assert_allclose(statistics["mean"][0], (1 - lag) * x[:, 1].mean()[None])
+
+
+def test_the_depth_does_not_change_the_program():
+    """64 couplings compile to the same number of operations as 8."""
+
+    def operations(num_layers: int) -> int:
+        flow = vector_flow(2, num_layers=num_layers, hidden=(4,))
+        shapes = jax.eval_shape(flow.init, KEY)
+        lowered = jax.jit(flow.log_prob).lower(shapes, jax.ShapeDtypeStruct((8, 2), jnp.float32))
+        return len(lowered.as_text().splitlines())
+
+    assert operations(64) == operations(8)
+
+
+def test_a_flow_trains_and_its_density_sums_to_one():
+    from realnvp_jax import plots
+
+    x = sample_toy("moons", 5000, 0)
+    flow = vector_flow(2, num_layers=6, hidden=(32, 32))
+    params = realnvp_jax.fit(
+        flow,
+        flow.init(KEY, x),
+        x,
+        KEY,
+        num_steps=800,
+        batch_size=256,
+        learning_rate=3e-3,
+        schedule="cosine",
+        progress=False,
+    )
+    assert flow.log_prob(params, sample_toy("moons", 5000, 1)).mean() > -1.15
+    grid = plots.density_on_grid(flow, params, *plots.limits_of(x, margin=0.5), num=400)
+    assert abs(grid.mass - 1) < 0.01
+    samples = flow.sample(params, KEY, (5000,))
+    np.testing.assert_allclose(samples.mean(0), x.mean(0), atol=0.06)
+    np.testing.assert_allclose(np.cov(samples.T), np.cov(x.T), atol=0.06)
+
+
+# conditional densities
+
+
+def test_vmap_and_context():
+    flow = vector_flow(3, num_layers=4, hidden=(8,), context=2)
+    params = perturb(flow.init(KEY), KEY)
+    x, context = jnp.asarray(points(3, 6)) / 30, jnp.asarray(points(2, 6)) / 30
+    together = flow.log_prob(params, x, context)
+    mapped = jax.vmap(lambda x, context: flow.log_prob(params, x, context))(x, context)
+    np.testing.assert_allclose(mapped, together, rtol=1e-4)
+    alone = vector_flow(3, num_layers=4, hidden=(8,))
+    params_alone = perturb(alone.init(KEY), KEY)
+    np.testing.assert_allclose(
+        jax.vmap(lambda x: alone.log_prob(params_alone, x))(x), alone.log_prob(params_alone, x), rtol=1e-4
+    )
+    samples = flow.sample(params, KEY, (5,), context=context)
+    assert samples.shape == (5, 6, 3)
+    assert len(np.unique(together)) == 6
+
+
+@pytest.mark.slow
+def test_the_exact_posterior_of_a_linear_gaussian_simulator():
+    """theta ~ N(0, I) in 3 dimensions, x = A theta + N(0, 0.5^2 I) in 2: the posterior is Gaussian and known."""
+    mixing = jnp.array([[1.0, 0.5, -0.3], [0.2, -0.8, 0.6]])
+    noise = 0.5
+
+    @jax.jit
+    def draw(key):
+        theta_key, noise_key = jax.random.split(key)
+        theta = jax.random.normal(theta_key, (512, 3))
+        return theta, theta @ mixing.T + noise * jax.random.normal(noise_key, (512, 2))
+
+    flow = vector_flow(3, num_layers=6, hidden=(32, 32), context=2, masks="learned")
+    params = realnvp_jax.fit(
+        flow,
+        flow.init(KEY, *draw(KEY)),
+        lambda key, num: draw(key),
+        KEY,
+        num_steps=2500,
+        batch_size=512,
+        learning_rate=3e-3,
+        schedule="cosine",
+        progress=False,
+    )
+    covariance = np.linalg.inv(np.eye(3) + mixing.T @ mixing / noise**2)
+    for observed in ([0.0, 0.0], [1.0, -0.5], [-1.5, 1.0]):
+        mean = covariance @ np.asarray(mixing).T @ np.array(observed) / noise**2
+        samples = np.asarray(flow.sample(params, KEY, (40_000,), context=jnp.array(observed)), np.float64)
+        deviation = np.sqrt(np.diag(covariance))
+        np.testing.assert_allclose((samples.mean(0) - mean) / deviation, 0, atol=0.05)
+        np.testing.assert_allclose(np.cov(samples.T), covariance, atol=0.05 * np.abs(covariance).max())
+    # simulation-based calibration (Talts et al. 2018): ranks of the truth among posterior draws are uniform
+    from scipy.stats import kstest
+
+    theta, data = (np.concatenate(parts)[:1000] for parts in zip(*map(draw, jax.random.split(KEY, 2)), strict=True))
+    posterior = np.asarray(flow.sample(params, jax.random.key(7), (199,), context=jnp.asarray(data)))
+    ranks = (posterior < theta).sum(axis=0)
+    random = np.random.default_rng(0).random(ranks.shape)
+    for parameter in range(3):
+        assert kstest((ranks[:, parameter] + random[:, parameter]) / 200, "uniform").pvalue > 0.01
+
+
+def test_fit_learns_what_depends_on_the_context():
+    random = np.random.default_rng(0)
+    context = random.standard_normal((2000, 1)).astype(np.float32)
+    x = np.concatenate([3 * context, -context], axis=1) + 0.1 * random.standard_normal((2000, 2)).astype(np.float32)
+    flow = vector_flow(2, num_layers=4, hidden=(16,), context=1)
+    params = realnvp_jax.fit(
+        flow, flow.init(KEY, x, context), x, KEY, context=context, num_steps=300, learning_rate=1e-2, progress=False
+    )
+    truth = -np.log(2 * np.pi * 0.1**2) - 1
+    assert flow.log_prob(params, x, context).mean() > truth - 0.5
+    assert flow.log_prob(params, x, context[::-1]).mean() < truth - 5
+
+
+# bad input
+
+
+def refused(error, message, call):
+    with pytest.raises(error, match=re.escape(message)) as raised:
+        call()
+    assert len(str(raised.value)) <= 400
+
+
+def test_bad_input_gets_one_sentence():
+    refused(ValueError, "num_dims of at least 2, since a coupling conditions", lambda: vector_flow(1))
+    refused(ValueError, "num_layers of at least 1; got 0", lambda: vector_flow(2, num_layers=0))
+    refused(ValueError, "widths of at least 1; got ()", lambda: vector_flow(2, hidden=()))
+    refused(ValueError, "got 'checkerboard'", lambda: vector_flow(2, masks="checkerboard"))
+    refused(ValueError, "transform to be one of", lambda: vector_flow(2, transform="cubic"))
+    refused(ValueError, "normalization to be one of", lambda: vector_flow(2, normalization="layer_norm"))
+    refused(ValueError, "batch_norm_lag in [0, 1); got 1.0", lambda: image_flow(batch_norm_lag=1.0))
+    refused(ValueError, "batch_norm_lag 0 with normalization", lambda: vector_flow(2, batch_norm_lag=0.5))
+    refused(ValueError, "activation of vectors to be one of", lambda: vector_flow(2, activation="sine"))
+    refused(ValueError, "num_bins from 2", lambda: vector_flow(2, num_bins=1))
+    refused(ValueError, "tail_bound above 0; got 0.0", lambda: vector_flow(2, tail_bound=0.0))
+    refused(ValueError, "context width of at least 0; got -1", lambda: vector_flow(2, context=-1))
+    refused(ValueError, "masks of images to be one of", lambda: image_flow(masks="alternating"))
+    flow = vector_flow(3, num_layers=2, hidden=(4,), context=2)
+    params = flow.init(KEY)
+    x = points(3)
+    refused(ValueError, "context of shape (*batch, 2); got none", lambda: flow.log_prob(params, x))
+    refused(ValueError, "context of shape (*batch, 2); got (200, 3)", lambda: flow.log_prob(params, x, x))
+    refused(
+        ValueError,
+        "temperature of at least 0; got -0.5",
+        lambda: flow.sample(params, KEY, (2,), context=np.zeros(2), temperature=-0.5),
+    )
+    holes = x.copy()
+    holes[[17, 40], 1] = np.nan, np.inf
+    refused(
+        ValueError, "in 2 of 200 rows, the first in row 17, column 1 (rows are counted", lambda: flow.init(KEY, holes)
+    )
+    constant = x.copy()
+    constant[:, 2] = 4
+    refused(ValueError, "got the constant 4 in column 2: its density is singular", lambda: flow.init(KEY, constant))
+    refused(ValueError, "at least one example; got none", lambda: flow.init(KEY, x[:0]))
+    refused(
+        ValueError,
+        "simulator of a conditional flow to return (x, context)",
+        lambda: realnvp_jax.fit(flow, params, lambda key, num: points(3, num), KEY, num_steps=1, progress=False),
+    )
+
+
+def test_repr_shows_what_was_chosen():
+    assert repr(vector_flow(2, masks="learned", context=3)) == (
+        "Flow(event_shape=(2,), bijection=VectorRealNVP(num_dims=2, num_layers=8, hidden=(128, 128), masks='learned'), "
+        "base=Normal(), preprocessing=Identity(), context_size=3)"
+    )
