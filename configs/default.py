@@ -25,6 +25,7 @@ KEYS = {
     "dataset.validation": ("train[45000:]", "split that chooses the step"),
     "dataset.test": ("test", "split of the final result; it chooses nothing"),
     "dataset.flip": (True, "mirror training images left to right with probability 1/2"),
+    "dataset.noise": (0.0, "vectors: Gaussian noise on training rows, in deviations of the columns; regularises"),
     "model.name": ("image_flow", "which flow: image_flow or vector_flow"),
     "model.event_shape": (
         (32, 32, 3),

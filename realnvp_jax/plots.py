@@ -194,12 +194,13 @@ def _corner(data: np.ndarray, samples: np.ndarray, columns: Sequence[str]) -> An
             if j > i:
                 axes.axis("off")
                 continue
-            for values, color, label in ((data, "tab:blue", "data"), (samples, "tab:orange", "samples")):
+            for values, color, label in ((samples, "tab:orange", "samples"), (data, "tab:blue", "data")):
                 if i == j:
                     bins = np.linspace(low[i], high[i], 40)
                     axes.hist(values[:, i], bins=bins, density=True, histtype="step", color=color, label=label)
                 else:
-                    axes.scatter(values[:, j], values[:, i], s=1, alpha=0.3, linewidths=0, color=color)
+                    size_of_point = 1 if len(values) > 1000 else 4
+                    axes.scatter(values[:, j], values[:, i], s=size_of_point, alpha=0.4, linewidths=0, color=color)
                     axes.set_ylim(low[i], high[i])
             axes.set_xlim(low[j], high[j])
             axes.tick_params(labelsize=6, labelbottom=i == size - 1, labelleft=j == 0 and i > 0)

@@ -22,7 +22,7 @@ from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
 from realnvp_jax.training.parallel import check_batch_size, parallel_eval_step, parallel_train_step, replicate, shard
-from realnvp_jax.training.setup import check_config, load_data, make_optimizer, with_event_shape
+from realnvp_jax.training.setup import check_config, load_data, make_optimizer, noise_deviations, with_event_shape
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, cost, unit
 from realnvp_jax.training.stop_request import StopRequest
@@ -106,7 +106,12 @@ class _Run:
         self.unit = unit(flow)
         init_key, self.key, self.sample_key = jax.random.split(jax.random.key(config.seed), 3)
         self.step_fn = parallel_train_step(
-            flow, optimizer, l2=config.optimizer.l2, flip=config.dataset.flip, ema_decay=config.ema_decay
+            flow,
+            optimizer,
+            l2=config.optimizer.l2,
+            flip=config.dataset.flip,
+            noise=noise_deviations(config, splits),
+            ema_decay=config.ema_decay,
         )
         self.eval_fn = parallel_eval_step(flow)
         self.train_mode_eval_fn = parallel_eval_step(flow, train_mode=True)
@@ -245,7 +250,8 @@ class _Run:
             f"step {self.step}: train {row.get('train', math.nan):.3f}, validation {mean:.3f} (with batch statistics "
             f"{train_mode:.3f}), best {cost(self.flow, self.best.cost):.3f} at step {self.best.step} {self.unit}"
         )
-        self._save_samples(params, self.files.path / "samples" / f"step_{self.step:08d}.png")
+        if self.flow.levels is not None:  # pictures of vectors wait for the end: they take longer than the training
+            self._save_samples(params, self.files.path / "samples" / f"step_{self.step:08d}.png")
         self.last_log = (time.perf_counter(), self.step)  # evaluation is no training time
 
     def _show(self, row: dict[str, float], bar: tqdm) -> None:

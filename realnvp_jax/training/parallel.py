@@ -24,11 +24,12 @@ def parallel_train_step(
     *,
     l2: float,
     flip: bool,
+    noise: np.ndarray | None = None,
     ema_decay: float,
 ) -> Callable[..., Any]:
     """`train_step` as (state, sharded batch, key) -> (state, metrics); the state's buffers are donated."""
     step = functools.partial(
-        train_step, flow=flow, optimizer=optimizer, l2=l2, flip=flip, ema_decay=ema_decay, axis_name=AXIS
+        train_step, flow=flow, optimizer=optimizer, l2=l2, flip=flip, noise=noise, ema_decay=ema_decay, axis_name=AXIS
     )
     return jax.pmap(step, AXIS, in_axes=(None, 0, None), out_axes=None, donate_argnums=0)
 

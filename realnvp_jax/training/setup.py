@@ -1,6 +1,7 @@
 """From a config to what a run needs: data and optimizer, after a look at the numbers."""
 
 import jax
+import numpy as np
 import optax
 from ml_collections import ConfigDict
 
@@ -40,6 +41,15 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
             f"got {len(splits.train)}: lower batch_size"
         )
     return splits
+
+
+def noise_deviations(config: Config, splits: Splits) -> np.ndarray | None:
+    """Deviations of the noise on training vectors: `dataset.noise` times those of the columns."""
+    if not config.dataset.noise:
+        return None
+    if config.dataset.noise < 0 or splits.train.x.dtype != np.float32:
+        raise ValueError(f"expected dataset.noise of at least 0, and 0 for images; got {config.dataset.noise}")
+    return config.dataset.noise * splits.train.x.std(axis=0)
 
 
 def with_event_shape(config: Config, shape: tuple[int, ...]) -> Config:

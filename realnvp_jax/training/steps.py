@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -51,14 +52,20 @@ def positions(num_local: int, axis_name: str | None) -> jax.Array:
     return offset + jnp.arange(num_local)
 
 
-def augment(key: jax.Array, indices: jax.Array, x: jax.Array, *, flip: bool) -> jax.Array:
+def augment(
+    key: jax.Array, indices: jax.Array, x: jax.Array, *, flip: bool, noise: np.ndarray | None = None
+) -> jax.Array:
     """Integer images, mirrored left to right with probability 1/2 each if `flip`, then dequantized.
 
-    Continuous data are returned as they are.
+    Continuous data are returned as they are, or with Gaussian noise of the deviations `noise`, one a column, which
+    regularises a density of few examples. What an example gets depends on the key and its index alone.
     """
-    if not jnp.issubdtype(x.dtype, jnp.integer):
-        return x
     flip_key, noise_key = jax.random.split(key)
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        if noise is None:
+            return x
+        draws = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(noise_key, i), x.shape[1:], x.dtype))(indices)
+        return x + jnp.asarray(noise, x.dtype)[None] * draws
     if flip:
         mirrored = jax.vmap(lambda i: jax.random.bernoulli(jax.random.fold_in(flip_key, i)))(indices)
         x = jnp.where(mirrored.reshape((-1,) + (1,) * (x.ndim - 1)), jnp.flip(x, axis=-2), x)
@@ -122,6 +129,7 @@ def train_step(
     optimizer: optax.GradientTransformation,
     l2: float = 0.0,
     flip: bool = False,
+    noise: np.ndarray | None = None,
     ema_decay: float = 0.0,
     axis_name: str | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -135,6 +143,7 @@ def train_step(
       optimizer: transformation of the gradients of the trainable parameters.
       l2: weight of the authors' penalty, per nat an example.
       flip: whether images are mirrored at random.
+      noise: deviations of Gaussian noise on vectors, one a column, or None.
       ema_decay: decay of the moving average of the parameters, 0 for none. It is warmed up as (1 + t) / (10 + t).
       axis_name: axis of devices that share the batch.
 
@@ -142,7 +151,7 @@ def train_step(
       The next state, and `score` of the batch in training mode and the global gradient norm before clipping.
     """
     x = batch["x"]
-    x = augment(jax.random.fold_in(key, state.step), positions(len(x), axis_name), x, flip=flip)
+    x = augment(jax.random.fold_in(key, state.step), positions(len(x), axis_name), x, flip=flip, noise=noise)
     gradients, (log_prob, params) = _gradients(state.params, {**batch, "x": x}, flow=flow, l2=l2, axis_name=axis_name)
     if axis_name is not None:
         gradients, log_prob = jax.lax.pmean((gradients, log_prob), axis_name)
