@@ -23,7 +23,6 @@ def get_config(name: str = "synthetic_table"):
         config.num_steps = 1000
         config.batch_size = 64
         config.learning_rate = 5e-4
-        config.schedule.warmup_steps = 0
         config.ema_decay = 0.98
         config.dataset.train = "all[:60%]"
         config.dataset.validation = "all[60%:80%]"
@@ -43,6 +42,9 @@ def get_config(name: str = "synthetic_table"):
         config.dataset.noise = 0.4  # 107 rows of 13 columns; chosen over other shuffles of the rows
         config.model.num_bins = 4
         config.model.hidden = (16,)
+    if name == "gaussian_mixture":
+        config.num_steps = 8000
+        config.batch_size = 512
     if name in _PAPERS:
         config.num_steps = 200_000
         config.batch_size = 512

@@ -36,7 +36,8 @@ def environment(tmp_path_factory):
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "train.py", "--config=configs/smoke.py", *arguments]
+    config = [] if any(a.startswith("--config=") for a in arguments) else ["--config=configs/smoke.py"]
+    return [sys.executable, "train.py", *config, *arguments]
 
 
 def run(environment, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -192,6 +193,21 @@ for i in range(5):
     state, metrics = step(state, shard({"x": images[32 * i : 32 * (i + 1)]}), jax.random.key(1))
     losses.append(float(metrics["score"]))
 leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.ema))]
+# a flow of vectors with ActNorm, initialised from the first batch, a simulated reduction over the devices included
+vectors = realnvp_jax.vector_flow(3, num_layers=3, hidden=(8,), normalization="act_norm", masks="learned")
+x = np.random.default_rng(0).gamma(2.0, 3.0, (128, 3)).astype(np.float32)
+state = replicate(create_state(vectors, jax.random.key(0), optimizer, 0.0, x[:64]))
+leaves += [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
+params = jax.device_get(state.params)
+apply = lambda x: vectors.bijection.apply(
+    params, x, axis_name="d", method="forward", mutable=["params", "standardization"]
+)[1]
+leaves += [np.asarray(leaf) for leaf in jax.tree.leaves(jax.pmap(apply, "d", out_axes=None)(shard(x[:64])))]
+step = parallel_train_step(vectors, optimizer, l2=0.0, flip=False, noise=np.full(3, 0.1), ema_decay=0.0)
+for i in range(3):
+    state, metrics = step(state, shard({"x": x[32 * i : 32 * (i + 1)]}), jax.random.key(1))
+    losses.append(float(metrics["score"]))
+leaves += [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
 np.savez(sys.argv[1], *leaves, losses=losses, devices=jax.device_count())
 """
     results = []
@@ -208,6 +224,71 @@ np.savez(sys.argv[1], *leaves, losses=losses, devices=jax.device_count())
     for name in one.files:
         if name != "devices":
             np.testing.assert_allclose(eight[name], one[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_table_of_ones_own_with_a_context(environment, tmp_path):
+    random = np.random.default_rng(0)
+    kind = random.integers(0, 2, 400)
+    values = np.stack([kind, 5 * kind + random.standard_normal(400), random.gamma(2, 100, 400)], axis=1)
+    csv_file = tmp_path / "shop.csv"
+    csv_file.write_text("kind,size,price\n" + "".join(f"{a:.0f},{b:.4f},{c:.2f}\n" for a, b, c in values))
+    workdir = tmp_path / "run"
+    arguments = [
+        "--config=configs/table.py",
+        f"--workdir={workdir}",
+        f"--config.dataset.path={csv_file}",
+        "--config.dataset.context=kind",
+        "--config.batch_size=32",
+        "--config.num_steps=40",
+        "--config.evaluate.every=20",
+        "--config.evaluate.num_samples=100",
+        "--config.model.num_layers=2",
+        "--config.model.hidden=(8,)",
+        "--config.model.normalization=act_norm",
+    ]
+    completed = run(environment, *arguments)
+    assert completed.returncode == 0, completed.stderr
+    last_line = completed.stdout.strip().splitlines()[-1]
+    assert re.fullmatch(r"test: -\d\.\d{3} \+- \d\.\d{3} nats \(40 examples, .*\)", last_line)
+    assert "320 train, 40 validation, 40 test" in completed.stdout
+    flow, params = realnvp_jax.load(workdir)
+    assert (flow.event_shape, flow.context_size) == ((2,), 1)
+    statistics = params["standardization"]["standardize"]["statistics"]
+    np.testing.assert_allclose(statistics["mean"][1], values[:, 2].mean(), rtol=0.1)
+    low = flow.sample(params, jax.random.key(0), (500,), context=np.zeros(1, np.float32))
+    high = flow.sample(params, jax.random.key(0), (500,), context=np.ones(1, np.float32))
+    assert high[:, 0].mean() > low[:, 0].mean()
+    with (workdir / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["validation"]) == json.loads((workdir / "result.json").read_text())["validation"]
+    again = run(environment, *arguments)
+    assert again.stdout.strip().splitlines()[-1] == last_line
+    resumed = run(environment, *arguments, "--config.num_steps=50")
+    assert re.search(r"resumed at step 40", resumed.stdout), resumed.stderr
+    changed = run(environment, *arguments, "--config.dataset.context=size")
+    assert "dataset.context was 'kind', now 'size'" in changed.stderr
+
+
+@pytest.mark.slow
+def test_points_on_the_plane(environment, tmp_path):
+    completed = run(
+        environment,
+        "--config=configs/toy2d.py:circles",
+        f"--workdir={tmp_path}",
+        "--config.num_steps=30",
+        "--config.dataset.num_train=600",
+        "--config.evaluate.num_examples=500",
+        "--config.model.num_layers=2",
+        "--config.model.hidden=(8,)",
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert re.search(r"test: -[12]\.\d{3} \+- 0\.\d{3} nats \(500 examples", completed.stdout)
+    density_sum = json.loads((tmp_path / "result.json").read_text())["density_sum"]
+    assert 0.9 < density_sum < 1.01
+    assert f"sums to {density_sum:.4f}" in completed.stdout
+    for name in ("samples", "density", "latents", "warped_grid", "curves"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
 
 
 @pytest.mark.slow
@@ -229,6 +310,14 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         (["--config=configs/nope.py"], "expected a config file, such as configs/digits.py; got 'configs/nope.py'"),
         (["--config.evaluate.every=0"], "expected evaluate.every of at least 1; got 0"),
         (["--config.dataset.name=cifar"], "got 'cifar'"),
+        (["--config=configs/table.py"], "expected a .csv, .parquet or .npz file in dataset.path"),
+        (
+            ["--config=configs/tabular.py:wine", "--config.batch_size=200"],
+            "expected at least batch_size=200 rows in dataset.train='all[:60%]'; got 107: lower batch_size",
+        ),
+        (["--config=configs/tabular.py:wine", "--config.dataset.context=colour"], "got 'colour'"),
+        (["--config=configs/toy2d.py:moon"], "got 'moon'"),
+        (["--config.model.normalization=layer_norm"], "expected normalization to be one of"),
         (["--config.model.num_scales=5"], "expected height and width divisible by 16 for num_scales=5; got 8x8"),
     ],
 )

@@ -8,13 +8,15 @@ from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.data.tables import TABLES, load_table_splits
 from realnvp_jax.data.toy import TOY, sample_toy
 
+VECTORS = (*TOY, *TABLES)
+
 _NUM_TOY = {"validation": 20_000, "test": 100_000}
 _STREAMS = {"train": 0, "validation": 1, "test": 2}
 
 
 def is_vectors(name: str) -> bool:
     """Whether this is the name of toy data or of a table."""
-    return name in TOY or name in TABLES
+    return name in VECTORS
 
 
 def load_vectors(

@@ -1,5 +1,7 @@
 """From a config to what a run needs: data and optimizer, after a look at the numbers."""
 
+import difflib
+
 import jax
 import numpy as np
 import optax
@@ -7,7 +9,7 @@ from ml_collections import ConfigDict
 
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.images import load_images
-from realnvp_jax.data.vectors import is_vectors, load_vectors
+from realnvp_jax.data.vectors import VECTORS, is_vectors, load_vectors
 from realnvp_jax.models.create import Config, context_columns
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
@@ -18,6 +20,12 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
     dataset = config.dataset
     names = {role: dataset[role] for role in ("train", "validation", "test")}
     if not is_vectors(dataset.name):
+        if config.model.name == "vector_flow":
+            near = difflib.get_close_matches(dataset.name, VECTORS, n=1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"expected dataset.name of vectors, one of {', '.join(VECTORS)}; got {dataset.name!r}{hint}"
+            )
         if flow is None:
             raise ValueError(f"expected model.event_shape (height, width, channels) of {dataset.name!r}; got ()")
         return load_images(dataset.name, dataset.data_dir, names, flow)
@@ -45,11 +53,7 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
 
 def noise_deviations(config: Config, splits: Splits) -> np.ndarray | None:
     """Deviations of the noise on training vectors: `dataset.noise` times those of the columns."""
-    if not config.dataset.noise:
-        return None
-    if config.dataset.noise < 0 or splits.train.x.dtype != np.float32:
-        raise ValueError(f"expected dataset.noise of at least 0, and 0 for images; got {config.dataset.noise}")
-    return config.dataset.noise * splits.train.x.std(axis=0)
+    return config.dataset.noise * splits.train.x.std(axis=0) if config.dataset.noise else None
 
 
 def with_event_shape(config: Config, shape: tuple[int, ...]) -> Config:
@@ -75,6 +79,8 @@ def check_config(config: Config) -> None:
     for key, value in at_least_one.items():
         if value < 1:
             raise ValueError(f"expected {key} of at least 1; got {value}")
+    if config.dataset.noise < 0 or (config.dataset.noise and config.model.name != "vector_flow"):
+        raise ValueError(f"expected dataset.noise of at least 0, and 0 for images; got {config.dataset.noise}")
     if config.init_examples < 0:
         raise ValueError(f"expected init_examples of at least 0; got {config.init_examples}")
     if config.evaluate.num_examples < 0:
