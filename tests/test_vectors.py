@@ -15,7 +15,7 @@ from realnvp_jax.bijections.act_norm import ActNorm
 from realnvp_jax.bijections.linear import LearnedLinear
 from realnvp_jax.data.toy import sample_toy
 from realnvp_jax.masks import orders
-from realnvp_jax.models.flow import _init_from_data
+from realnvp_jax.models.pure import init_from_data
 from realnvp_jax.networks.batch_statistics import BatchStatistics
 from realnvp_jax.splines import num_parameters, spline_forward, spline_inverse
 from tests.helpers import perturb
@@ -159,7 +159,7 @@ def assert_standardized(values, name=""):
 def test_after_initialisation_every_act_norm_of_a_vector_flow_gives_mean_0_and_variance_1(x64):
     flow = vector_flow(3, num_layers=5, hidden=(8,), normalization="act_norm", transform="spline")
     x = points(3).astype(np.float64)
-    params = _init_from_data(flow, perturb(flow.init(KEY), KEY), jnp.asarray(x), None)  # couplings start as identities
+    params = init_from_data(flow, perturb(flow.init(KEY), KEY), jnp.asarray(x), None)  # couplings start as identities
     _, recorded = flow.bijection.apply(
         params,
         jnp.asarray(x),

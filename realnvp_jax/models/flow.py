@@ -7,7 +7,6 @@ each compiled once per shape; they may be used inside of `jit`, `grad`, `vmap` a
 """
 
 import dataclasses
-import functools
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,16 +14,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.errors import FlaxError
 from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Integer
 
-from realnvp_jax import likelihood
 from realnvp_jax.base import Base, Normal
 from realnvp_jax.bijections.bijection import Bijection
 from realnvp_jax.checks import check_finite, check_not_constant
-from realnvp_jax.networks.data_statistics import STANDARDIZATION
+from realnvp_jax.models import pure
 from realnvp_jax.preprocessing import (
     Identity,
     Preprocessing,
@@ -94,7 +91,7 @@ class Flow:
           ValueError: x does not end in the event shape, is empty, holds NaN or infinite values, or has a constant
             column (vectors only); context has the wrong shape.
         """
-        variables = _init(self, key)
+        variables = pure.init(self, key)
         if x is None:
             return variables
         if context is None and self.context_size:
@@ -104,7 +101,7 @@ class Flow:
             check_finite(x)
             if len(self.event_shape) == 1:
                 check_not_constant(np.asarray(x))
-        return _init_from_data(self, variables, x, context)
+        return pure.init_from_data(self, variables, x, context)
 
     def log_prob(self, params: Params, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "*batch"]:
         """Exact log-density in nats with respect to the data's units; -inf outside of the support.
@@ -116,7 +113,7 @@ class Flow:
           ValueError: x or context has the wrong shape, or params belong to another flow.
         """
         x, context, batch = self._batched(x, context)
-        return _log_prob(self, self._variables(params), x, context).reshape(batch)
+        return pure.log_prob(self, self._variables(params), x, context).reshape(batch)
 
     def log_prob_train(
         self,
@@ -138,7 +135,7 @@ class Flow:
           TypeError, ValueError: as `log_prob`.
         """
         x, context, batch = self._batched(x, context)
-        log_prob, updated = _log_prob_train(self, self._variables(params), x, context, axis_name)
+        log_prob, updated = pure.log_prob_train(self, self._variables(params), x, context, axis_name)
         return log_prob.reshape(batch), updated
 
     def forward(
@@ -150,7 +147,7 @@ class Flow:
           TypeError, ValueError: as `log_prob`.
         """
         x, context, batch = self._batched(x, context)
-        z, log_det = _forward(self, self._variables(params), x, context)
+        z, log_det = pure.forward(self, self._variables(params), x, context)
         return z.reshape(batch + self.event_shape), log_det.reshape(batch)
 
     def inverse(
@@ -162,7 +159,7 @@ class Flow:
           TypeError, ValueError: as `log_prob`.
         """
         z, context, batch = self._batched(z, context)
-        x, log_det = _inverse(self, self._variables(params), z, context)
+        x, log_det = pure.inverse(self, self._variables(params), z, context)
         return x.reshape(batch + self.event_shape), log_det.reshape(batch)
 
     def sample(
@@ -207,7 +204,7 @@ class Flow:
         context_batch = () if context is None else tuple(np.shape(context)[:-1])
         context = self._batched_context(context, shape + context_batch)
         batch = shape + context_batch
-        x, log_prob = _sample_and_log_prob(self, self._variables(params), key, batch, context, temperature)
+        x, log_prob = pure.sample_and_log_prob(self, self._variables(params), key, batch, context, temperature)
         return x.reshape(batch + self.event_shape), log_prob.reshape(batch)
 
     def bits_per_dim(
@@ -243,7 +240,9 @@ class Flow:
         if context is not None:
             pixels, batch = self._broadcast_pixels(pixels, batch, np.shape(context)[:-1])
         context = self._batched_context(context, batch)
-        bits = _bits_per_dim(self, self._variables(params), key, jnp.arange(len(pixels)), pixels, context, num_samples)
+        bits = pure.bits_per_dim(
+            self, self._variables(params), key, jnp.arange(len(pixels)), pixels, context, num_samples
+        )
         return bits.reshape(batch)
 
     def dequantize(self, key: jax.Array, x: ArrayLike) -> Float[Array, "..."]:
@@ -366,93 +365,3 @@ def _describe_value(value: Any) -> str:
     if isinstance(value, tuple) and any(isinstance(v, Bijection) for v in value):
         return f"({', '.join(map(_describe_value, value))})"
     return repr(value)
-
-
-def _apply(flow: Flow, variables: dict[str, Any], *args, method: str, **kwargs) -> Any:
-    try:
-        return flow.bijection.apply(variables, *args, method=method, **kwargs)
-    except FlaxError as error:
-        reason = str(error).split(" (https")[0][:200]
-        raise ValueError(
-            f"expected parameters of this flow, as init, load or from_authors make them: {reason}"
-        ) from None
-
-
-def _sum_event(x: Float[Array, "n *event"]) -> Float[Array, " n"]:
-    return jnp.sum(x, axis=tuple(range(1, x.ndim)))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _init(flow: Flow, key):
-    dtype = jnp.result_type(float)
-    event = jax.ShapeDtypeStruct((1, *flow.event_shape), dtype)
-    context = jax.ShapeDtypeStruct((1, flow.context_size), dtype) if flow.context_size else None
-    variables = flow.bijection.lazy_init(key, event, context, method=type(flow.bijection).forward)
-    return {"params": {}, "batch_stats": {}, **variables}
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _init_from_data(flow: Flow, variables, x, context):
-    """One pass in training mode that may write the collections of `DataStatistics`."""
-    y, _ = flow.preprocessing.forward(x)
-    collections = ["params", STANDARDIZATION]
-    _, updates = _apply(
-        flow, variables, y, context, method="forward", mutable=[*collections, "batch_stats"], train=True, axis_name=None
-    )
-    return {**variables, **{name: updates[name] for name in collections if name in updates}}
-
-
-def _density(flow: Flow, variables, x, context, train=False, axis_name=None):
-    """(log_prob, updated statistics) of x of shape [n, *event]."""
-    contained = flow.preprocessing.contains(x)
-    y, derivative = flow.preprocessing.forward(jnp.where(contained, x, flow.preprocessing.interior_point()))
-    mutable = ["batch_stats"] if train else []
-    (z, log_det), updates = _apply(
-        flow, variables, y, context, method="forward", mutable=mutable, train=train, axis_name=axis_name
-    )
-    log_prob = _sum_event(flow.base.log_density(z)) + log_det + _sum_event(derivative)
-    axes = tuple(range(1, x.ndim))
-    log_prob = jnp.where(contained.all(axes), log_prob, -jnp.inf)
-    return jnp.where(jnp.isnan(x).any(axes), jnp.nan, log_prob), updates
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _log_prob(flow: Flow, variables, x, context):
-    return _density(flow, variables, x, context)[0]
-
-
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def _log_prob_train(flow: Flow, variables, x, context, axis_name):
-    log_prob, updates = _density(flow, variables, x, context, train=True, axis_name=axis_name)
-    return log_prob, {**variables, **updates}
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _forward(flow: Flow, variables, x, context):
-    y, derivative = flow.preprocessing.forward(x)
-    z, log_det = _apply(flow, variables, y, context, method="forward")
-    return z, log_det + _sum_event(derivative)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _inverse(flow: Flow, variables, z, context):
-    y, log_det = _apply(flow, variables, z, context, method="inverse")
-    x, derivative = flow.preprocessing.inverse(y)
-    return x, log_det + _sum_event(derivative)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _sample_and_log_prob(flow: Flow, variables, key, batch, context, temperature):
-    z = temperature * flow.base.sample(key, (int(np.prod(batch)), *flow.event_shape))
-    x, log_det = _inverse(flow, variables, z, context)
-    return x, _sum_event(flow.base.log_density(z)) - log_det
-
-
-@functools.partial(jax.jit, static_argnums=(0, 6))
-def _bits_per_dim(flow: Flow, variables, key, indices, x, context, num_samples):
-    keys = jax.random.split(key, num_samples) if num_samples > 1 else key[None]
-    noisy = jax.vmap(lambda k: dequantize_each(k, indices, x))(keys)
-    repeat = None if context is None else jnp.tile(context, (num_samples, 1))
-    log_prob = _log_prob(flow, variables, noisy.reshape((-1, *flow.event_shape)), repeat)
-    log_prob = likelihood.log_mean_exp(log_prob.reshape(num_samples, len(x)))
-    return likelihood.bits_per_dim(log_prob, flow.num_dims)
