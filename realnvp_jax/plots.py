@@ -143,7 +143,7 @@ def draw_latents(axes: Axes, flow: Flow, params: Params, points: np.ndarray, col
     angle = np.linspace(0, 2 * np.pi, 200)
     for radius in (1, 2, 3):
         axes.plot(radius * np.cos(angle), radius * np.sin(angle), color="black", linewidth=0.7)
-    axes.set(title="latents of data, circles at 1, 2, 3 deviations", aspect="equal", xlim=(-4.5, 4.5), ylim=(-4.5, 4.5))
+    axes.set(title="latents, circles at 1, 2, 3 deviations", aspect="equal", xlim=(-4.5, 4.5), ylim=(-4.5, 4.5))
 
 
 def draw_warped_grid(
@@ -170,9 +170,10 @@ def save_points(data: np.ndarray, samples: np.ndarray, columns: Sequence[str], p
     from matplotlib.figure import Figure
 
     if data.shape[1] == 2:
-        figure = Figure(figsize=(10, 4.8), layout="constrained")
-        left, right = figure.subplots(1, 2)
         limits = limits_of(data, margin=0.15)
+        width, height = limits[1] - limits[0]
+        figure = Figure(figsize=(10, min(0.8 + 4.6 * height / width, 20)), layout="constrained")
+        left, right = figure.subplots(1, 2)
         draw_points(left, data[: len(samples)], "data", limits)
         draw_points(right, samples, "samples", limits)
     else:
@@ -214,7 +215,8 @@ def save_density(grid: DensityGrid, path: Path) -> None:
     """Draw a density on the plane."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.5, 5), layout="constrained")
+    width, height = grid.high - grid.low
+    figure = Figure(figsize=(6.5, min(1.2 + 4.2 * height / width, 10)), layout="constrained")
     draw_density(figure.add_subplot(), grid, f"density (sums to {grid.mass:.4f})")
     figure.savefig(path, dpi=150)
 
