@@ -408,6 +408,7 @@ def test_bad_input_gets_one_sentence():
     flow = vector_flow(3, num_layers=2, hidden=(4,), context=2)
     params = flow.init(KEY)
     x = points(3)
+    refused(TypeError, "got int64: convert them, x.astype", lambda: flow.log_prob(params, np.ones((5, 3), np.int64)))
     refused(ValueError, "context of shape (*batch, 2); got none", lambda: flow.log_prob(params, x))
     refused(ValueError, "context of shape (*batch, 2); got (200, 3)", lambda: flow.log_prob(params, x, x))
     refused(

@@ -1,6 +1,6 @@
 """Test log-density of a Gaussian with full covariance on the tables of configs/tabular.py, for perspective.
 
-    python tests/benchmarks/gaussians.py breast_cancer wine synthetic_table gaussian_mixture
+    python -m tests.benchmarks.gaussians breast_cancer wine synthetic_table gaussian_mixture
 
 Fitted to the training split that a flow is trained on, evaluated on its test split. The second number shrinks the
 covariance (Ledoit and Wolf 2004, of standardised columns), which helps where rows are few. gaussian_mixture also shows
