@@ -93,7 +93,7 @@ ZOO = {
     "scale": Animal(lambda: Scale(channels=1, features=2, num_blocks=1, is_last=False), (2, 2, 1)),
     "RealNVP": Animal(lambda: RealNVP(channels=1, num_scales=2, base_features=2, num_blocks=1), (4, 4, 1)),
     "RealNVP, additive, act norm": Animal(
-        lambda: RealNVP(1, 2, 2, 1, transform=ADDITIVE, normalization=ACT_NORM), (4, 2, 1)
+        lambda: RealNVP(1, 1, 2, 1, transform=ADDITIVE, normalization=ACT_NORM), (2, 2, 1)
     ),
     "RealNVP, one scale, odd": Animal(
         lambda: RealNVP(channels=2, num_scales=1, base_features=2, num_blocks=1), (3, 3, 2)

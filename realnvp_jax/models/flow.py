@@ -290,11 +290,9 @@ class Flow:
         """X as [n, *event] and context as [n, width] of a floating dtype, and the batch's own shape."""
         x = x if isinstance(x, jax.Array) else np.asarray(x)
         if not jnp.issubdtype(x.dtype, jnp.floating):
-            hint = (
-                "convert them, x.astype('float32')"
-                if self.levels is None
-                else "make pixels continuous with dequantize(key, x), or use bits_per_dim(params, key, x) for discrete data"
-            )
+            hint = "convert them, x.astype('float32')"
+            if self.levels is not None:
+                hint = "make pixels continuous with dequantize(key, x), or use bits_per_dim(params, key, x)"
             raise TypeError(f"expected floating-point values; got {x.dtype}: {hint}")
         x = jnp.asarray(x)
         x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
