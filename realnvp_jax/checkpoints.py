@@ -231,7 +231,13 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
     """
     workdir = Path(workdir).expanduser()
     config = read_config(workdir)
-    flow = create(config)
+    try:
+        flow = create(config)
+    except (AttributeError, KeyError) as error:
+        raise ValueError(
+            f"expected the config keys of this version in {workdir}; {_first_line(error)}: "
+            "the run was made by another version"
+        ) from None
     if ema and not config.ema_decay:
         raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has none")
     use_ema = bool(config.ema_decay) if ema is None else ema

@@ -6,12 +6,13 @@ import jax
 import numpy as np
 
 
-def check_finite(values: jax.Array | np.ndarray, columns: Sequence[str] | None = None) -> None:
+def check_finite(values: jax.Array | np.ndarray, columns: Sequence[str] | None = None, what: str = "values") -> None:
     """Raise ValueError if an example of [n, ...] has a NaN or infinite value, or if there are no examples.
 
     Args:
       values: the examples.
       columns: names of the columns of a table [n, D]; None calls them by their numbers.
+      what: what they are called in the message.
     """
     array = np.asarray(values)
     if len(array) == 0:
@@ -24,7 +25,7 @@ def check_finite(values: jax.Array | np.ndarray, columns: Sequence[str] | None =
         if array.ndim == 2:
             where += f", {_name(columns, int(np.argmax(bad[first])))}"
         raise ValueError(
-            f"expected finite values; got NaN or infinite ones in {int(rows.sum())} of {len(array)} rows, the first in "
+            f"expected finite {what}; got NaN or infinite ones in {int(rows.sum())} of {len(array)} rows, the first in "
             f"{where} (rows are counted from 0): drop or fill them"
         )
 

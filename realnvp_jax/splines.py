@@ -10,9 +10,10 @@ Its inverse is the root of a quadratic equation. The 3 K - 1 raw parameters of a
 K of the heights and K - 1 slopes before a softplus; where all are zero the spline is the identity.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 _SMALLEST_SHARE = 1e-3  # of a bin in the width or height
@@ -40,7 +41,7 @@ def _bin(
     num_bins = (raw.shape[-1] + 1) // 3
     lefts, widths = _knots(raw[..., :num_bins], bound)
     bottoms, heights = _knots(raw[..., num_bins : 2 * num_bins], bound)
-    slope_at_zero = np.log(np.expm1(1 - _SMALLEST_SLOPE))
+    slope_at_zero = math.log(math.expm1(1 - _SMALLEST_SLOPE))
     slopes = _SMALLEST_SLOPE + jax.nn.softplus(raw[..., 2 * num_bins :] + slope_at_zero)
     ends = jnp.ones_like(slopes[..., :1])
     starts = bottoms if by_height else lefts

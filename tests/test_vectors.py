@@ -84,13 +84,18 @@ def test_the_orders_of_vector_masks():
     assert not np.array_equal(random, orders("random", 6, 4, 2))
 
 
-@pytest.mark.parametrize(("masks", "kept"), [("halves", [0, 1, 2]), ("alternating", [0, 2, 4])])
-def test_one_coupling_keeps_its_identity_half(masks, kept):
-    flow = vector_flow(5, num_layers=2, hidden=(4,), masks=masks)
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize(
+    ("masks", "kept"),
+    [("halves", [0, 1, 2]), ("alternating", [0, 2, 4]), ("random", sorted(orders("random", 5, 1, 0)[0, :3]))],
+)
+def test_one_coupling_keeps_its_identity_half(masks, kept, num_layers):
+    flow = vector_flow(5, num_layers=num_layers, hidden=(4,), masks=masks)
     params = perturb(flow.init(KEY), KEY)
     params = jax.tree.map(jnp.array, params)
-    second = params["params"]["pairs"]["couplings_1"]
-    params["params"]["pairs"]["couplings_1"] = jax.tree.map(jnp.zeros_like, second)
+    if num_layers == 2:
+        second = params["params"]["pairs"]["couplings_1"]
+        params["params"]["pairs"]["couplings_1"] = jax.tree.map(jnp.zeros_like, second)
     params["standardization"] = jax.tree.map(jnp.zeros_like, params["standardization"])
     x = jnp.asarray(points(5, 7))
     z, _ = flow.forward(params, x)
@@ -232,6 +237,50 @@ def test_the_density_is_in_the_datas_own_units(x64):
     z = (x - x.mean(0)) / x.std(0)
     expected = -0.5 * (z**2).sum(1) - np.log(2 * np.pi) - np.log(x.std(0)).sum()
     np.testing.assert_allclose(log_prob, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e9])
+def test_the_density_follows_a_change_of_units(unit):
+    x = points(3)
+    flow = vector_flow(3, num_layers=3, hidden=(8,), masks="learned", normalization="act_norm", context=1)
+    context = x[:, :1]
+    log_prob = flow.log_prob(flow.init(KEY, x, context), x, context)
+    scaled, scaled_context = x * np.float32(unit), context * np.float32(unit)
+    log_prob_scaled = flow.log_prob(flow.init(KEY, scaled, scaled_context), scaled, scaled_context)
+    np.testing.assert_allclose(log_prob_scaled + 3 * np.log(unit), log_prob, atol=1e-3)
+
+
+@pytest.mark.parametrize("transform", ["affine", "spline"])
+def test_single_precision_data_in_double_precision_mode(transform, x64):
+    x = points(3)
+    flow = vector_flow(3, num_layers=4, hidden=(8,), transform=transform, context=1)
+    params = flow.init(KEY, x, x[:, :1])
+    log_prob = flow.log_prob(params, x, x[:, :1])
+    assert log_prob.dtype == jnp.float64
+    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
+    np.testing.assert_allclose(flow.log_prob(single, x, x[:, :1]), log_prob, rtol=1e-4)
+    z, _ = flow.forward(params, x, x[:, :1])
+    back, _ = flow.inverse(params, np.asarray(z, np.float32), x[:, :1])
+    np.testing.assert_allclose(back, x, rtol=1e-3, atol=1e-3)
+
+
+def test_what_was_initialised_from_data_stays_after_loading(tmp_path):
+    from realnvp_jax.checkpoints import Best, Checkpoints
+    from realnvp_jax.training.optimizer import create_optimizer
+    from realnvp_jax.training.state import create_state
+
+    x = points(3)
+    flow = vector_flow(3, num_layers=2, hidden=(4,), normalization="act_norm")
+    state = create_state(flow, KEY, create_optimizer(1e-3), 0.0, jnp.asarray(x))
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state, Best())
+    checkpoints.wait()
+    restored = checkpoints.restore(create_state(flow, jax.random.key(5), create_optimizer(1e-3)))
+    checkpoints.close()
+    assert restored is not None
+    chex.assert_trees_all_equal(restored[0].params, state.params)
+    _, after = flow.log_prob_train(restored[0].params, 7 * x[:50] + 3)
+    chex.assert_trees_all_equal(after, state.params)
 
 
 # variants
@@ -401,6 +450,8 @@ def test_bad_input_gets_one_sentence():
     refused(ValueError, "batch_norm_lag in [0, 1); got 1.0", lambda: image_flow(batch_norm_lag=1.0))
     refused(ValueError, "batch_norm_lag 0 with normalization", lambda: vector_flow(2, batch_norm_lag=0.5))
     refused(ValueError, "activation of vectors to be one of", lambda: vector_flow(2, activation="sine"))
+    refused(ValueError, "seed of at least 0; got -1", lambda: vector_flow(2, seed=-1))
+    refused(ValueError, "tail_bound above 0; got inf", lambda: vector_flow(2, tail_bound=np.inf))
     refused(ValueError, "num_bins from 2", lambda: vector_flow(2, num_bins=1))
     refused(ValueError, "tail_bound above 0; got 0.0", lambda: vector_flow(2, tail_bound=0.0))
     refused(ValueError, "context width of at least 0; got -1", lambda: vector_flow(2, context=-1))
@@ -425,9 +476,23 @@ def test_bad_input_gets_one_sentence():
     constant[:, 2] = 4
     refused(ValueError, "got the constant 4 in column 2: its density is singular", lambda: flow.init(KEY, constant))
     refused(ValueError, "at least one example; got none", lambda: flow.init(KEY, x[:0]))
+    refused(ValueError, "expected finite context; got NaN", lambda: flow.init(KEY, x, holes[:, :2]))
+    plain = vector_flow(3, num_layers=2, hidden=(4,))
+    refused(ValueError, "built without a context size", lambda: plain.log_prob(plain.init(KEY), x, np.zeros((7, 2))))
+
+    def fit(x, flow=plain, params=None, **options):
+        return realnvp_jax.fit(flow, params or plain.init(KEY), x, KEY, num_steps=1, progress=False, **options)
+
+    refused(ValueError, "got the constant 4 in column 2", lambda: fit(constant))
+    refused(ValueError, "2 of 200 rows, the first in row 17, column 1", lambda: fit(holes))
+    refused(ValueError, 'expected the dict {"params"', lambda: fit(x, params={"pairs": {}}))
+    refused(ValueError, "l2 of 0", lambda: fit(x, l2=1e-3))
+    refused(ValueError, "got shapes ((64, 3), (64, 3))", lambda: fit(lambda key, num: (points(3, num), points(3, num))))
+    refused(TypeError, "values from the simulator; got int", lambda: fit(lambda key, num: np.ones((num, 3), int)))
+    refused(ValueError, "finite draws of the simulator", lambda: fit(lambda key, num: np.full((num, 3), np.nan)))
     refused(
         ValueError,
-        "simulator of a conditional flow to return (x, context)",
+        "expected the simulator to return x and context of {'x': (64, 3), 'context': (64, 2)}; got shapes ((64, 3),)",
         lambda: realnvp_jax.fit(flow, params, lambda key, num: points(3, num), KEY, num_steps=1, progress=False),
     )
 

@@ -10,6 +10,8 @@ x exp(s) + t), and the authors have the offset only in models without batch norm
 """
 
 import dataclasses
+import math
+import operator
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -132,9 +134,9 @@ class TransformSpec:
     def __post_init__(self):
         if self.kind not in TRANSFORMS:
             raise ValueError(f"expected transform to be one of {TRANSFORMS}; got {self.kind!r}")
-        if not 2 <= self.num_bins <= 500:
+        if not 2 <= operator.index(self.num_bins) <= 500:
             raise ValueError(f"expected num_bins from 2 to 500; got {self.num_bins}")
-        if not self.tail_bound > 0:
+        if not 0 < self.tail_bound < math.inf:
             raise ValueError(f"expected a tail_bound above 0; got {self.tail_bound}")
 
     def create(self, *, initial_scale: float, has_offset: bool) -> Transform:

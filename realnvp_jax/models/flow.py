@@ -82,8 +82,9 @@ class Flow:
         Args:
           key: random key.
           x: a batch, in the data's units, from which the standardisation of vectors and ActNorm take their values: x
-            then comes out of each of them with mean 0 and variance 1. Everything else, and batch norm's running
-            statistics (mean 0, variance 1), does not depend on x.
+            then comes out of each of them with mean 0 and variance 1. Learned linear maps start so that it comes out of
+            them with covariance 1. Everything else, batch norm's running statistics included (mean 0, variance 1), does
+            not depend on x.
           context: what x is conditioned on, if the flow is conditional; zeros if left out.
 
         Raises:
@@ -99,6 +100,8 @@ class Flow:
         x, context, _ = self._batched(x, context)
         if not isinstance(x, Tracer):
             check_finite(x)
+            if context is not None:
+                check_finite(context, what="context")
             if len(self.event_shape) == 1:
                 check_not_constant(np.asarray(x))
         return pure.init_from_data(self, variables, x, context)
@@ -113,7 +116,7 @@ class Flow:
           ValueError: x or context has the wrong shape, or params belong to another flow.
         """
         x, context, batch = self._batched(x, context)
-        return pure.log_prob(self, self._variables(params), x, context).reshape(batch)
+        return pure.log_prob(self, check_params(params), x, context).reshape(batch)
 
     def log_prob_train(
         self,
@@ -135,7 +138,7 @@ class Flow:
           TypeError, ValueError: as `log_prob`.
         """
         x, context, batch = self._batched(x, context)
-        log_prob, updated = pure.log_prob_train(self, self._variables(params), x, context, axis_name)
+        log_prob, updated = pure.log_prob_train(self, check_params(params), x, context, axis_name)
         return log_prob.reshape(batch), updated
 
     def forward(
@@ -147,7 +150,7 @@ class Flow:
           TypeError, ValueError: as `log_prob`.
         """
         x, context, batch = self._batched(x, context)
-        z, log_det = pure.forward(self, self._variables(params), x, context)
+        z, log_det = pure.forward(self, check_params(params), x, context)
         return z.reshape(batch + self.event_shape), log_det.reshape(batch)
 
     def inverse(
@@ -159,7 +162,7 @@ class Flow:
           TypeError, ValueError: as `log_prob`.
         """
         z, context, batch = self._batched(z, context)
-        x, log_det = pure.inverse(self, self._variables(params), z, context)
+        x, log_det = pure.inverse(self, check_params(params), z, context)
         return x.reshape(batch + self.event_shape), log_det.reshape(batch)
 
     def sample(
@@ -204,7 +207,7 @@ class Flow:
         context_batch = () if context is None else tuple(np.shape(context)[:-1])
         context = self._batched_context(context, shape + context_batch)
         batch = shape + context_batch
-        x, log_prob = pure.sample_and_log_prob(self, self._variables(params), key, batch, context, temperature)
+        x, log_prob = pure.sample_and_log_prob(self, check_params(params), key, batch, context, temperature)
         return x.reshape(batch + self.event_shape), log_prob.reshape(batch)
 
     def bits_per_dim(
@@ -240,9 +243,7 @@ class Flow:
         if context is not None:
             pixels, batch = self._broadcast_pixels(pixels, batch, np.shape(context)[:-1])
         context = self._batched_context(context, batch)
-        bits = pure.bits_per_dim(
-            self, self._variables(params), key, jnp.arange(len(pixels)), pixels, context, num_samples
-        )
+        bits = pure.bits_per_dim(self, check_params(params), key, jnp.arange(len(pixels)), pixels, context, num_samples)
         return bits.reshape(batch)
 
     def dequantize(self, key: jax.Array, x: ArrayLike) -> Float[Array, "..."]:
@@ -295,8 +296,9 @@ class Flow:
                 hint = "make pixels continuous with dequantize(key, x), or use bits_per_dim(params, key, x)"
             raise TypeError(f"expected floating-point values; got {x.dtype}: {hint}")
         x = jnp.asarray(x)
-        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        x = x.astype(jnp.promote_types(x.dtype, jnp.result_type(float)))
         batch = self._batch_shape(x)
+        self._check_context(context)
         if context is not None:
             batch = self._broadcast_batch(batch, np.shape(context)[:-1])
             x = jnp.broadcast_to(x, batch + self.event_shape)
@@ -311,17 +313,23 @@ class Flow:
                 f"expected a context whose leading dimensions broadcast against the batch {batch}; got {context_batch}"
             ) from None
 
-    def _batched_context(self, context, batch):
+    def _check_context(self, context) -> None:
+        """Presence and width."""
         if self.context_size == 0:
             if context is not None:
                 raise ValueError("expected no context: this flow was built without a context size")
-            return None
+            return
         width = f"(*batch, {self.context_size})"
         if context is None:
             raise ValueError(f"expected context of shape {width}; got none, and this flow is conditional")
+        if np.ndim(context) == 0 or np.shape(context)[-1] != self.context_size:
+            raise ValueError(f"expected context of shape {width}; got {np.shape(context)}")
+
+    def _batched_context(self, context, batch):
+        self._check_context(context)
+        if context is None:
+            return None
         context = jnp.asarray(context, jnp.result_type(float))
-        if context.ndim == 0 or context.shape[-1] != self.context_size:
-            raise ValueError(f"expected context of shape {width}; got {context.shape}")
         self._broadcast_batch(batch, context.shape[:-1])
         return jnp.broadcast_to(context, (*batch, self.context_size)).reshape(-1, self.context_size)
 
@@ -335,13 +343,15 @@ class Flow:
         if not self.base.has_scale and temperature != 1:
             raise ValueError(f"expected temperature 1: {self.base} has no deviation to scale; got {temperature}")
 
-    def _variables(self, params: Params) -> dict[str, Any]:
-        if not isinstance(params, Mapping) or "params" not in params:
-            got = sorted(map(str, params))[:5] if isinstance(params, Mapping) else type(params).__name__
-            raise ValueError(
-                f'expected the dict {{"params": ..., "batch_stats": ...}} that init and load return; got {got}'
-            )
-        return dict(params)
+
+def check_params(params: Params) -> dict[str, Any]:
+    """The variables as a dict; ValueError unless they look like what `init` and `load` return."""
+    if not isinstance(params, Mapping) or "params" not in params:
+        got = sorted(map(str, params))[:5] if isinstance(params, Mapping) else type(params).__name__
+        raise ValueError(
+            f'expected the dict {{"params": ..., "batch_stats": ...}} that init and load return; got {got}'
+        )
+    return dict(params)
 
 
 def check_context_size(context: int | None) -> int:

@@ -43,7 +43,7 @@ def init(flow: Any, key):
 
 @functools.partial(jax.jit, static_argnums=0)
 def init_from_data(flow: Any, variables, x, context):
-    """One pass in training mode that may write the collections of `DataStatistics`."""
+    """One pass in training mode that may write the collections of `DataStatistics` and `LearnedLinear`."""
     y, _ = flow.preprocessing.forward(x)
     collections = ["params", STANDARDIZATION]
     _, updates = _apply(

@@ -13,6 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from realnvp_jax.base import Normal
 from realnvp_jax.bijections.act_norm import Standardize
@@ -120,23 +121,28 @@ class VectorRealNVP(Bijection):
     def _scan(self, apply, x, *, reverse: bool):
         """(value, log_det) of all pairs, where apply(pair, x) is that of one pair."""
         num_pairs = self.num_layers // 2
-        order = orders(self.masks, self.num_dims, num_pairs, self.seed)
 
         def step(pair, carry, order):
             x, log_det = carry
-            if order is not None:
-                x = x[:, order[0]]
-            x, pair_log_det = apply(pair, x)
-            if order is not None:
-                x = x[:, order[1]]
+            x, pair_log_det = _in_order(lambda x: apply(pair, x), x, order)
             return (x, log_det + pair_log_det), None
 
         scan = nn.scan(
             step, variable_axes=_SCANNED, split_rngs={"params": True}, length=num_pairs, reverse=reverse, in_axes=0
         )
-        there_and_back = None if order is None else jnp.asarray(np.stack([order, np.argsort(order, axis=1)], axis=1))
-        (x, log_det), _ = scan(self.pairs, (x, jnp.zeros(x.shape[:1], x.dtype)), there_and_back)
+        all_orders = self._orders()
+        in_pairs = None if all_orders is None else all_orders[:num_pairs]
+        (x, log_det), _ = scan(self.pairs, (x, jnp.zeros(x.shape[:1], x.dtype)), in_pairs)
         return x, log_det
+
+    def _orders(self) -> Int[Array, "pairs 2 dims"] | None:
+        """For every pair, and the last coupling if it has none, the order of the elements and the way back."""
+        there = orders(self.masks, self.num_dims, (self.num_layers + 1) // 2, self.seed)
+        return None if there is None else jnp.asarray(np.stack([there, np.argsort(there, axis=1)], axis=1))
+
+    def _last_order(self) -> Int[Array, "2 dims"] | None:
+        all_orders = self._orders()
+        return None if all_orders is None else all_orders[-1]
 
     def forward(self, x, context=None, *, train=False, axis_name=None):
         """Data to latent."""
@@ -151,7 +157,7 @@ class VectorRealNVP(Bijection):
             x, pairs_log_det = self._scan(apply, x, reverse=False)
             log_det = log_det + pairs_log_det
         if self.last is not None:
-            x, last_log_det = apply(self.last, x)
+            x, last_log_det = _in_order(lambda x: apply(self.last, x), x, self._last_order())
             log_det = log_det + last_log_det
         if self.scaling is not None:
             x, scaling_log_det = self.scaling.forward(x)
@@ -166,13 +172,22 @@ class VectorRealNVP(Bijection):
         if self.scaling is not None:
             z, log_det = self.scaling.inverse(z)
         if self.last is not None:
-            z, last_log_det = self.last.inverse(z, context)
+            last = self.last
+            z, last_log_det = _in_order(lambda z: last.inverse(z, context), z, self._last_order())
             log_det = log_det + last_log_det
         if self.num_layers > 1:
             z, pairs_log_det = self._scan(lambda pair, z: pair.inverse(z, context), z, reverse=True)
             log_det = log_det + pairs_log_det
         x, standardize_log_det = self.standardize.inverse(z)
         return x, log_det + standardize_log_det
+
+
+def _in_order(apply, x: Float[Array, "n dims"], order: Int[Array, "2 dims"] | None):
+    """(value, log_det) of `apply` between a reordering of the elements and the way back."""
+    if order is None:
+        return apply(x)
+    value, log_det = apply(x[:, order[0]])
+    return value[:, order[1]], log_det
 
 
 def vector_flow(
@@ -213,7 +228,11 @@ def vector_flow(
       ValueError: num_dims < 2, another size is not positive, or a choice is unknown.
     """
     num_dims, num_layers = operator.index(num_dims), operator.index(num_layers)
+    if isinstance(hidden, int):
+        raise ValueError(f"expected hidden to be a tuple of widths, such as (128, 128); got {hidden}")
     widths = tuple(map(operator.index, hidden))
+    if operator.index(seed) < 0:
+        raise ValueError(f"expected a seed of at least 0; got {seed}")
     if num_dims < 2:
         raise ValueError(
             f"expected num_dims of at least 2, since a coupling conditions one half on the other; got {num_dims}"

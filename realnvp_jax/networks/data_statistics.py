@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 STANDARDIZATION = "standardization"  # the collection of constants
-_SMALLEST_VARIANCE = 1e-12  # below it a channel is constant and its deviation stays 1
 
 
 class DataStatistics(nn.Module):
@@ -44,8 +43,7 @@ class DataStatistics(nn.Module):
         mean = self._stored("mean", shape)
         log_deviation = self._stored("log_deviation", shape)
         if self.is_mutable_collection(self.collection) and not self.is_initializing():
-            mean, variance = _moments(x, identity_cells, axis_name)
-            log_deviation = 0.5 * jnp.log(jnp.where(variance > _SMALLEST_VARIANCE, variance, 1))
+            mean, log_deviation = _moments(x, identity_cells, axis_name)
             self.put_variable(self.collection, "mean", mean)
             self.put_variable(self.collection, "log_deviation", log_deviation)
         broadcast = (1,) * (x.ndim - 1) + shape
@@ -61,8 +59,16 @@ class DataStatistics(nn.Module):
 def _moments(
     x: Float[Array, "*n channels"], identity_cells: Bool[Array, "1 height width 1"] | None, axis_name: str | None
 ) -> tuple[Float[Array, " channels"], Float[Array, " channels"]]:
-    """Mean and biased variance over the cells that count, of the global batch."""
+    """Mean and log-deviation over the cells that count, of the global batch; of a constant channel log 1.
+
+    Values are brought to [-1, 1] first, so that the result follows a change of units, whatever they are.
+    """
     axes = tuple(range(x.ndim - 1))
+    largest = jnp.max(jnp.abs(x), axes)
+    if axis_name is not None:
+        largest = jax.lax.pmax(largest, axis_name)
+    largest = jnp.where(largest > 0, largest, 1)
+    x = x / largest.reshape((1,) * (x.ndim - 1) + (-1,))
     weights = jnp.ones((1,) * x.ndim, x.dtype)
     if identity_cells is not None:
         weights = jnp.where(identity_cells, jnp.zeros_like(weights), weights)
@@ -75,4 +81,7 @@ def _moments(
         return totals[0] / totals[1]
 
     mean = average(x)
-    return mean, average(jnp.square(x - mean.reshape((1,) * (x.ndim - 1) + (-1,))))
+    variance = average(jnp.square(x - mean.reshape((1,) * (x.ndim - 1) + (-1,))))
+    varies = variance > (8 * jnp.finfo(x.dtype).eps) ** 2
+    log_deviation = 0.5 * jnp.log(jnp.where(varies, variance, 1)) + jnp.where(varies, jnp.log(largest), 0)
+    return largest * mean, log_deviation

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from realnvp_jax.checks import check_finite
+from realnvp_jax.checks import check_finite, check_not_constant
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.models.flow import Flow, Params, check_params
 from realnvp_jax.preprocessing import check_pixels
 from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
 from realnvp_jax.training.state import initial_state
@@ -65,11 +65,15 @@ def fit(
     for name, count in (("num_steps", num_steps), ("batch_size", batch_size)):
         if count < 1:
             raise ValueError(f"expected {name} of at least 1; got {count}")
+    if l2 and len(flow.event_shape) == 1:
+        raise ValueError(f"expected l2 of 0: the penalty is on the gains and scales of image flows; got {l2}")
     order_key, noise_key = jax.random.split(key)
     if callable(x):
         if context is not None:
             raise ValueError("expected the simulator to return (x, context); got a context beside it")
         draw_batch = functools.partial(_simulate, flow, x, order_key, batch_size)
+        for values in draw_batch(0).values():
+            check_finite(values, what="draws of the simulator")
     else:
         examples = _checked_examples(flow, x, context)
         seed = int(jax.random.randint(order_key, (), 0, np.iinfo(np.int32).max))
@@ -81,7 +85,7 @@ def fit(
         learning_rate_schedule(learning_rate, schedule, decay_steps=num_steps), clip_norm=clip_norm
     )
     step_fn = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer, l2=l2), donate_argnums=0)
-    state = initial_state(jax.tree.map(jnp.array, dict(params)), optimizer)
+    state = initial_state(jax.tree.map(jnp.array, check_params(params)), optimizer)
     pending = []
     with tqdm(total=num_steps, unit="step", disable=not progress or None) as bar:
         for step in range(num_steps):
@@ -104,6 +108,8 @@ def _checked_examples(flow: Flow, x: Any, context: Any) -> Examples:
         check_pixels(array, flow.levels)
     else:
         check_finite(array)
+        if len(flow.event_shape) == 1:
+            check_not_constant(array)
     return Examples(array, _checked_context(flow, context, len(array)))
 
 
@@ -125,11 +131,17 @@ def _checked_context(flow: Flow, context: Any, num_examples: int) -> np.ndarray 
 def _simulate(flow: Flow, simulator: Simulator, key: jax.Array, batch_size: int, step: int) -> dict[str, Any]:
     """One batch of a simulator."""
     drawn = simulator(jax.random.fold_in(key, step), batch_size)
-    if flow.context_size == 0:
-        return {"x": jnp.asarray(drawn)}
-    if not isinstance(drawn, tuple) or len(drawn) != 2:
-        raise ValueError(f"expected the simulator of a conditional flow to return (x, context); got {type(drawn)}")
-    return {"x": jnp.asarray(drawn[0]), "context": jnp.asarray(drawn[1])}
+    expected = {"x": (batch_size, *flow.event_shape)}
+    if flow.context_size:
+        expected["context"] = (batch_size, flow.context_size)
+    parts = drawn if isinstance(drawn, tuple) else (drawn,)
+    got = tuple(np.shape(part) for part in parts)
+    if got != tuple(expected.values()):
+        raise ValueError(f"expected the simulator to return {' and '.join(expected)} of {expected}; got shapes {got}")
+    batch = {name: jnp.asarray(part) for name, part in zip(expected, parts, strict=True)}
+    if flow.levels is None and not jnp.issubdtype(batch["x"].dtype, jnp.floating):
+        raise TypeError(f"expected floating-point values from the simulator; got {batch['x'].dtype}")
+    return batch
 
 
 def _finite_mean(pending: list[dict[str, jax.Array]], last_step: int) -> float:

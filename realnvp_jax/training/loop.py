@@ -26,7 +26,7 @@ from realnvp_jax.training.setup import check_config, load_data, make_optimizer, 
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, cost, unit
 from realnvp_jax.training.stop_request import StopRequest
-from realnvp_jax.training.workdir import MetricsLog, Workdir, write_json
+from realnvp_jax.training.workdir import MetricsLog, Workdir, saved_event_shape, write_json
 
 
 class InterruptedRunError(Exception):
@@ -50,12 +50,16 @@ def train(config: Config, workdir: str | Path, command: str = "python train.py")
       InterruptedRunError: the user stopped the run; it is saved.
     """
     check_config(config)
+    workdir = Path(workdir).expanduser()
     splits = None
     if not config.model.event_shape:
-        splits = load_data(config, None)
-        config = with_event_shape(config, splits.train.x.shape[1:])
+        shape = saved_event_shape(workdir)
+        if shape is None:
+            splits = load_data(config, None)
+            shape = splits.train.x.shape[1:]
+        config = with_event_shape(config, shape)
     flow = create(config)
-    files = Workdir(Path(workdir).expanduser(), config)
+    files = Workdir(workdir, config)
     result = files.result()
     if result is not None and result["num_steps"] == config.num_steps:
         print(f"{files.path} holds this finished run")
@@ -185,7 +189,10 @@ class _Run:
                     raise InterruptedRunError(f"stopped and saved at step {self.step}; resume with: {self.command}")
 
     def _first_examples(self) -> dict[str, Any]:
-        """What the layers that initialise themselves from data see: the first batch, with its noise, or more."""
+        """What layers that initialise themselves from data see: the first batch, as it is dequantized then, or more.
+
+        Rows of tables come without `dataset.noise`, as they are evaluated.
+        """
         num = min(self.config.init_examples or self.config.batch_size, len(self.splits.train))
         batch = self.splits.train.batch(batch_indices(self.config.seed, 0, num, len(self.splits.train)))
         key = jax.random.fold_in(self.key, 0)
@@ -236,19 +243,25 @@ class _Run:
         mean, standard_error = mean_and_standard_error(
             evaluate(self.eval_fn, params, self.splits.validation, batch_size)
         )
-        train_mode = evaluate_train_mode(
-            self.train_mode_eval_fn, params, self.splits.validation, self.config.batch_size
-        ).mean(dtype=np.float64)
+        row.update(validation=mean, validation_standard_error=standard_error)
+        batch_statistics = ""
+        if params["batch_stats"]:
+            train_mode = float(
+                evaluate_train_mode(
+                    self.train_mode_eval_fn, params, self.splits.validation, self.config.batch_size
+                ).mean(dtype=np.float64)
+            )
+            row.update(validation_train_mode=train_mode)
+            batch_statistics = f" (with batch statistics {train_mode:.3f})"
         if not math.isfinite(mean):
             raise NonFiniteLossError(
                 f"validation result {mean} at step {self.step} of {self.files.path}: try a lower learning_rate"
             )
         if cost(self.flow, mean) < self.best.cost:
             self.best = Best(self.step, cost(self.flow, mean))
-        row.update(validation=mean, validation_standard_error=standard_error, validation_train_mode=float(train_mode))
         bar.write(
-            f"step {self.step}: train {row.get('train', math.nan):.3f}, validation {mean:.3f} (with batch statistics "
-            f"{train_mode:.3f}), best {cost(self.flow, self.best.cost):.3f} at step {self.best.step} {self.unit}"
+            f"step {self.step}: train {row.get('train', math.nan):.3f}, validation {mean:.3f}{batch_statistics}, "
+            f"best {cost(self.flow, self.best.cost):.3f} at step {self.best.step} {self.unit}"
         )
         if self.flow.levels is not None:  # pictures of vectors wait for the end: they take longer than the training
             self._save_samples(params, self.files.path / "samples" / f"step_{self.step:08d}.png")

@@ -5,7 +5,6 @@ import difflib
 import jax
 import numpy as np
 import optax
-from ml_collections import ConfigDict
 
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.images import load_images
@@ -58,7 +57,7 @@ def noise_deviations(config: Config, splits: Splits) -> np.ndarray | None:
 
 def with_event_shape(config: Config, shape: tuple[int, ...]) -> Config:
     """The config with the data's shape in it."""
-    complete: Config = ConfigDict(config)
+    complete: Config = config.copy_and_resolve_references()
     complete.model.event_shape = shape
     return complete
 
@@ -79,6 +78,12 @@ def check_config(config: Config) -> None:
     for key, value in at_least_one.items():
         if value < 1:
             raise ValueError(f"expected {key} of at least 1; got {value}")
+    if config.model.name != "vector_flow" and config.dataset.context:
+        raise ValueError(f"expected dataset.context to be empty for images; got {config.dataset.context!r}")
+    if config.model.name == "vector_flow" and config.optimizer.l2:
+        raise ValueError(
+            f"expected optimizer.l2 of 0, a penalty on gains and scales of image flows; got {config.optimizer.l2}"
+        )
     if config.dataset.noise < 0 or (config.dataset.noise and config.model.name != "vector_flow"):
         raise ValueError(f"expected dataset.noise of at least 0, and 0 for images; got {config.dataset.noise}")
     if config.init_examples < 0:

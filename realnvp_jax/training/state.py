@@ -16,7 +16,7 @@ class TrainState:
 
     Attributes:
       step: number of updates made so far, int32.
-      params: {"params": trainable, "batch_stats": running statistics}.
+      params: {"params": trainable, "batch_stats": running statistics, ...}, all that the flow needs.
       opt_state: the optimizer's state, over the trainable parameters.
       ema: exponential moving average of `params`, statistics included, or {} without one.
     """

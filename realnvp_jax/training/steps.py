@@ -37,7 +37,7 @@ def score(flow: Flow, log_prob: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def cost(flow: Flow, score: float) -> float:
-    """A score as something of which less is better: bits per dimension, negative nats."""
+    """A score as something of which less is better, bits per dimension or negative nats; its own inverse."""
     return -score if flow.levels is None else score
 
 
@@ -114,7 +114,8 @@ def _gradients(
         gradients, (log_prob, _) = gradient(chunk)
         return jax.tree.map(jnp.add, total, (gradients, log_prob)), None
 
-    zeros = jax.tree.map(jnp.zeros_like, (params["params"], jnp.zeros((), batch["x"].dtype)))
+    shapes, (log_prob_shape, _) = jax.eval_shape(gradient, jax.tree.map(lambda values: values[0], chunks))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (shapes, log_prob_shape))
     total, _ = jax.lax.scan(add, zeros, chunks)
     gradients, log_prob = jax.tree.map(lambda values: values / len(chunks["x"]), total)
     return gradients, (log_prob, params)

@@ -31,6 +31,12 @@ def write_json(path: Path, value: Any) -> None:
     temporary.replace(path)
 
 
+def saved_event_shape(path: Path) -> tuple[int, ...] | None:
+    """The shape of the data of the run in a directory, or None if there is no run."""
+    config = path / "config.json"
+    return tuple(json.loads(config.read_text())["model"]["event_shape"]) if config.is_file() else None
+
+
 class Workdir:
     """A run's directory.
 
