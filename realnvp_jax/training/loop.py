@@ -20,6 +20,7 @@ from realnvp_jax.data.examples import Splits
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.training import pictures
 from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
 from realnvp_jax.training.parallel import check_batch_size, parallel_eval_step, parallel_train_step, replicate, shard
 from realnvp_jax.training.setup import check_config, load_data, make_optimizer, noise_deviations, with_event_shape
@@ -272,31 +273,8 @@ class _Run:
         bar.set_postfix_str(f"{row['train']:.3f} {self.unit}, {row['examples_per_second']:.0f} examples/s")
 
     def _save_samples(self, params: Params, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        samples = self._sample(params, self.config.evaluate.num_samples)
-        if self.flow.levels is None:
-            plots.save_points(self.splits.test.x, samples, self.splits.columns, path)
-        else:
-            plots.save_image_grid(np.asarray(self.flow.to_uint8(samples)), self.flow.levels, path)
-
-    def _sample(self, params: Params, num: int) -> np.ndarray:
-        """Samples, of a conditional flow each under the context of a test example."""
-        if self.flow.context_size == 0:
-            return np.asarray(self.flow.sample(params, self.sample_key, (num,)))
-        context = self.splits.test.context
-        assert context is not None
-        return np.asarray(self.flow.sample(params, self.sample_key, context=context[np.arange(num) % len(context)]))
-
-    def _save_pictures_of_the_plane(self, params: Params) -> dict[str, float]:
-        """Density, latents and the warped grid of a density on the plane; the mass that the picture shows."""
-        if self.flow.event_shape != (2,) or self.flow.context_size:
-            return {}
-        grid = plots.density_on_grid(self.flow, params, *plots.limits_of(self.splits.test.x))
-        plots.save_density(grid, self.files.path / "density.png")
-        plots.save_latents(self.flow, params, self.splits.test.x, self.files.path / "latents.png")
-        plots.save_warped_grid(self.flow, params, grid, self.files.path / "warped_grid.png")
-        print(f"density on a grid of {grid.density.size:,} points: sums to {grid.mass:.4f}")
-        return {"density_sum": grid.mass}
+        num = self.config.evaluate.num_samples
+        pictures.save_samples(self.flow, params, self.sample_key, num, self.splits, path)
 
     def _finish(self) -> dict[str, Any]:
         """Evaluate the best step on the test set, and write what a finished run has."""
@@ -322,7 +300,7 @@ class _Run:
             "jax": jax.__version__,
         }
         self._save_samples(params, self.files.path / "samples.png")
-        result.update(self._save_pictures_of_the_plane(params))
+        result.update(pictures.save_plane(self.flow, params, self.splits.test.x, self.files.path))
         plots.save_curves(self.files.metrics_path, self.files.path / "curves.png", self.unit)
         write_json(self.files.result_path, result)
         print(f"samples: {self.files.path / 'samples.png'}  curves: {self.files.path / 'curves.png'}")

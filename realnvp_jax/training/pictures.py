@@ -1,0 +1,43 @@
+"""The pictures of a run's flow, of images or of vectors."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from realnvp_jax import plots
+from realnvp_jax.data.examples import Splits
+from realnvp_jax.models.flow import Flow, Params
+
+
+def save_samples(flow: Flow, params: Params, key: jax.Array, num: int, splits: Splits, path: Path) -> None:
+    """Write a grid of sampled images, or samples of vectors beside test data."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = _sample(flow, params, key, num, splits.test.context)
+    if flow.levels is None:
+        plots.save_points(splits.test.x, samples, splits.columns, path)
+    else:
+        plots.save_image_grid(np.asarray(flow.to_uint8(samples)), flow.levels, path)
+
+
+def _sample(flow: Flow, params: Params, key: jax.Array, num: int, contexts: np.ndarray | None) -> np.ndarray:
+    """Samples, of a conditional flow each under the context of a test example."""
+    if contexts is None:
+        return np.asarray(flow.sample(params, key, (num,)))
+    return np.asarray(flow.sample(params, key, context=contexts[np.arange(num) % len(contexts)]))
+
+
+def save_plane(flow: Flow, params: Params, points: np.ndarray, directory: Path) -> dict[str, float]:
+    """Write density, latents and the warped grid of an unconditional density on the plane; of others write nothing.
+
+    Returns:
+      {"density_sum": the mass that the picture of the density shows}, or {}.
+    """
+    if flow.event_shape != (2,) or flow.context_size:
+        return {}
+    grid = plots.density_on_grid(flow, params, *plots.limits_of(points))
+    plots.save_density(grid, directory / "density.png")
+    plots.save_latents(flow, params, points, directory / "latents.png")
+    plots.save_warped_grid(flow, params, grid, directory / "warped_grid.png")
+    print(f"density on a grid of {grid.density.size:,} points: sums to {grid.mass:.4f}")
+    return {"density_sum": grid.mass}
