@@ -1,6 +1,7 @@
 """A table of your own: --config=configs/table.py --config.dataset.path=FILE, a .csv, .parquet or .npz file of numbers.
 
-The rows are shuffled by dataset.seed, then split 80 / 10 / 10.
+The rows are shuffled by dataset.seed, then split 80 / 10 / 10. What to expect depends on the table:
+tests/benchmarks/gaussians.py shows how a Gaussian is fitted, to compare with.
 """
 
 from configs import default
