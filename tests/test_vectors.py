@@ -484,6 +484,7 @@ def test_bad_input_gets_one_sentence():
         return realnvp_jax.fit(flow, params or plain.init(KEY), x, KEY, num_steps=1, progress=False, **options)
 
     refused(ValueError, "got the constant 4 in column 2", lambda: fit(constant))
+    refused(ValueError, "expected at least batch_size=64 rows; got 50: lower batch_size", lambda: fit(x[:50]))
     refused(ValueError, "2 of 200 rows, the first in row 17, column 1", lambda: fit(holes))
     refused(ValueError, 'expected the dict {"params"', lambda: fit(x, params={"pairs": {}}))
     refused(ValueError, "l2 of 0", lambda: fit(x, l2=1e-3))

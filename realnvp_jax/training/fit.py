@@ -49,7 +49,7 @@ def fit(
       key: random key of the noise, of the order of the examples, and of the simulator.
       num_steps: number of updates.
       context: what the examples are conditioned on, [n, context_size], if the flow is conditional.
-      batch_size: examples per update; fewer examples than that are repeated.
+      batch_size: examples per update; fewer images than that are repeated, fewer vectors refused.
       learning_rate: Adam's step size.
       schedule: of the step size: constant, or cosine to zero at the last step.
       clip_norm: bound on the global norm of the gradients of nats per example, 0 for none.
@@ -59,7 +59,8 @@ def fit(
     Raises:
       TypeError: x holds integers and the flow has no levels.
       ValueError: x has another shape than [n, *event_shape], no examples, NaN or infinite values, or pixels out of
-        range; the context does not fit x and the flow; a count is not positive.
+        range; a column of vectors is constant, or there are fewer than batch_size; the context does not fit x and the
+        flow; a count is not positive.
       NonFiniteLossError: the loss is not finite.
     """
     for name, count in (("num_steps", num_steps), ("batch_size", batch_size)):
@@ -76,6 +77,8 @@ def fit(
             check_finite(values, what="draws of the simulator")
     else:
         examples = _checked_examples(flow, x, context)
+        if len(flow.event_shape) == 1 and len(examples) < batch_size:
+            raise ValueError(f"expected at least batch_size={batch_size} rows; got {len(examples)}: lower batch_size")
         seed = int(jax.random.randint(order_key, (), 0, np.iinfo(np.int32).max))
 
         def draw_batch(step: int) -> dict[str, Any]:
