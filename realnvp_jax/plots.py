@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 
 from realnvp_jax.models.flow import Flow, Params
 
+Corner = np.ndarray | tuple[float, float]
 Axes = Any  # matplotlib.axes.Axes; Matplotlib is imported when a picture is drawn
 
 
@@ -108,6 +109,16 @@ def limits_of(points: Float[np.ndarray, "n 2"], margin: float = 0.3) -> tuple[np
     return low - margin * (high - low), high + margin * (high - low)
 
 
+def _relative_height(low: Corner, high: Corner) -> float | None:
+    """Height of a rectangle by its width, or None where they are too unequal to be drawn to one scale."""
+    width, height = np.subtract(high, low)
+    return float(height / width) if 0.25 <= height / width <= 4 else None
+
+
+def _aspect(low: Corner, high: Corner) -> str:
+    return "auto" if _relative_height(low, high) is None else "equal"
+
+
 def density_on_grid(
     flow: Flow, params: Params, low: np.ndarray, high: np.ndarray, num: int = 1000, context: Any = None
 ) -> DensityGrid:
@@ -121,16 +132,23 @@ def density_on_grid(
     return DensityGrid(low, high, np.exp(log_prob[: len(points)].astype(np.float64)).reshape(num, num))
 
 
-def draw_points(axes: Axes, points: np.ndarray, title: str, limits: tuple[np.ndarray, np.ndarray]) -> None:
+def draw_points(axes: Axes, points: np.ndarray, title: str, limits: tuple[Corner, Corner]) -> None:
     """A scatter plot of points on the plane."""
     axes.scatter(points[:, 0], points[:, 1], s=2, alpha=min(1.0, 2000 / len(points)), linewidths=0)
-    axes.set(title=title, xlim=(limits[0][0], limits[1][0]), ylim=(limits[0][1], limits[1][1]), aspect="equal")
+    axes.set(
+        title=title,
+        xlim=(limits[0][0], limits[1][0]),
+        ylim=(limits[0][1], limits[1][1]),
+        aspect=_aspect(*limits),
+    )
 
 
 def draw_density(axes: Axes, grid: DensityGrid, title: str = "density") -> None:
     """The density with a colour bar."""
     extent = (grid.low[0], grid.high[0], grid.low[1], grid.high[1])
-    image = axes.imshow(grid.density, origin="lower", extent=extent, cmap="viridis")
+    image = axes.imshow(
+        grid.density, origin="lower", extent=extent, cmap="viridis", aspect=_aspect(grid.low, grid.high)
+    )
     axes.figure.colorbar(image, ax=axes, label="density")
     axes.set_title(title)
 
@@ -147,7 +165,7 @@ def draw_latents(axes: Axes, flow: Flow, params: Params, points: np.ndarray, col
 
 
 def draw_warped_grid(
-    axes: Axes, flow: Flow, params: Params, limits: tuple[np.ndarray, np.ndarray], radius: float = 3.0
+    axes: Axes, flow: Flow, params: Params, limits: tuple[Corner, Corner], radius: float = 3.0
 ) -> None:
     """The lines of a square grid on the latent plane as they lie in the data's plane."""
     along = np.linspace(-radius, radius, 601)
@@ -161,7 +179,7 @@ def draw_warped_grid(
         title=f"grid on [-{radius:g}, {radius:g}]^2 of the latents",
         xlim=(limits[0][0], limits[1][0]),
         ylim=(limits[0][1], limits[1][1]),
-        aspect="equal",
+        aspect=_aspect(*limits),
     )
 
 
@@ -171,8 +189,7 @@ def save_points(data: np.ndarray, samples: np.ndarray, columns: Sequence[str], p
 
     if data.shape[1] == 2:
         limits = limits_of(data, margin=0.15)
-        width, height = limits[1] - limits[0]
-        figure = Figure(figsize=(10, min(0.8 + 4.6 * height / width, 20)), layout="constrained")
+        figure = Figure(figsize=(10, 0.8 + 4.6 * (_relative_height(*limits) or 1)), layout="constrained")
         left, right = figure.subplots(1, 2)
         draw_points(left, data[: len(samples)], "data", limits)
         draw_points(right, samples, "samples", limits)
@@ -215,8 +232,8 @@ def save_density(grid: DensityGrid, path: Path) -> None:
     """Draw a density on the plane."""
     from matplotlib.figure import Figure
 
-    width, height = grid.high - grid.low
-    figure = Figure(figsize=(6.5, min(1.2 + 4.2 * height / width, 10)), layout="constrained")
+    height = 1.2 + 4.2 * (_relative_height(grid.low, grid.high) or 1)
+    figure = Figure(figsize=(6.5, height), layout="constrained")
     draw_density(figure.add_subplot(), grid, f"density (sums to {grid.mass:.4f})")
     figure.savefig(path, dpi=150)
 
