@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from realnvp_jax import interop
 from realnvp_jax.base import Logistic, Normal, Uniform
 from realnvp_jax.bijections.bijection import Bijection, Chain
+from realnvp_jax.models.autoregressive import autoregressive_flow, pixelcnn_flow
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.image import image_flow
+from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
 from realnvp_jax.models.real_nvp import RealNVP
 from realnvp_jax.models.vector import VectorRealNVP, vector_flow
-from realnvp_jax.preprocessing import Identity, Logit, Rescale, dequantize
+from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale, dequantize
 
 if TYPE_CHECKING:
     from realnvp_jax.checkpoints import load
@@ -32,6 +34,7 @@ _LAZY = {
 
 __all__ = [
     "Bijection",
+    "Center",
     "Chain",
     "Flow",
     "Identity",
@@ -42,12 +45,15 @@ __all__ = [
     "Rescale",
     "Uniform",
     "VectorRealNVP",
+    "autoregressive_flow",
     "create",
     "dequantize",
     "fit",
     "image_flow",
     "interop",
     "load",
+    "masked_autoregressive_flow",
+    "pixelcnn_flow",
     "train",
     "vector_flow",
 ]

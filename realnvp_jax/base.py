@@ -1,10 +1,11 @@
 """Base distributions: independent, identically distributed over every dimension of the latent.
 
-Each is a hashable specification with `log_density(z)`, elementwise, `sample(key, shape)`, and `has_scale`, which
-says whether a temperature can scale its deviation.
+Each is a hashable specification with `log_density(z)`, elementwise, `sample(key, shape)`, `has_scale`, which says
+whether a temperature can scale its deviation, and `support`, the interval that holds its values.
 """
 
 import dataclasses
+import math
 from typing import ClassVar
 
 import jax
@@ -19,6 +20,7 @@ class Normal:
     """N(0, 1)."""
 
     has_scale: ClassVar[bool] = True
+    support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def log_density(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
         """-(z^2 + log 2 pi) / 2."""
@@ -34,6 +36,7 @@ class Logistic:
     """The standard logistic distribution, density e^-z / (1 + e^-z)^2."""
 
     has_scale: ClassVar[bool] = True
+    support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def log_density(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
         """-softplus(z) - softplus(-z)."""
@@ -49,6 +52,7 @@ class Uniform:
     """Uniform on [0, 1]."""
 
     has_scale: ClassVar[bool] = False
+    support: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def log_density(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
         """0 on [0, 1], -inf elsewhere."""

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from realnvp_jax.base import Uniform
 from realnvp_jax.models.flow import Flow, Params
 
 Corner = np.ndarray | tuple[float, float]
@@ -154,10 +155,13 @@ def draw_density(axes: Axes, grid: DensityGrid, title: str = "density") -> None:
 
 
 def draw_latents(axes: Axes, flow: Flow, params: Params, points: np.ndarray, colors: np.ndarray | None = None) -> None:
-    """The latents of points, with circles that hold 39 %, 86 % and 99 % of a standard normal distribution."""
+    """The latents of points, on a normal base with circles that hold 39 %, 86 % and 99 % of it."""
     z = np.asarray(flow.forward(params, points)[0])
     colors = points[:, 0] if colors is None else colors
     axes.scatter(z[:, 0], z[:, 1], c=colors, s=2, linewidths=0, cmap="coolwarm")
+    if isinstance(flow.base, Uniform):
+        axes.set(title="latents on the unit square", aspect="equal", xlim=(0, 1), ylim=(0, 1))
+        return
     angle = np.linspace(0, 2 * np.pi, 200)
     for radius in (1, 2, 3):
         axes.plot(radius * np.cos(angle), radius * np.sin(angle), color="black", linewidth=0.7)
@@ -167,16 +171,20 @@ def draw_latents(axes: Axes, flow: Flow, params: Params, points: np.ndarray, col
 def draw_warped_grid(
     axes: Axes, flow: Flow, params: Params, limits: tuple[Corner, Corner], radius: float = 3.0
 ) -> None:
-    """The lines of a square grid on the latent plane as they lie in the data's plane."""
-    along = np.linspace(-radius, radius, 601)
-    for fixed in np.linspace(-radius, radius, 25):
+    """The lines of a square grid on the latent plane as they lie in the data's plane.
+
+    The grid reaches over [-radius, radius]^2, or over the unit square of a uniform base, less 0.1 % at its ends.
+    """
+    low, high = (0.001, 0.999) if isinstance(flow.base, Uniform) else (-radius, radius)
+    along = np.linspace(low, high, 601)
+    for fixed in np.linspace(low, high, 25):
         for axis in (0, 1):
             line = np.full((len(along), 2), fixed, np.float32)
             line[:, axis] = along
             x = np.asarray(flow.inverse(params, jnp.asarray(line))[0])
             axes.plot(x[:, 0], x[:, 1], color=("tab:blue", "tab:orange")[axis], linewidth=0.6)
     axes.set(
-        title=f"grid on [-{radius:g}, {radius:g}]^2 of the latents",
+        title=f"grid on [{low:g}, {high:g}]^2 of the latents",
         xlim=(limits[0][0], limits[1][0]),
         ylim=(limits[0][1], limits[1][1]),
         aspect=_aspect(*limits),

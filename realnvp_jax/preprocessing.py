@@ -1,7 +1,7 @@
 """Between pixels and the real line: dequantization, and the logit transform (Section 4.1 of the paper).
 
 Discrete pixels in {0, ..., levels - 1} become continuous by adding uniform noise (`dequantize`), which turns a
-density over [0, levels) into a lower bound on the probability of the pixel values. A `Logit` or `Rescale`
+density over [0, levels) into a lower bound on the probability of the pixel values. A `Logit`, `Center` or `Rescale`
 then maps continuous pixel units to what the bijection works on. Their log-determinants are with respect to
 pixel units, so that no constant for the number of levels appears anywhere else.
 """
@@ -124,6 +124,29 @@ class Rescale:
 
 
 @dataclasses.dataclass(frozen=True)
+class Center:
+    """y = 2 x / levels - 1: pixels to [-1, 1]. The whole real line is its support."""
+
+    levels: int
+
+    def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
+        """Whether x is in the support, elementwise."""
+        return jnp.isfinite(x)
+
+    def interior_point(self) -> float:
+        """A point inside of the support."""
+        return self.levels / 2
+
+    def forward(self, x: Float[Array, "..."]) -> tuple[Array, Array]:
+        """Value and elementwise log-derivative, log(2 / levels)."""
+        return 2 * x / self.levels - 1, jnp.full_like(x, np.log(2 / self.levels))
+
+    def inverse(self, y: Float[Array, "..."]) -> tuple[Array, Array]:
+        """Value and elementwise log-derivative, log(levels / 2)."""
+        return (y + 1) * (self.levels / 2), jnp.full_like(y, np.log(self.levels / 2))
+
+
+@dataclasses.dataclass(frozen=True)
 class Logit:
     """y = log p - log(1 - p) with p = alpha + (1 - 2 alpha) x / levels.
 
@@ -166,4 +189,4 @@ class Logit:
         return self.levels * (p - self.alpha) / (1 - 2 * self.alpha), log_derivative
 
 
-Preprocessing = Identity | Rescale | Logit
+Preprocessing = Identity | Rescale | Center | Logit

@@ -38,6 +38,10 @@ class Bijection(nn.Module):
     ) -> tuple[Float[Array, "n *event"], Float[Array, " n"]]:
         """Latent to data."""
 
+    def with_progress(self) -> "Bijection":
+        """The same bijection, with a progress bar where its inverse is a long loop."""
+        return self
+
 
 def forward_through(
     layers: Sequence[Bijection],
@@ -66,6 +70,24 @@ def inverse_through(
         z, layer_log_det = layer.inverse(z, context)
         log_det = log_det + layer_log_det
     return z, log_det
+
+
+class Inverse(Bijection):
+    """Another bijection the other way: `forward` is its inverse.
+
+    Attributes:
+      bijection: the other one.
+    """
+
+    bijection: Bijection
+
+    def forward(self, x, context=None, *, train=False, axis_name=None):
+        """Data to latent."""
+        return self.bijection.inverse(x, context)
+
+    def inverse(self, z, context=None):
+        """Latent to data."""
+        return self.bijection.forward(z, context)
 
 
 class Chain(Bijection):

@@ -1,9 +1,10 @@
-"""Elementwise transforms of a coupling's transformed half, with parameters that its conditioner computes.
+"""Elementwise transforms, with parameters that a conditioner computes: of a coupling, or of an autoregressive map.
 
     additive    x + shift                                        (NICE, Dinh et al. 2014)
     affine      (x + shift) exp(log_scale),
                 log_scale = scale tanh(raw) + offset             (RealNVP, Section 4.1)
     spline      a monotonic rational-quadratic spline            (Neural Spline Flows, Durkan et al. 2019)
+    mixture     the CDF of a mixture                             (autoregressive maps only: its values are in [0, 1])
 
 with trainable scalars `scale` and `offset`. The shift comes first, as in the authors' code (the paper writes
 x exp(s) + t), and the authors have the offset only in models without batch norm.
@@ -17,6 +18,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from realnvp_jax import mixtures
+from realnvp_jax.mixtures import mixture_forward, mixture_inverse
 from realnvp_jax.splines import num_parameters, spline_forward, spline_inverse
 
 TRANSFORMS = ("additive", "affine", "spline")
@@ -95,23 +98,56 @@ class SplineTransform(nn.Module):
         """3 K - 1."""
         return num_parameters(self.num_bins)
 
-    def _by_element(self, x: Array, raw: Array) -> Array:
-        return raw.reshape(*x.shape, self.parameters_per_dim)
-
     def forward(
         self, x: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
     ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
         """Value and elementwise log-derivative."""
-        return spline_forward(x, self._by_element(x, raw), self.bound)
+        return spline_forward(x, _by_element(x, raw), self.bound)
 
     def inverse(
         self, z: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
     ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
         """Value and elementwise log-derivative."""
-        return spline_inverse(z, self._by_element(z, raw), self.bound)
+        return spline_inverse(z, _by_element(z, raw), self.bound)
 
 
-Transform = AdditiveTransform | AffineTransform | SplineTransform
+class MixtureTransform(nn.Module):
+    """Through the CDF of a mixture to the uniform or the normal distribution (`realnvp_jax.mixtures`).
+
+    Attributes:
+      num_components: components of the mixture, K.
+      component: gaussian or logistic.
+      base: uniform or normal.
+    """
+
+    num_components: int
+    component: str = "gaussian"
+    base: str = "uniform"
+
+    @property
+    def parameters_per_dim(self) -> int:
+        """3 K."""
+        return mixtures.num_parameters(self.num_components)
+
+    def forward(
+        self, x: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
+    ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
+        """Value and elementwise log-derivative."""
+        return mixture_forward(x, _by_element(x, raw), self.component, self.base)
+
+    def inverse(
+        self, z: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
+    ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
+        """Value and elementwise log-derivative."""
+        return mixture_inverse(z, _by_element(z, raw), self.component, self.base)
+
+
+def _by_element(x: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]) -> Array:
+    """The parameters of every element along an axis of their own."""
+    return raw.reshape(*x.shape, -1)
+
+
+Transform = AdditiveTransform | AffineTransform | SplineTransform | MixtureTransform
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+STREAMS = {"train": 0, "validation": 1, "test": 2}  # of random numbers: the splits of generated data
+
 
 @dataclasses.dataclass(frozen=True)
 class Examples:

@@ -1,4 +1,4 @@
-"""Image data sets: scikit-learn's digits, and anything that TFDS has prepared in array_record layout.
+"""Image data sets: scikit-learn's digits, generated shapes, and anything that TFDS has prepared in array_record layout.
 
 Every split is decoded once into memory, as uint8 [n, height, width, channels].
 """
@@ -11,19 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from realnvp_jax.data.examples import Examples, Splits
+from realnvp_jax.data.examples import STREAMS, Examples, Splits
+from realnvp_jax.data.shapes import sample_shapes
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.preprocessing import check_pixels
 
+_NUM_SHAPES = {"validation": 2000, "test": 10_000}
 
-def load_images(name: str, data_dir: str, split_names: dict[str, str], flow: Flow) -> Splits:
-    """Load the three splits of a data set.
+
+def load_images(
+    name: str, data_dir: str, split_names: dict[str, str], flow: Flow, *, num_train: int = 100_000, seed: int = 0
+) -> Splits:
+    """Load or generate the three splits of a data set.
 
     Args:
-      name: "digits", or a TFDS data set's name (with its config, "downsampled_imagenet/32x32").
+      name: "digits", "shapes", or a TFDS data set's name (with its config, "downsampled_imagenet/32x32").
       data_dir: TFDS's data directory; "" for the environment's TFDS_DATA_DIR, or ~/tensorflow_datasets.
       split_names: "train", "validation" and "test" to names such as "train[:90%]" or "test[-1000:]".
       flow: the flow that will see the images; they must have its shape and number of levels.
+      num_train: training images of shapes; there are 2,000 for validation and 10,000 for the test.
+      seed: of shapes.
 
     Raises:
       ValueError: the data set is unknown or not prepared in data_dir, a split is unknown or empty, or the images do
@@ -34,7 +41,10 @@ def load_images(name: str, data_dir: str, split_names: dict[str, str], flow: Flo
     for role, text in split_names.items():
         source, start, stop = parse_split(text)
         if source not in sources:
-            images = _digits(source) if name == "digits" else _prepared_by_tfds(name, source, data_dir)
+            if name == "shapes":
+                images = _shapes(source, num_train, seed)
+            else:
+                images = _digits(source) if name == "digits" else _prepared_by_tfds(name, source, data_dir)
             _check_images(images, name, flow)
             sources[source] = images
         whole = sources[source]
@@ -83,6 +93,14 @@ def _digits(split: str) -> np.ndarray:
     return images[np.random.default_rng(0).permutation(len(images))]
 
 
+def _shapes(split: str, num_train: int, seed: int) -> np.ndarray:
+    if split not in STREAMS:
+        raise ValueError(f"expected a split of shapes, one of {tuple(STREAMS)}, or a part of it; got {split!r}")
+    if num_train < 1:
+        raise ValueError(f"expected dataset.num_train of at least 1; got {num_train}")
+    return sample_shapes(_NUM_SHAPES.get(split, num_train), (seed, STREAMS[split]))
+
+
 def _prepared_by_tfds(name: str, split: str, data_dir: str) -> np.ndarray:
     root = Path(data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
     prepared = sorted((root / name).glob("*/dataset_info.json"), key=_version)
@@ -120,10 +138,10 @@ def _version(info: Path) -> list[int]:
 def _not_prepared(name: str, root: Path) -> str:
     found = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
     here = sorted({path.parent.parent.relative_to(root).as_posix() for path in found})
-    near = difflib.get_close_matches(name, ["digits", *here], n=1)
+    near = difflib.get_close_matches(name, ["digits", "shapes", *here], n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return (
-        f"expected dataset.name digits, or one that TFDS has prepared in array_record layout under {root} "
+        f"expected dataset.name digits, shapes, or one that TFDS has prepared in array_record layout under {root} "
         f"(there: {', '.join(here[:5]) or 'none'}); got {name!r}: {hint}set dataset.data_dir to where "
         f"{name}/<version>/dataset_info.json lies"
     )

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from realnvp_jax.models.autoregressive import autoregressive_flow, pixelcnn_flow
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.image import image_flow
+from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
 from realnvp_jax.models.vector import vector_flow
 
 Config = Any  # ml_collections.ConfigDict, whose attributes are dynamic
 
-MODELS = ("image_flow", "vector_flow")
+IMAGE_MODELS = ("image_flow", "pixelcnn_flow")
+VECTOR_MODELS = ("vector_flow", "autoregressive_flow", "masked_autoregressive_flow")
 
 
 def create(config: Config) -> Flow:
@@ -17,38 +20,75 @@ def create(config: Config) -> Flow:
     Raises:
       ValueError: the model's name is unknown, or its sizes do not fit together.
     """
-    model = config.model
-    if model.name not in MODELS:
-        raise ValueError(f"expected model.name to be one of {MODELS}; got {model.name!r}")
-    shared = {
-        "context": len(context_columns(config)),
-        "masks": model.masks,
-        "transform": model.transform,
-        "num_bins": model.num_bins,
-        "tail_bound": model.tail_bound,
-        "normalization": model.normalization,
-        "batch_norm_lag": model.batch_norm_lag,
-    }
-    if model.name == "image_flow":
-        return image_flow(
-            tuple(model.event_shape),
-            num_scales=model.num_scales,
-            base_features=model.base_features,
-            num_blocks=model.num_blocks,
+    name, shape = config.model.name, tuple(config.model.event_shape)
+    if name in IMAGE_MODELS:
+        return _image_flow(config.model, shape)
+    if name not in VECTOR_MODELS:
+        raise ValueError(f"expected model.name to be one of {(*IMAGE_MODELS, *VECTOR_MODELS)}; got {name!r}")
+    if len(shape) != 1:
+        raise ValueError(f"expected model.event_shape (columns,) for the {name}; got {shape}")
+    return _vector_flow(config.model, shape[0], len(context_columns(config)))
+
+
+def _image_flow(model: Config, shape: tuple[int, ...]) -> Flow:
+    if model.name == "pixelcnn_flow":
+        return pixelcnn_flow(
+            shape,
             levels=model.levels,
-            alpha=model.alpha,
-            **shared,
+            features=model.base_features,
+            num_blocks=model.num_blocks,
+            kernel_size=model.kernel_size,
+            **_mixture(model),
         )
-    if len(model.event_shape) != 1:
-        raise ValueError(f"expected model.event_shape (columns,) for a vector_flow; got {tuple(model.event_shape)}")
-    return vector_flow(
-        model.event_shape[0],
-        num_layers=model.num_layers,
-        hidden=tuple(model.hidden),
-        activation=model.activation,
-        seed=model.mask_seed,
-        **shared,
+    return image_flow(
+        shape,
+        num_scales=model.num_scales,
+        base_features=model.base_features,
+        num_blocks=model.num_blocks,
+        levels=model.levels,
+        alpha=model.alpha,
+        masks=model.masks,
+        **_layers(model),
     )
+
+
+def _vector_flow(model: Config, num_dims: int, context: int) -> Flow:
+    conditioner = {
+        "hidden": tuple(model.hidden),
+        "activation": model.activation,
+        "context": context,
+        "seed": model.mask_seed,
+    }
+    if model.name == "autoregressive_flow":
+        return autoregressive_flow(
+            num_dims,
+            conditioner=model.conditioner,
+            order=model.order,
+            residual=model.residual,
+            **conditioner,
+            **_mixture(model),
+        )
+    if model.name == "masked_autoregressive_flow":
+        return masked_autoregressive_flow(
+            num_dims,
+            num_layers=model.num_layers,
+            inverse=model.inverse,
+            order=model.order,
+            residual=model.residual,
+            **conditioner,
+            **_layers(model),
+        )
+    return vector_flow(num_dims, num_layers=model.num_layers, masks=model.masks, **conditioner, **_layers(model))
+
+
+def _layers(model: Config) -> dict[str, Any]:
+    """What couplings and masked autoregressive maps share."""
+    keys = ("transform", "num_bins", "tail_bound", "normalization", "batch_norm_lag")
+    return {key: model[key] for key in keys}
+
+
+def _mixture(model: Config) -> dict[str, Any]:
+    return {key: model[key] for key in ("num_components", "mixture", "base")}
 
 
 def context_columns(config: Config) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -159,9 +160,11 @@ class Flow:
         """Latent to data: (x, log |det dx/dz|).
 
         Raises:
-          TypeError, ValueError: as `log_prob`.
+          TypeError, ValueError: as `log_prob`; or a latent is outside of the base's support (under a JAX
+            transformation values cannot be looked at: there the result is not to be relied on, NaN for mixtures).
         """
         z, context, batch = self._batched(z, context)
+        self._check_latents(z)
         x, log_det = pure.inverse(self, check_params(params), z, context)
         return x.reshape(batch + self.event_shape), log_det.reshape(batch)
 
@@ -173,6 +176,7 @@ class Flow:
         *,
         context: ArrayLike | None = None,
         temperature: float = 1.0,
+        progress: bool = False,
     ) -> Float[Array, "..."]:
         """Draws in the data's units, of shape `shape` + (the context's batch) + event_shape.
 
@@ -182,11 +186,13 @@ class Flow:
           shape: how many; () is one, without a leading dimension.
           context: what the density is conditioned on.
           temperature: factor on the base distribution's deviation.
+          progress: whether to show a progress bar where sampling is a long loop (PixelCNN).
 
         Raises:
           ValueError: temperature is negative, or not 1 with a uniform base; context has the wrong shape.
         """
-        return self.sample_and_log_prob(params, key, shape, context=context, temperature=temperature)[0]
+        flow = dataclasses.replace(self, bijection=self.bijection.with_progress()) if progress else self
+        return flow.sample_and_log_prob(params, key, shape, context=context, temperature=temperature)[0]
 
     def sample_and_log_prob(
         self,
@@ -333,6 +339,17 @@ class Flow:
         self._broadcast_batch(batch, context.shape[:-1])
         return jnp.broadcast_to(context, (*batch, self.context_size)).reshape(-1, self.context_size)
 
+    def _check_latents(self, z) -> None:
+        low, high = self.base.support
+        if isinstance(z, Tracer) or (low, high) == (-np.inf, np.inf) or z.size == 0:
+            return
+        smallest, largest = float(z.min()), float(z.max())
+        if smallest < low or largest > high:
+            raise ValueError(
+                f"expected latents in [{low:g}, {high:g}], the support of {self.base}; got values from {smallest:g} to "
+                f"{largest:g}"
+            )
+
     def _check_temperature(self, temperature) -> None:
         if isinstance(temperature, Tracer):
             if not self.base.has_scale:
@@ -354,15 +371,7 @@ def check_params(params: Params) -> dict[str, Any]:
     return dict(params)
 
 
-def check_context_size(context: int | None) -> int:
-    """The width of the context, 0 for None; ValueError for a negative one."""
-    size = operator.index(context or 0)
-    if size < 0:
-        raise ValueError(f"expected a context width of at least 0; got {size}")
-    return size
-
-
-def _describe(module: Bijection) -> str:
+def _describe(module: nn.Module) -> str:
     """One line: the module's class and its attributes, without those that have their default."""
     fields = [f for f in dataclasses.fields(module) if f.name not in ("parent", "name")]
     values = ((f.name, getattr(module, f.name)) for f in fields if getattr(module, f.name) != f.default)
@@ -370,8 +379,8 @@ def _describe(module: Bijection) -> str:
 
 
 def _describe_value(value: Any) -> str:
-    if isinstance(value, Bijection):
+    if isinstance(value, nn.Module):
         return _describe(value)
-    if isinstance(value, tuple) and any(isinstance(v, Bijection) for v in value):
+    if isinstance(value, tuple) and any(isinstance(v, nn.Module) for v in value):
         return f"({', '.join(map(_describe_value, value))})"
     return repr(value)

@@ -1,11 +1,11 @@
 """`image_flow`: the paper's model of images, from pixels to a normal latent."""
 
-import operator
 from collections.abc import Sequence
 
 from realnvp_jax.base import Normal
 from realnvp_jax.bijections.transforms import TransformSpec
-from realnvp_jax.models.flow import Flow, check_context_size
+from realnvp_jax.models import arguments
+from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.real_nvp import IMAGE_MASKS, RealNVP
 from realnvp_jax.networks.normalization import NormalizationSpec
 from realnvp_jax.preprocessing import Logit
@@ -51,13 +51,8 @@ def image_flow(
       ValueError: a size is not positive, the scales do not divide the image, levels < 2, alpha not in [0, 0.5), or a
         choice is unknown.
     """
-    shape = tuple(map(operator.index, event_shape))
-    sizes = {"num_scales": num_scales, "base_features": base_features, "num_blocks": num_blocks}
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"expected event_shape (height, width, channels); got {shape}")
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"expected {name} of at least 1; got {size}")
+    shape = arguments.image_shape(event_shape)
+    arguments.at_least(1, num_scales=num_scales, base_features=base_features, num_blocks=num_blocks)
     divisor = 2 ** (num_scales - 1)
     if shape[0] % divisor or shape[1] % divisor:
         raise ValueError(
@@ -68,8 +63,7 @@ def image_flow(
         raise ValueError(f"expected at least 2 levels; got {levels}")
     if not 0 <= alpha < 0.5:
         raise ValueError(f"expected alpha in [0, 0.5); got {alpha}")
-    if masks not in IMAGE_MASKS:
-        raise ValueError(f"expected masks of images to be one of {IMAGE_MASKS}; got {masks!r}")
+    arguments.one_of("masks of images", masks, IMAGE_MASKS)
     return Flow(
         event_shape=shape,
         bijection=RealNVP(
@@ -84,5 +78,5 @@ def image_flow(
         base=Normal(),
         preprocessing=Logit(levels, alpha),
         levels=levels,
-        context_size=check_context_size(context),
+        context_size=arguments.context_size(context),
     )

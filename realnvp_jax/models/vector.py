@@ -8,26 +8,23 @@ along a leading axis, and the time to compile does not grow with the depth.
 
 import operator
 from collections.abc import Sequence
-from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from realnvp_jax.base import Normal
-from realnvp_jax.bijections.act_norm import Standardize
 from realnvp_jax.bijections.bijection import Bijection, forward_through, inverse_through
 from realnvp_jax.bijections.coupling import Coupling
 from realnvp_jax.bijections.create import create_normalization
 from realnvp_jax.bijections.linear import DiagonalScaling, LearnedLinear
+from realnvp_jax.bijections.stack import in_order, scan_layers, there_and_back
 from realnvp_jax.bijections.transforms import TransformSpec
 from realnvp_jax.masks import VECTOR_MASKS, Halves, orders
-from realnvp_jax.models.flow import Flow, check_context_size
+from realnvp_jax.models import arguments
+from realnvp_jax.models.flow import Flow
+from realnvp_jax.models.standardized import Standardized
 from realnvp_jax.networks.mlp import ACTIVATIONS, MLP
 from realnvp_jax.networks.normalization import NormalizationSpec
-
-_SCANNED: Any = {"params": 0, "batch_stats": 0, "intermediates": 0}  # collections stacked along axis 0
 
 
 class VectorCouplings(Bijection):
@@ -78,7 +75,7 @@ class VectorCouplings(Bijection):
         return inverse_through(self.layers, z, context)
 
 
-class VectorRealNVP(Bijection):
+class VectorRealNVP(Standardized):
     """Standardisation, couplings, and behind additive ones NICE's diagonal scaling.
 
     Attributes:
@@ -112,82 +109,59 @@ class VectorRealNVP(Bijection):
             "normalization": self.normalization,
             "linear": self.masks == "learned",
         }
-        self.standardize = Standardize()
-        self.standardize_context = Standardize()
+        super().setup()
         self.pairs = VectorCouplings(num_couplings=2, **shared)
         self.last = VectorCouplings(num_couplings=1, **shared) if self.num_layers % 2 else None
         self.scaling = DiagonalScaling() if self.transform.kind == "additive" else None
 
-    def _scan(self, apply, x, *, reverse: bool):
-        """(value, log_det) of all pairs, where apply(pair, x) is that of one pair."""
-        num_pairs = self.num_layers // 2
-
-        def step(pair, carry, order):
-            x, log_det = carry
-            x, pair_log_det = _in_order(lambda x: apply(pair, x), x, order)
-            return (x, log_det + pair_log_det), None
-
-        scan = nn.scan(
-            step, variable_axes=_SCANNED, split_rngs={"params": True}, length=num_pairs, reverse=reverse, in_axes=0
-        )
-        all_orders = self._orders()
-        in_pairs = None if all_orders is None else all_orders[:num_pairs]
-        (x, log_det), _ = scan(self.pairs, (x, jnp.zeros(x.shape[:1], x.dtype)), in_pairs)
-        return x, log_det
-
     def _orders(self) -> Int[Array, "pairs 2 dims"] | None:
         """For every pair, and the last coupling if it has none, the order of the elements and the way back."""
         there = orders(self.masks, self.num_dims, (self.num_layers + 1) // 2, self.seed)
-        return None if there is None else jnp.asarray(np.stack([there, np.argsort(there, axis=1)], axis=1))
+        return None if there is None else there_and_back(there)
+
+    def _pair_orders(self) -> Int[Array, "pairs 2 dims"] | None:
+        all_orders = self._orders()
+        return None if all_orders is None else all_orders[: self.num_layers // 2]
 
     def _last_order(self) -> Int[Array, "2 dims"] | None:
         all_orders = self._orders()
         return None if all_orders is None else all_orders[-1]
 
-    def forward(self, x, context=None, *, train=False, axis_name=None):
-        """Data to latent."""
-        x, log_det = self.standardize.forward(x, axis_name=axis_name)
-        if context is not None:
-            context, _ = self.standardize_context.forward(context, axis_name=axis_name)
+    def forward_standardized(self, x, context=None, *, train=False, axis_name=None):
+        """Standardised data to latent."""
+        log_det = jnp.zeros(x.shape[:1], x.dtype)
 
         def apply(layers, x):
             return layers.forward(x, context, train=train, axis_name=axis_name)
 
         if self.num_layers > 1:
-            x, pairs_log_det = self._scan(apply, x, reverse=False)
-            log_det = log_det + pairs_log_det
+            x, log_det = scan_layers(apply, self.pairs, x, self.num_layers // 2, self._pair_orders())
         if self.last is not None:
-            x, last_log_det = _in_order(lambda x: apply(self.last, x), x, self._last_order())
+            x, last_log_det = in_order(lambda x: apply(self.last, x), x, self._last_order())
             log_det = log_det + last_log_det
         if self.scaling is not None:
             x, scaling_log_det = self.scaling.forward(x)
             log_det = log_det + scaling_log_det
         return x, log_det
 
-    def inverse(self, z, context=None):
-        """Latent to data."""
-        if context is not None:
-            context, _ = self.standardize_context.forward(context)
+    def inverse_standardized(self, z, context=None):
+        """Latent to standardised data."""
         log_det = jnp.zeros(z.shape[:1], z.dtype)
+
+        def apply(layers, z):
+            return layers.inverse(z, context)
+
         if self.scaling is not None:
             z, log_det = self.scaling.inverse(z)
         if self.last is not None:
-            last = self.last
-            z, last_log_det = _in_order(lambda z: last.inverse(z, context), z, self._last_order())
+            z, last_log_det = in_order(lambda z: apply(self.last, z), z, self._last_order())
             log_det = log_det + last_log_det
         if self.num_layers > 1:
-            z, pairs_log_det = self._scan(lambda pair, z: pair.inverse(z, context), z, reverse=True)
+            z, pairs_log_det = scan_layers(
+                apply, self.pairs, z, self.num_layers // 2, self._pair_orders(), reverse=True
+            )
             log_det = log_det + pairs_log_det
-        x, standardize_log_det = self.standardize.inverse(z)
-        return x, log_det + standardize_log_det
-
-
-def _in_order(apply, x: Float[Array, "n dims"], order: Int[Array, "2 dims"] | None):
-    """(value, log_det) of `apply` between a reordering of the elements and the way back."""
-    if order is None:
-        return apply(x)
-    value, log_det = apply(x[:, order[0]])
-    return value[:, order[1]], log_det
+        return z, log_det
 
 
 def vector_flow(
@@ -228,28 +202,21 @@ def vector_flow(
       ValueError: num_dims < 2, another size is not positive, or a choice is unknown.
     """
     num_dims, num_layers = operator.index(num_dims), operator.index(num_layers)
-    if isinstance(hidden, int):
-        raise ValueError(f"expected hidden to be a tuple of widths, such as (128, 128); got {hidden}")
-    widths = tuple(map(operator.index, hidden))
-    if operator.index(seed) < 0:
-        raise ValueError(f"expected a seed of at least 0; got {seed}")
+    sizes = arguments.widths(hidden)
+    arguments.at_least(0, seed=seed)
     if num_dims < 2:
         raise ValueError(
             f"expected num_dims of at least 2, since a coupling conditions one half on the other; got {num_dims}"
         )
-    if num_layers < 1:
-        raise ValueError(f"expected num_layers of at least 1; got {num_layers}")
-    if not widths or min(widths) < 1:
-        raise ValueError(f"expected hidden to be widths of at least 1; got {widths}")
-    for name, value, choices in (("masks", masks, VECTOR_MASKS), ("activation", activation, tuple(ACTIVATIONS))):
-        if value not in choices:
-            raise ValueError(f"expected {name} of vectors to be one of {choices}; got {value!r}")
+    arguments.at_least(1, num_layers=num_layers)
+    arguments.one_of("masks of vectors", masks, VECTOR_MASKS)
+    arguments.one_of("activation of vectors", activation, tuple(ACTIVATIONS))
     return Flow(
         event_shape=(num_dims,),
         bijection=VectorRealNVP(
             num_dims,
             num_layers,
-            widths,
+            sizes,
             masks,
             seed,
             TransformSpec(transform, num_bins, tail_bound),
@@ -257,5 +224,5 @@ def vector_flow(
             activation,
         ),
         base=Normal(),
-        context_size=check_context_size(context),
+        context_size=arguments.context_size(context),
     )

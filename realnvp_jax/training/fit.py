@@ -13,6 +13,7 @@ from realnvp_jax.checks import check_finite, check_not_constant
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.models.flow import Flow, Params, check_params
+from realnvp_jax.models.real_nvp import RealNVP
 from realnvp_jax.preprocessing import check_pixels
 from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
 from realnvp_jax.training.state import initial_state
@@ -66,8 +67,8 @@ def fit(
     for name, count in (("num_steps", num_steps), ("batch_size", batch_size)):
         if count < 1:
             raise ValueError(f"expected {name} of at least 1; got {count}")
-    if l2 and len(flow.event_shape) == 1:
-        raise ValueError(f"expected l2 of 0: the penalty is on the gains and scales of image flows; got {l2}")
+    if l2 and not isinstance(flow.bijection, RealNVP):
+        raise ValueError(f"expected l2 of 0: the penalty is on the gains and scales of the image_flow; got {l2}")
     order_key, noise_key = jax.random.split(key)
     if callable(x):
         if context is not None:

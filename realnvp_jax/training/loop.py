@@ -272,9 +272,9 @@ class _Run:
         self.log.write(self.step, row)
         bar.set_postfix_str(f"{row['train']:.3f} {self.unit}, {row['examples_per_second']:.0f} examples/s")
 
-    def _save_samples(self, params: Params, path: Path) -> None:
+    def _save_samples(self, params: Params, path: Path, continuous: Path | None = None) -> None:
         num = self.config.evaluate.num_samples
-        pictures.save_samples(self.flow, params, self.sample_key, num, self.splits, path)
+        pictures.save_samples(self.flow, params, self.sample_key, num, self.splits, path, continuous)
 
     def _finish(self) -> dict[str, Any]:
         """Evaluate the best step on the test set, and write what a finished run has."""
@@ -299,7 +299,7 @@ class _Run:
             "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
             "jax": jax.__version__,
         }
-        self._save_samples(params, self.files.path / "samples.png")
+        self._save_samples(params, self.files.path / "samples.png", self.files.path / "samples_continuous.png")
         result.update(pictures.save_plane(self.flow, params, self.splits.test.x, self.files.path))
         plots.save_curves(self.files.metrics_path, self.files.path / "curves.png", self.unit)
         write_json(self.files.result_path, result)

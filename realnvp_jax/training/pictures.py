@@ -10,21 +10,36 @@ from realnvp_jax.data.examples import Splits
 from realnvp_jax.models.flow import Flow, Params
 
 
-def save_samples(flow: Flow, params: Params, key: jax.Array, num: int, splits: Splits, path: Path) -> None:
-    """Write a grid of sampled images, or samples of vectors beside test data."""
+def save_samples(
+    flow: Flow, params: Params, key: jax.Array, num: int, splits: Splits, path: Path, continuous: Path | None = None
+) -> None:
+    """Write a grid of sampled images, floored to levels, or samples of vectors beside test data.
+
+    Args:
+      flow: the flow.
+      params: its parameters.
+      key: random key of the samples.
+      num: how many.
+      splits: the data.
+      path: the PNG file.
+      continuous: where to write the same images as they were drawn, before they are floored.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = _sample(flow, params, key, num, splits.test.context)
     if flow.levels is None:
         plots.save_points(splits.test.x, samples, splits.columns, path)
     else:
         plots.save_image_grid(np.asarray(flow.to_uint8(samples)), flow.levels, path)
+        if continuous is not None:
+            shades = np.clip(np.floor(samples * (256 / flow.levels)), 0, 255).astype(np.uint8)
+            plots.save_image_grid(shades, 256, continuous)
 
 
 def _sample(flow: Flow, params: Params, key: jax.Array, num: int, contexts: np.ndarray | None) -> np.ndarray:
     """Samples, of a conditional flow each under the context of a test example."""
     if contexts is None:
-        return np.asarray(flow.sample(params, key, (num,)))
-    return np.asarray(flow.sample(params, key, context=contexts[np.arange(num) % len(contexts)]))
+        return np.asarray(flow.sample(params, key, (num,), progress=True))
+    return np.asarray(flow.sample(params, key, context=contexts[np.arange(num) % len(contexts)], progress=True))
 
 
 def save_plane(flow: Flow, params: Params, points: np.ndarray, directory: Path) -> dict[str, float]:

@@ -9,7 +9,7 @@ import optax
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.images import load_images
 from realnvp_jax.data.vectors import VECTORS, is_vectors, load_vectors
-from realnvp_jax.models.create import Config, context_columns
+from realnvp_jax.models.create import VECTOR_MODELS, Config, context_columns
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
 
@@ -19,7 +19,7 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
     dataset = config.dataset
     names = {role: dataset[role] for role in ("train", "validation", "test")}
     if not is_vectors(dataset.name):
-        if config.model.name == "vector_flow":
+        if is_of_vectors(config):
             near = difflib.get_close_matches(dataset.name, VECTORS, n=1)
             hint = f": did you mean {near[0]!r}?" if near else ""
             raise ValueError(
@@ -27,7 +27,7 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
             )
         if flow is None:
             raise ValueError(f"expected model.event_shape (height, width, channels) of {dataset.name!r}; got ()")
-        return load_images(dataset.name, dataset.data_dir, names, flow)
+        return load_images(dataset.name, dataset.data_dir, names, flow, num_train=dataset.num_train, seed=dataset.seed)
     splits = load_vectors(
         dataset.name,
         path=dataset.path,
@@ -36,6 +36,7 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
         seed=dataset.seed,
         num_train=dataset.num_train,
         context_columns=context_columns(config),
+        min_columns=2 if config.model.name == "vector_flow" else 1,
     )
     shape = splits.train.x.shape[1:]
     if flow is not None and shape != flow.event_shape:
@@ -48,6 +49,11 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
             f"got {len(splits.train)}: lower batch_size"
         )
     return splits
+
+
+def is_of_vectors(config: Config) -> bool:
+    """Whether the model is one of vectors, not of images."""
+    return config.model.name in VECTOR_MODELS
 
 
 def noise_deviations(config: Config, splits: Splits) -> np.ndarray | None:
@@ -78,13 +84,13 @@ def check_config(config: Config) -> None:
     for key, value in at_least_one.items():
         if value < 1:
             raise ValueError(f"expected {key} of at least 1; got {value}")
-    if config.model.name != "vector_flow" and config.dataset.context:
+    if not is_of_vectors(config) and config.dataset.context:
         raise ValueError(f"expected dataset.context to be empty for images; got {config.dataset.context!r}")
-    if config.model.name == "vector_flow" and config.optimizer.l2:
+    if config.model.name != "image_flow" and config.optimizer.l2:
         raise ValueError(
-            f"expected optimizer.l2 of 0, a penalty on gains and scales of image flows; got {config.optimizer.l2}"
+            f"expected optimizer.l2 of 0, a penalty on gains and scales of the image_flow; got {config.optimizer.l2}"
         )
-    if config.dataset.noise < 0 or (config.dataset.noise and config.model.name != "vector_flow"):
+    if config.dataset.noise < 0 or (config.dataset.noise and not is_of_vectors(config)):
         raise ValueError(f"expected dataset.noise of at least 0, and 0 for images; got {config.dataset.noise}")
     if config.init_examples < 0:
         raise ValueError(f"expected init_examples of at least 0; got {config.init_examples}")

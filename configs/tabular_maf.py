@@ -1,0 +1,14 @@
+"""Tables by masked autoregressive flows: --config=configs/tabular_maf.py:NAME, as in configs/tabular.py."""
+
+from configs import tabular
+
+
+def get_config(name: str = "synthetic_table"):
+    """`configs/tabular.py` with affine maps and batch norm, as in the MAF paper."""
+    config = tabular.get_config(name)
+    config.model.name = "masked_autoregressive_flow"
+    config.model.order = "reversed"
+    config.model.transform = "affine"
+    config.model.normalization = "batch_norm"
+    config.model.num_layers = 10
+    return config

@@ -1,0 +1,59 @@
+"""Autoregressive maps: each element through a transform whose parameters come from the elements before it.
+
+    z_k = transform(x_k; conditioner(x_1 ... x_{k-1}))
+
+The Jacobian is triangular, and `forward` needs one evaluation of the conditioner for all elements. `inverse` finds the
+elements one after the other, in one compiled loop.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from realnvp_jax.bijections.bijection import Bijection
+from realnvp_jax.bijections.transforms import Transform
+from realnvp_jax.networks.sequential import SequentialConditioner
+from realnvp_jax.progress import report_progress
+
+
+class Autoregressive(Bijection):
+    """An autoregressive map.
+
+    Attributes:
+      conditioner: network from the elements before one, and the context, to the parameters of the transform.
+      transform: elementwise transform.
+      shows_progress: whether `inverse` shows a progress bar.
+    """
+
+    conditioner: SequentialConditioner
+    transform: Transform
+    shows_progress: bool = False
+
+    def with_progress(self):
+        """The same bijection, with a progress bar in its inverse."""
+        return self.clone(shows_progress=True)
+
+    def forward(self, x, context=None, *, train=False, axis_name=None):
+        """Data to latent."""
+        z, log_derivative = self.transform.forward(x[..., None], self.conditioner(x, context, train=train))
+        return z[..., 0], log_derivative.sum(axis=tuple(range(1, log_derivative.ndim)))
+
+    def inverse(self, z, context=None):
+        """Latent to data."""
+        if self.is_initializing():  # the loop below makes no parameters
+            self.forward(z, context)
+        n, size = len(z), z[0].size
+        in_order = z.reshape(n, size)[:, self.conditioner.sequence].T
+
+        def step(module, carry, now):
+            memory, log_det = carry
+            k, z_k = now
+            raw, memory = module.conditioner.parameters_of(memory, k, context)
+            x_k, log_derivative = module.transform.inverse(z_k[:, None], raw)
+            if self.shows_progress:
+                report_progress("sampling", k, size)
+            return (module.conditioner.put(memory, k, x_k[:, 0]), log_det + log_derivative[:, 0]), None
+
+        loop = nn.scan(step, variable_broadcast=["params"], split_rngs={"params": False}, length=size)
+        start = self.conditioner.start(n, z.dtype), jnp.zeros((n,), z.dtype)
+        (memory, log_det), _ = loop(self, start, (jnp.arange(size), in_order))
+        return self.conditioner.event(memory), log_det

@@ -1,0 +1,188 @@
+"""Mixtures of Gaussians or logistics as monotonic maps: through the mixture's CDF to a base distribution.
+
+With weights w_k, means m_k and scales s_k, and C the CDF and c the density of the standard normal or logistic,
+
+    F(x) = sum_k w_k C((x - m_k) / s_k),    f(x) = sum_k w_k c((x - m_k) / s_k) / s_k
+
+    uniform base    z = F(x),              dz/dx = f(x)
+    normal base     z = Phi^-1(F(x)),      dz/dx = f(x) / phi(z)
+
+Everything is computed from log F and log(1 - F), and goes through the log-odds l = log F - log(1 - F): z, its inverse
+and all gradients stay finite far outside of the mixture. The inverse searches x between the smallest and the largest of
+the components' own quantiles, which enclose it.
+
+The 3 K raw parameters of an element are K logits of the weights, K means and K log-scales, as differences from a
+mixture of mean 0 and the component's own variance, which for K = 1 is the standard normal or logistic itself.
+"""
+
+import functools
+import statistics
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import log_ndtr, ndtri
+from jaxtyping import Array, Float
+
+COMPONENTS = ("gaussian", "logistic")
+BASES = ("uniform", "normal")
+
+_LARGEST_LOG_SCALE = 8.0  # of a component, in either direction; reached smoothly
+_SEARCH_STEPS = 100  # a bound: Newton's steps end the search after about ten
+
+
+def num_parameters(num_components: int) -> int:
+    """Raw parameters of one element's mixture."""
+    return 3 * num_components
+
+
+@functools.cache
+def _initial(num_components: int, component: str) -> tuple[np.ndarray, float]:
+    """Means at equally probable quantiles of one component, and the log-scale that brings the variance to its own."""
+    odds = np.arange(1, num_components + 1) - 0.5
+    logits = np.log(odds) - np.log(num_components - odds)
+    if component == "logistic":
+        means, variance = logits, np.pi**2 / 3
+    else:
+        normal = statistics.NormalDist()
+        means, variance = np.array([normal.inv_cdf(p) for p in odds / num_components]), 1.0
+    return means, float(0.5 * np.log(1 - np.mean(means**2) / variance))
+
+
+def _mixture(raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, Array, Array]:
+    """(log-weights, means, log-scales), each [*n, K]."""
+    logits, means, log_scales = jnp.split(raw, 3, axis=-1)
+    initial_means, initial_log_scale = _initial(logits.shape[-1], component)
+    initial_means = jnp.asarray(initial_means, raw.dtype).reshape((1,) * (raw.ndim - 1) + (-1,))
+    log_scales = _LARGEST_LOG_SCALE * jnp.tanh(log_scales / _LARGEST_LOG_SCALE) + initial_log_scale
+    return jax.nn.log_softmax(logits), means + initial_means, log_scales
+
+
+def _log_cdf(u: Array, component: str) -> Array:
+    return jax.nn.log_sigmoid(u) if component == "logistic" else log_ndtr(u)
+
+
+def _log_density(u: Array, component: str) -> Array:
+    if component == "logistic":
+        return jax.nn.log_sigmoid(u) + jax.nn.log_sigmoid(-u)
+    return _log_normal(u)
+
+
+def _log_normal(u: Array) -> Array:
+    return -0.5 * jnp.square(u) - 0.5 * np.log(2 * np.pi)
+
+
+@jax.custom_jvp
+def normal_quantile(log_odds: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Phi^-1(p) from log p - log(1 - p): exact in both tails, where p itself is 0 or 1 in floating point."""
+    log_p = jax.nn.log_sigmoid(-jnp.abs(log_odds))
+    tail = jnp.sqrt(jnp.maximum(-2 * log_p - jnp.log(jnp.maximum(-4 * jnp.pi * log_p, 1)), 0))
+    z = jnp.where(log_p < -10, -tail, ndtri(jnp.exp(jnp.maximum(log_p, -12))))
+    for _ in range(4):  # Newton's steps on log Phi, which is concave
+        log_cdf = log_ndtr(z)
+        z = z - (log_cdf - log_p) * jnp.exp(log_cdf - _log_normal(z))
+    return jnp.where(log_odds < 0, z, -z)
+
+
+@normal_quantile.defjvp
+def _normal_quantile_jvp(primals, tangents):
+    (log_odds,), (tangent,) = primals, tangents
+    z = normal_quantile(log_odds)
+    log_slope = jax.nn.log_sigmoid(log_odds) + jax.nn.log_sigmoid(-log_odds) - _log_normal(z)
+    return z, jnp.exp(log_slope) * tangent
+
+
+def _log_odds_and_density(
+    x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str
+) -> tuple[Array, Array, Array]:
+    """(log F - log(1 - F), log f, log F + log(1 - F)) at x."""
+    log_weights, means, log_scales = _mixture(raw, component)
+    u = (x[..., None] - means) * jnp.exp(-log_scales)
+    log_below = jax.nn.logsumexp(log_weights + _log_cdf(u, component), axis=-1)
+    log_above = jax.nn.logsumexp(log_weights + _log_cdf(-u, component), axis=-1)
+    log_density = jax.nn.logsumexp(log_weights + _log_density(u, component) - log_scales, axis=-1)
+    return log_below - log_above, log_density, log_below + log_above
+
+
+def mixture_forward(
+    x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str, base: str
+) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
+    """(z, log dz/dx), elementwise.
+
+    Args:
+      x: values.
+      raw: `num_parameters` values for each element.
+      component: gaussian or logistic.
+      base: uniform or normal.
+    """
+    log_odds, log_density, _ = _log_odds_and_density(x, raw, component)
+    if base == "uniform":
+        return jax.nn.sigmoid(log_odds), log_density
+    z = normal_quantile(log_odds)
+    return z, log_density - _log_normal(z)
+
+
+def mixture_inverse(
+    z: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str, base: str
+) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
+    """(x, log dx/dz), elementwise: the inverse of `mixture_forward`.
+
+    On the uniform base, 0 and 1 are taken for the numbers next to them, whose quantiles are finite, and what lies
+    outside of [0, 1] has no inverse and gives NaN. Differentiable by the implicit function theorem.
+    """
+    if base == "uniform":
+        smallest = jnp.finfo(z.dtype).epsneg / 2
+        inside = jnp.clip(z, smallest, 1 - 2 * smallest)
+        log_odds = jnp.where((z >= 0) & (z <= 1), jnp.log(inside) - jnp.log1p(-inside), jnp.nan)
+    else:
+        log_odds = log_ndtr(z) - log_ndtr(-z)
+    x = _quantile(log_odds, raw, component)
+    _, log_derivative = mixture_forward(x, raw, component, base)
+    return x, -log_derivative
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> Float[Array, "*n"]:
+    """The x at which the mixture has these log-odds, by Newton's method within a bracket.
+
+    A step that would leave the bracket, or is longer than half of the one before, becomes a bisection.
+    """
+    _, means, log_scales = _mixture(raw, component)
+    unit = log_odds if component == "logistic" else normal_quantile(log_odds)
+    quantiles = means + jnp.exp(log_scales) * unit[..., None]
+    low, high = quantiles.min(axis=-1), quantiles.max(axis=-1)
+    resolution = jnp.finfo(low.dtype).eps
+    smallest_step = resolution * jnp.exp(log_scales.min(axis=-1))
+
+    def is_going_on(state):
+        count, _, _, _, _, is_done = state
+        return (count < _SEARCH_STEPS) & ~is_done.all()
+
+    def improve(state):
+        count, low, high, x, step, is_done = state
+        log_odds_here, log_density, log_product = _log_odds_and_density(x, raw, component)
+        excess = log_odds_here - log_odds
+        low, high = jnp.where(excess < 0, x, low), jnp.where(excess < 0, high, x)
+        newton = x - excess * jnp.exp(log_product - log_density)
+        middle = low + 0.5 * (high - low)
+        is_good = (newton > low) & (newton < high) & (jnp.abs(newton - x) < 0.5 * jnp.abs(step))
+        following = jnp.where(is_good, newton, middle)
+        step = following - x
+        is_done = is_done | (jnp.abs(step) <= 0.5 * resolution * jnp.abs(x) + smallest_step) | (excess == 0)
+        return count + 1, low, high, jnp.where(is_done, x, following), step, is_done
+
+    middle = low + 0.5 * (high - low)
+    is_done = ~(high > low)  # one component, or NaN
+    state = jnp.zeros((), jnp.int32), low, high, middle, high - low, is_done
+    return jax.lax.while_loop(is_going_on, improve, state)[3]
+
+
+@_quantile.defjvp
+def _quantile_jvp(component, primals, tangents):
+    """From l(x; raw) = log_odds: dx = (d log_odds - dl/draw . draw) / (dl/dx)."""
+    (log_odds, raw), (log_odds_tangent, raw_tangent) = primals, tangents
+    x = _quantile(log_odds, raw, component)
+    (_, log_density, log_product), (by_raw, _, _) = jax.jvp(
+        lambda raw: _log_odds_and_density(x, raw, component), (raw,), (raw_tangent,)
+    )
+    return x, (log_odds_tangent - by_raw) * jnp.exp(log_product - log_density)

@@ -1,0 +1,50 @@
+"""One network an element: the plainest autoregressive conditioner, for vectors of few dimensions."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from realnvp_jax.networks.mlp import MLP
+from realnvp_jax.networks.sequential import SequentialConditioner
+
+
+class SeparateNetworks(SequentialConditioner):
+    """A perceptron of its own for every element, from those before it; a constant for the first without a context.
+
+    Attributes:
+      order: numbers of the elements in their order.
+      hidden: widths of the hidden layers of every network.
+      parameters_per_dim: parameters of one element; they start at zero.
+      context_size: width of the context, 0 for none.
+      activation: behind every hidden layer.
+    """
+
+    order: tuple[int, ...]
+    hidden: tuple[int, ...]
+    parameters_per_dim: int
+    context_size: int = 0
+    activation: str = "relu"
+
+    @property
+    def sequence(self) -> Int[Array, " dims"]:
+        """`order`."""
+        return jnp.asarray(self.order, jnp.int32)
+
+    def setup(self):
+        """The networks in order."""
+        with_network = range(0 if self.context_size else 1, len(self.order))
+        self.networks = [MLP(self.hidden, self.parameters_per_dim, self.activation) for _ in with_network]
+        if not self.context_size:
+            self.first = self.param("first", nn.initializers.zeros, (self.parameters_per_dim,))
+
+    def __call__(self, x, context=None, *, train=False):
+        """Parameters of every element."""
+        raw = [] if self.context_size else [jnp.broadcast_to(self.first, (len(x), self.parameters_per_dim))]
+        for network in self.networks:
+            raw.append(network(x[:, self.order[: len(raw)]], None, context))
+        return jnp.stack(raw, axis=1)[:, np.argsort(self.order)]
+
+    def parameters_of(self, memory, k, context=None):
+        """Parameters of the k-th element in order, and the memory, which is the vector so far."""
+        return jnp.take(self(memory, context), self.sequence[k], axis=1), memory
