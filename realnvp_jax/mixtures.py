@@ -21,7 +21,7 @@ import statistics
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import log_ndtr, ndtri
+from jax.scipy.special import log_ndtr, ndtr, ndtri
 from jaxtyping import Array, Float
 
 COMPONENTS = ("gaussian", "logistic")
@@ -92,16 +92,19 @@ def _normal_quantile_jvp(primals, tangents):
     return z, jnp.exp(log_slope) * tangent
 
 
-def _log_odds_and_density(
-    x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str
-) -> tuple[Array, Array, Array]:
-    """(log F - log(1 - F), log f, log F + log(1 - F)) at x."""
+def _components(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, ...]:
+    """(log w_k, (x - m_k) / s_k, log f(x))."""
     log_weights, means, log_scales = _mixture(raw, component)
     u = (x[..., None] - means) * jnp.exp(-log_scales)
+    return log_weights, u, jax.nn.logsumexp(log_weights + _log_density(u, component) - log_scales, axis=-1)
+
+
+def _log_odds(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, Array]:
+    """(log F - log(1 - F), and the logarithm of its derivative f / (F (1 - F))) at x."""
+    log_weights, u, log_density = _components(x, raw, component)
     log_below = jax.nn.logsumexp(log_weights + _log_cdf(u, component), axis=-1)
     log_above = jax.nn.logsumexp(log_weights + _log_cdf(-u, component), axis=-1)
-    log_density = jax.nn.logsumexp(log_weights + _log_density(u, component) - log_scales, axis=-1)
-    return log_below - log_above, log_density, log_below + log_above
+    return log_below - log_above, log_density - log_below - log_above
 
 
 def mixture_forward(
@@ -115,11 +118,14 @@ def mixture_forward(
       component: gaussian or logistic.
       base: uniform or normal.
     """
-    log_odds, log_density, _ = _log_odds_and_density(x, raw, component)
     if base == "uniform":
-        return jax.nn.sigmoid(log_odds), log_density
+        log_weights, u, log_density = _components(x, raw, component)
+        cdf = jax.nn.sigmoid(u) if component == "logistic" else ndtr(u)
+        return jnp.clip(jnp.sum(jnp.exp(log_weights) * cdf, axis=-1), 0, 1), log_density
+    log_odds, log_slope = _log_odds(x, raw, component)
     z = normal_quantile(log_odds)
-    return z, log_density - _log_normal(z)
+    log_normal_slope = jax.nn.log_sigmoid(log_odds) + jax.nn.log_sigmoid(-log_odds) - _log_normal(z)
+    return z, log_slope + log_normal_slope
 
 
 def mixture_inverse(
@@ -160,10 +166,10 @@ def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], 
 
     def improve(state):
         count, low, high, x, step, is_done = state
-        log_odds_here, log_density, log_product = _log_odds_and_density(x, raw, component)
+        log_odds_here, log_slope = _log_odds(x, raw, component)
         excess = log_odds_here - log_odds
         low, high = jnp.where(excess < 0, x, low), jnp.where(excess < 0, high, x)
-        newton = x - excess * jnp.exp(log_product - log_density)
+        newton = x - excess * jnp.exp(-log_slope)
         middle = low + 0.5 * (high - low)
         is_good = (newton > low) & (newton < high) & (jnp.abs(newton - x) < 0.5 * jnp.abs(step))
         following = jnp.where(is_good, newton, middle)
@@ -182,7 +188,5 @@ def _quantile_jvp(component, primals, tangents):
     """From l(x; raw) = log_odds: dx = (d log_odds - dl/draw . draw) / (dl/dx)."""
     (log_odds, raw), (log_odds_tangent, raw_tangent) = primals, tangents
     x = _quantile(log_odds, raw, component)
-    (_, log_density, log_product), (by_raw, _, _) = jax.jvp(
-        lambda raw: _log_odds_and_density(x, raw, component), (raw,), (raw_tangent,)
-    )
-    return x, (log_odds_tangent - by_raw) * jnp.exp(log_product - log_density)
+    (_, log_slope), (by_raw, _) = jax.jvp(lambda raw: _log_odds(x, raw, component), (raw,), (raw_tangent,))
+    return x, (log_odds_tangent - by_raw) * jnp.exp(-log_slope)

@@ -10,18 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from realnvp_jax.bijections.act_norm import ActNorm, Standardize
+from realnvp_jax.bijections.autoregressive import Autoregressive
 from realnvp_jax.bijections.batch_norm import BatchNorm
-from realnvp_jax.bijections.bijection import Bijection, Chain
+from realnvp_jax.bijections.bijection import Bijection, Chain, Inverse
 from realnvp_jax.bijections.coupling import Coupling
 from realnvp_jax.bijections.create import create_normalization
 from realnvp_jax.bijections.linear import DiagonalScaling, LearnedLinear
 from realnvp_jax.bijections.squeeze import Squeeze, Unsqueeze
-from realnvp_jax.bijections.transforms import AffineTransform, TransformSpec
+from realnvp_jax.bijections.transforms import AffineTransform, MixtureTransform, TransformSpec
 from realnvp_jax.masks import Checkerboard, Halves, ImageHalves
+from realnvp_jax.models.autoregressive import VectorAutoregressive
+from realnvp_jax.models.masked_autoregressive import MaskedAutoregressive
 from realnvp_jax.models.real_nvp import RealNVP, Scale
 from realnvp_jax.models.vector import VectorRealNVP
+from realnvp_jax.networks.made import MADE
 from realnvp_jax.networks.mlp import MLP
 from realnvp_jax.networks.normalization import NormalizationSpec
+from realnvp_jax.networks.pixelcnn import PixelCNN
 from realnvp_jax.networks.resnet import ResNet
 
 BATCH = 8
@@ -37,6 +42,7 @@ class Animal:
 
 
 ADDITIVE, SPLINE = TransformSpec("additive"), TransformSpec("spline", num_bins=4, tail_bound=2.0)
+NORMAL_MIXTURE = MixtureTransform(2, base="normal")  # perturbed parameters saturate a uniform base
 ACT_NORM, NO_NORM = NormalizationSpec("act_norm"), NormalizationSpec("none")
 
 
@@ -89,6 +95,22 @@ ZOO = {
         lambda: VectorRealNVP(4, 5, (4,), "random", 1, ADDITIVE, NormalizationSpec()), (4,)
     ),
     "vectors, learned, splines": Animal(lambda: VectorRealNVP(3, 2, (4,), "learned", 0, SPLINE), (3,)),
+    "autoregressive, inverse": Animal(
+        lambda: Inverse(Autoregressive(MADE((1, 0, 2), (4,), 2, 0, "tanh"), AffineTransform(1.0, True))), (3,)
+    ),
+    "autoregressive vectors": Animal(
+        lambda: VectorAutoregressive((0, 2, 1), (5, 5), NORMAL_MIXTURE, 2, activation="tanh", residual=True),
+        (3,),
+        context_size=2,
+    ),
+    "autoregressive vectors, separate, normal": Animal(
+        lambda: VectorAutoregressive((1, 0), (4,), MixtureTransform(3, "logistic", "normal"), 0, "separate"), (2,)
+    ),
+    "MAF": Animal(lambda: MaskedAutoregressive(3, 3, (5,), 2, activation="tanh"), (3,), context_size=2),
+    "IAF, random, splines, act norm": Animal(
+        lambda: MaskedAutoregressive(3, 2, (4,), 0, "random", 0, SPLINE, ACT_NORM, inverse_maps=True), (3,)
+    ),
+    "PixelCNN": Animal(lambda: Autoregressive(PixelCNN((2, 3, 2), 8, 1, 3, 6), NORMAL_MIXTURE), (2, 3, 2)),
     "chain": Animal(lambda: Chain((BatchNorm(), Squeeze(), coupling(Halves(0), 2, 1.0), Unsqueeze())), (2, 2, 1)),
     "scale": Animal(lambda: Scale(channels=1, features=2, num_blocks=1, is_last=False), (2, 2, 1)),
     "RealNVP": Animal(lambda: RealNVP(channels=1, num_scales=2, base_features=2, num_blocks=1), (4, 4, 1)),

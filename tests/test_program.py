@@ -271,10 +271,11 @@ def test_a_table_of_ones_own_with_a_context(environment, tmp_path):
 
 
 @pytest.mark.slow
-def test_points_on_the_plane(environment, tmp_path):
+@pytest.mark.parametrize("config", ["toy2d", "toy2d_ar"])
+def test_points_on_the_plane(environment, tmp_path, config):
     completed = run(
         environment,
-        "--config=configs/toy2d.py:circles",
+        f"--config=configs/{config}.py:circles",
         f"--workdir={tmp_path}",
         "--config.num_steps=30",
         "--config.dataset.num_train=600",
@@ -289,6 +290,48 @@ def test_points_on_the_plane(environment, tmp_path):
     assert f"sums to {density_sum:.4f}" in completed.stdout
     for name in ("samples", "density", "latents", "warped_grid", "curves"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_images_pixel_by_pixel(environment, tmp_path):
+    arguments = [
+        "--config=configs/shapes_pixelcnn.py",
+        f"--workdir={tmp_path}",
+        "--config.num_steps=20",
+        "--config.schedule.warmup_steps=5",
+        "--config.dataset.num_train=300",
+        "--config.evaluate.num_examples=100",
+        "--config.evaluate.num_samples=9",
+        "--config.model.base_features=4",
+        "--config.model.num_blocks=1",
+        "--config.model.num_components=3",
+    ]
+    completed = run(environment, *arguments)
+    assert completed.returncode == 0, completed.stderr
+    last_line = completed.stdout.strip().splitlines()[-1]
+    assert re.fullmatch(r"test: \d\.\d{3} \+- \d\.\d{3} bits/dim \(100 examples, .*\)", last_line)
+    for name in ("samples", "samples_continuous", "curves"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 0
+    flow, params = realnvp_jax.load(tmp_path)
+    assert flow.sample(params, jax.random.key(0), (2,)).shape == (2, 20, 20, 1)
+    resumed = run(environment, *arguments, "--config.num_steps=21")
+    assert "resumed at step 20" in resumed.stdout, resumed.stderr
+
+
+@pytest.mark.slow
+def test_a_table_by_a_masked_autoregressive_flow(environment, tmp_path):
+    completed = run(
+        environment,
+        "--config=configs/tabular_maf.py:wine",
+        f"--workdir={tmp_path}",
+        "--config.num_steps=20",
+        "--config.model.num_layers=2",
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert re.search(r"test: -\d+\.\d{3} \+- \d\.\d{3} nats \(36 examples", completed.stdout)
+    flow, params = realnvp_jax.load(tmp_path)
+    assert params["batch_stats"]
+    assert flow.sample(params, jax.random.key(0), (2,)).shape == (2, 13)
 
 
 @pytest.mark.slow
@@ -317,6 +360,9 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         ),
         (["--config=configs/tabular.py:wine", "--config.dataset.context=colour"], "got 'colour'"),
         (["--config=configs/toy2d.py:moon"], "got 'moon'"),
+        (["--config=configs/toy2d_ar.py:moons", "--config.model.num_components=0"], "at least 1 component"),
+        (["--config=configs/shapes.py", "--config.dataset.train=all"], "expected a split of shapes"),
+        (["--config=configs/shapes_pixelcnn.py", "--config.optimizer.l2=1"], "expected optimizer.l2 of 0"),
         (["--config.model.normalization=layer_norm"], "expected normalization to be one of"),
         (["--config.model.num_scales=5"], "expected height and width divisible by 16 for num_scales=5; got 8x8"),
     ],

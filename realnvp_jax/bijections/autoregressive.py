@@ -6,6 +6,8 @@ The Jacobian is triangular, and `forward` needs one evaluation of the conditione
 elements one after the other, in one compiled loop.
 """
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -41,7 +43,7 @@ class Autoregressive(Bijection):
         """Latent to data."""
         if self.is_initializing():  # the loop below makes no parameters
             self.forward(z, context)
-        n, size = len(z), z[0].size
+        n, size = len(z), math.prod(z.shape[1:])
         in_order = z.reshape(n, size)[:, self.conditioner.sequence].T
 
         def step(module, carry, now):

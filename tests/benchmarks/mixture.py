@@ -2,9 +2,10 @@
 
     python train.py --config=configs/tabular.py:gaussian_mixture
     python tests/benchmarks/mixture.py --run runs/tabular_gaussian_mixture --steps 20000
+    python tests/benchmarks/mixture.py --run runs/tabular_maf_gaussian_mixture --steps 0
 
-The mixture is `realnvp_jax.data.mixture.GaussianMixture()`. The run was trained on 50,000 points; a larger flow is
-trained here on fresh samples in every step. KL(law | flow) = E[log p - log q], a mean over 100,000 points.
+The mixture is `realnvp_jax.data.mixture.GaussianMixture()`. The run was trained on 50,000 points; with steps, a larger
+flow is trained here on fresh samples in every step. KL(law | flow) = E[log p - log q], a mean over 100,000 points.
 """
 
 import argparse
@@ -48,6 +49,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20_000)
     options = parser.parse_args()
     show(f"{options.run}, 50,000 points", *realnvp_jax.load(options.run))
+    if not options.steps:
+        return
     flow = realnvp_jax.vector_flow(
         8, num_layers=8, hidden=(128, 128), masks="learned", transform="spline", activation="silu"
     )

@@ -5,7 +5,8 @@
 
 The first form evaluates on the config's 100,000 test points. The kernel density estimate is fitted to 2,000 points, its
 bandwidth chosen by ten-fold cross-validation; the flows are the finished runs of `python train.py
---config=configs/toy2d.py:NAME`, in RUNS/toy2d_NAME (affine) and RUNS/toy2d_NAME_spline. The second form trains every
+--config=configs/toy2d.py:NAME`, in RUNS/toy2d_NAME (affine) and RUNS/toy2d_NAME_spline, and those of
+configs/toy2d_ar.py, in RUNS/toy2d_ar_NAME. The second form trains every
 method on the same 2,000 points: flows on 1,600 of them with Gaussian noise, stopped by the other 400.
 
 Log-densities are in nats a point, higher is better. The law is integrated numerically where it has no closed form.
@@ -103,20 +104,21 @@ def main() -> None:
             show(name, "the law itself", truth)
         log_prob, bandwidth = kernel_density(few, test)
         show(name, f"kernel density estimate, {len(few)} points, bandwidth {bandwidth:.3f}", log_prob)
-        for transform in ("affine", "spline"):
-            if options.points:
+        if options.points:
+            for transform in ("affine", "spline"):
                 flow, params, step = fit_to_few(few, transform)
                 show(name, f"{transform} flow, {len(few)} points, step {step}", np.asarray(flow.log_prob(params, test)))
-                continue
-            run = options.runs / (f"toy2d_{name}" + ("" if transform == "affine" else f"_{transform}"))
-            if (run / "result.json").is_file():
-                result = json.loads((run / "result.json").read_text())
+            continue
+        runs = {"affine": f"toy2d_{name}", "spline": f"toy2d_{name}_spline", "autoregressive": f"toy2d_ar_{name}"}
+        for kind, run in runs.items():
+            if (options.runs / run / "result.json").is_file():
+                result = json.loads((options.runs / run / "result.json").read_text())
                 print(
-                    f"{name}: {transform} flow, {run}: {result['mean']:.3f} +- {result['standard_error']:.3f} nats, "
-                    f"density sums to {result['density_sum']:.4f}"
+                    f"{name}: {kind} flow, {options.runs / run}: {result['mean']:.3f} +- "
+                    f"{result['standard_error']:.3f} nats, density sums to {result['density_sum']:.4f}"
                 )
             else:
-                print(f"{name}: {transform} flow: no finished run in {run}")
+                print(f"{name}: {kind} flow: no finished run in {options.runs / run}")
 
 
 if __name__ == "__main__":

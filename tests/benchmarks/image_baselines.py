@@ -1,19 +1,21 @@
-"""Bits per dimension of two simple densities on the digits, for perspective.
+"""Bits per dimension of two simple densities on the digits and on the shapes, for perspective.
 
-    python tests/benchmarks/digits_baselines.py
+    python -m tests.benchmarks.image_baselines digits shapes
 
 An independent histogram for each pixel (0.1 added to every count), and a Gaussian with full covariance in logit space,
-both fitted to the training split of configs/digits.py and evaluated on its test split as a flow is.
+both fitted to the training split of configs/digits.py or configs/shapes.py and evaluated on its test split as a flow
+is.
 """
+
+import sys
+from importlib import import_module
 
 import jax
 import numpy as np
 
 import realnvp_jax
-from realnvp_jax.data.images import load_images
 from realnvp_jax.likelihood import mean_and_standard_error
-
-SPLITS = {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}  # those of configs/digits.py
+from realnvp_jax.training.setup import load_data
 
 
 def histogram_bits(train: np.ndarray, test: np.ndarray, levels: int) -> np.ndarray:
@@ -36,16 +38,18 @@ def gaussian_bits(train: np.ndarray, test: np.ndarray, flow: realnvp_jax.Flow) -
     return -(log_prob + log_derivative) / (len(mean) * np.log(2))
 
 
-def main() -> None:
-    flow = realnvp_jax.image_flow((8, 8, 1), levels=17)
-    data = load_images("digits", "", SPLITS, flow)
-    for name, bits in (
-        ("independent-pixel histogram", histogram_bits(data.train.x, data.test.x, 17)),
-        ("Gaussian in logit space", gaussian_bits(data.train.x, data.test.x, flow)),
-    ):
-        mean, standard_error = mean_and_standard_error(bits)
-        print(f"{name}: {mean:.3f} +- {standard_error:.3f} bits/dim ({len(bits)} examples)")
+def main(names: list[str]) -> None:
+    for name in names:
+        config = import_module(f"configs.{name}").get_config()
+        flow = realnvp_jax.create(config)
+        data = load_data(config, flow)
+        for method, bits in (
+            ("independent-pixel histogram", histogram_bits(data.train.x, data.test.x, config.model.levels)),
+            ("Gaussian in logit space", gaussian_bits(data.train.x, data.test.x, flow)),
+        ):
+            mean, standard_error = mean_and_standard_error(bits)
+            print(f"{name}: {method}: {mean:.3f} +- {standard_error:.3f} bits/dim ({len(bits)} examples)")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or ["digits", "shapes"])
