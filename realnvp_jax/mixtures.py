@@ -28,7 +28,8 @@ COMPONENTS = ("gaussian", "logistic")
 BASES = ("uniform", "normal")
 
 _LARGEST_LOG_SCALE = 8.0  # of a component, in either direction; reached smoothly
-_SEARCH_STEPS = 100  # a bound: Newton's steps end the search after about ten
+_FURTHEST = 1e18  # deviations from a component: the square of more overflows in float32
+_SEARCH_STEPS = 100  # a bound: most elements need less than ten
 
 
 def num_parameters(num_components: int) -> int:
@@ -72,39 +73,47 @@ def _log_normal(u: Array) -> Array:
     return -0.5 * jnp.square(u) - 0.5 * np.log(2 * np.pi)
 
 
+def _mills_ratio(z: Array) -> Array:
+    """Phi(z) / phi(z) for z <= 0, by its asymptotic series in the far tail, where both logarithms lose their digits."""
+    far = jnp.minimum(z, -20)
+    w = 1 / jnp.square(far)
+    series = (1 - w * (1 - 3 * w * (1 - 5 * w * (1 - 7 * w * (1 - 9 * w))))) / -far
+    near = jnp.maximum(z, -20)
+    return jnp.where(z < -20, series, jnp.exp(log_ndtr(near) - _log_normal(near)))
+
+
 @jax.custom_jvp
 def normal_quantile(log_odds: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Phi^-1(p) from log p - log(1 - p): exact in both tails, where p itself is 0 or 1 in floating point."""
     log_p = jax.nn.log_sigmoid(-jnp.abs(log_odds))
-    tail = jnp.sqrt(jnp.maximum(-2 * log_p - jnp.log(jnp.maximum(-4 * jnp.pi * log_p, 1)), 0))
+    tail = jnp.sqrt(jnp.maximum(-2 * log_p - jnp.log(-log_p) - np.log(4 * np.pi), 0))
     z = jnp.where(log_p < -10, -tail, ndtri(jnp.exp(jnp.maximum(log_p, -12))))
     for _ in range(4):  # Newton's steps on log Phi, which is concave
-        log_cdf = log_ndtr(z)
-        z = z - (log_cdf - log_p) * jnp.exp(log_cdf - _log_normal(z))
+        z = z - (log_ndtr(z) - log_p) * _mills_ratio(z)
     return jnp.where(log_odds < 0, z, -z)
 
 
 @normal_quantile.defjvp
 def _normal_quantile_jvp(primals, tangents):
+    """dz/dl = p (1 - p) / phi(z)."""
     (log_odds,), (tangent,) = primals, tangents
     z = normal_quantile(log_odds)
-    log_slope = jax.nn.log_sigmoid(log_odds) + jax.nn.log_sigmoid(-log_odds) - _log_normal(z)
-    return z, jnp.exp(log_slope) * tangent
+    return z, jax.nn.sigmoid(jnp.abs(log_odds)) * _mills_ratio(-jnp.abs(z)) * tangent
 
 
 def _components(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, ...]:
     """(log w_k, (x - m_k) / s_k, log f(x))."""
     log_weights, means, log_scales = _mixture(raw, component)
-    u = (x[..., None] - means) * jnp.exp(-log_scales)
+    u = jnp.clip((x[..., None] - means) * jnp.exp(-log_scales), -_FURTHEST, _FURTHEST)
     return log_weights, u, jax.nn.logsumexp(log_weights + _log_density(u, component) - log_scales, axis=-1)
 
 
-def _log_odds(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, Array]:
-    """(log F - log(1 - F), and the logarithm of its derivative f / (F (1 - F))) at x."""
+def _log_odds(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, Array, Array]:
+    """(l = log F - log(1 - F), log f, log dl/dx = log(f / (F (1 - F)))) at x."""
     log_weights, u, log_density = _components(x, raw, component)
     log_below = jax.nn.logsumexp(log_weights + _log_cdf(u, component), axis=-1)
     log_above = jax.nn.logsumexp(log_weights + _log_cdf(-u, component), axis=-1)
-    return log_below - log_above, log_density - log_below - log_above
+    return log_below - log_above, log_density, log_density - log_below - log_above
 
 
 def mixture_forward(
@@ -122,10 +131,9 @@ def mixture_forward(
         log_weights, u, log_density = _components(x, raw, component)
         cdf = jax.nn.sigmoid(u) if component == "logistic" else ndtr(u)
         return jnp.clip(jnp.sum(jnp.exp(log_weights) * cdf, axis=-1), 0, 1), log_density
-    log_odds, log_slope = _log_odds(x, raw, component)
+    log_odds, log_density, _ = _log_odds(x, raw, component)
     z = normal_quantile(log_odds)
-    log_normal_slope = jax.nn.log_sigmoid(log_odds) + jax.nn.log_sigmoid(-log_odds) - _log_normal(z)
-    return z, log_slope + log_normal_slope
+    return z, log_density - _log_normal(z)
 
 
 def mixture_inverse(
@@ -133,12 +141,13 @@ def mixture_inverse(
 ) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
     """(x, log dx/dz), elementwise: the inverse of `mixture_forward`.
 
-    On the uniform base, 0 and 1 are taken for the numbers next to them, whose quantiles are finite, and what lies
-    outside of [0, 1] has no inverse and gives NaN. Differentiable by the implicit function theorem.
+    On the uniform base 0 stands for what a generator rounds to it and is taken for half of the resolution at 1; 1 is
+    taken for the number below it. What lies outside of [0, 1] has no inverse and gives NaN. Differentiable by the
+    implicit function theorem.
     """
     if base == "uniform":
-        smallest = jnp.finfo(z.dtype).epsneg / 2
-        inside = jnp.clip(z, smallest, 1 - 2 * smallest)
+        limits = jnp.finfo(z.dtype)
+        inside = jnp.where(z == 0, limits.epsneg / 2, jnp.clip(z, limits.tiny, 1 - limits.epsneg))
         log_odds = jnp.where((z >= 0) & (z <= 1), jnp.log(inside) - jnp.log1p(-inside), jnp.nan)
     else:
         log_odds = log_ndtr(z) - log_ndtr(-z)
@@ -166,7 +175,7 @@ def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], 
 
     def improve(state):
         count, low, high, x, step, is_done = state
-        log_odds_here, log_slope = _log_odds(x, raw, component)
+        log_odds_here, _, log_slope = _log_odds(x, raw, component)
         excess = log_odds_here - log_odds
         low, high = jnp.where(excess < 0, x, low), jnp.where(excess < 0, high, x)
         newton = x - excess * jnp.exp(-log_slope)
@@ -174,7 +183,8 @@ def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], 
         is_good = (newton > low) & (newton < high) & (jnp.abs(newton - x) < 0.5 * jnp.abs(step))
         following = jnp.where(is_good, newton, middle)
         step = following - x
-        is_done = is_done | (jnp.abs(step) <= 0.5 * resolution * jnp.abs(x) + smallest_step) | (excess == 0)
+        is_done = is_done | (jnp.abs(step) <= 0.5 * resolution * jnp.abs(x) + smallest_step)
+        is_done = is_done | (jnp.abs(excess) <= 2 * resolution * (1 + jnp.abs(log_odds)))
         return count + 1, low, high, jnp.where(is_done, x, following), step, is_done
 
     middle = low + 0.5 * (high - low)
@@ -188,5 +198,5 @@ def _quantile_jvp(component, primals, tangents):
     """From l(x; raw) = log_odds: dx = (d log_odds - dl/draw . draw) / (dl/dx)."""
     (log_odds, raw), (log_odds_tangent, raw_tangent) = primals, tangents
     x = _quantile(log_odds, raw, component)
-    (_, log_slope), (by_raw, _) = jax.jvp(lambda raw: _log_odds(x, raw, component), (raw,), (raw_tangent,))
+    (_, _, log_slope), (by_raw, _, _) = jax.jvp(lambda raw: _log_odds(x, raw, component), (raw,), (raw_tangent,))
     return x, (log_odds_tangent - by_raw) * jnp.exp(-log_slope)

@@ -28,9 +28,11 @@ def report_progress(what: str, k: Int[Array, ""], total: int) -> None:
 
 
 def _show(what: str, total: int, k) -> None:
+    if k == 0:
+        if what in _bars:  # of a loop that was interrupted
+            _bars[what].close()
+        _bars[what] = tqdm(total=total, desc=what, leave=False, disable=None)
     bar = _bars.get(what)
-    if bar is None and k == 0:
-        bar = _bars[what] = tqdm(total=total, desc=what, leave=False, disable=None)
     if bar is None:  # several devices report; another one has been here last
         return
     bar.update(max(int(k) + 1 - bar.n, 0))

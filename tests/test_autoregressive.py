@@ -23,6 +23,8 @@ from realnvp_jax.mixtures import (
     normal_quantile,
     num_parameters,
 )
+from realnvp_jax.models import arguments
+from realnvp_jax.models.masked_autoregressive import layer_orders
 from realnvp_jax.networks.convolution import convolve, convolve_for_training
 from realnvp_jax.networks.made import MADE, hidden_degrees
 from realnvp_jax.networks.pixelcnn import CausalConv, PixelCNN
@@ -108,13 +110,18 @@ def test_the_normal_quantile_in_both_tails(x64):
     np.testing.assert_allclose(normal_quantile(jnp.asarray(log_odds)), expected, rtol=1e-9, atol=1e-9)
     in_single = normal_quantile(jnp.asarray(log_odds, jnp.float32))
     np.testing.assert_allclose(in_single, expected, rtol=1e-5, atol=1e-6)
-    chex.assert_tree_all_finite(jax.vmap(jax.grad(normal_quantile))(jnp.asarray(log_odds, jnp.float32)))
+    far = np.geomspace(1e3, 1e35, 1001).astype(np.float32)  # there z^2 is 2 |log-odds|, and its slope 1 / |z|
+    far = jnp.concatenate([-far, far])
+    z, slope = jax.vmap(jax.value_and_grad(normal_quantile))(far)
+    np.testing.assert_allclose(z * jnp.abs(z), 2 * far, rtol=0.02)
+    np.testing.assert_allclose(slope * jnp.abs(z), 1, rtol=2e-3)
 
 
 @mixtures
 def test_far_points_have_finite_densities_and_gradients_in_float32(component, base):
-    x = jnp.array([-1e6, -50.0, 50.0, 1e6])
-    raw = jax.random.normal(KEY, (4, num_parameters(5)))
+    far = np.geomspace(50, 1e20, 100).astype(np.float32)
+    x = jnp.concatenate([jnp.array([-50.0, 50.0]), -far, far])
+    raw = jax.random.normal(KEY, (len(x), num_parameters(5)))
 
     def log_prob(x, raw):
         z, log_derivative = mixture_forward(x, raw, component, base)
@@ -122,11 +129,29 @@ def test_far_points_have_finite_densities_and_gradients_in_float32(component, ba
 
     value, gradient = jax.jit(jax.value_and_grad(log_prob, (0, 1)))(x, raw)
     chex.assert_tree_all_finite((value, gradient))
-    assert (gradient[0] * x < 0).all()  # towards the data
+    assert (gradient[0] * x <= 0).all()  # towards the data
+    assert (gradient[0] * x < 0)[jnp.abs(x) < 1e12].all()
     with jax.enable_x64(True):
-        exact = jax.vmap(log_prob)(x[1:3].astype(jnp.float64), raw[1:3].astype(jnp.float64))
-    single = jax.vmap(log_prob)(x[1:3], raw[1:3])
+        exact = jax.vmap(log_prob)(x[:2].astype(jnp.float64), raw[:2].astype(jnp.float64))
+    single = jax.vmap(log_prob)(x[:2], raw[:2])
     np.testing.assert_allclose(single, exact, rtol=1e-5)
+
+
+def test_small_latents_have_quantiles_of_their_own():
+    x = jnp.array([-12.0, -9.0, -7.0, -5.5, 0.0, 4.0])
+    raw = jnp.zeros((6, 3))
+    z, log_derivative = mixture_forward(x, raw, "gaussian", "uniform")
+    back, inverse_log_derivative = mixture_inverse(z, raw, "gaussian", "uniform")
+    np.testing.assert_allclose(back, x, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(inverse_log_derivative, -log_derivative, rtol=1e-3)
+
+
+def test_random_mixtures_have_probability_one(x64):
+    x = jnp.linspace(-300, 300, 600_001)
+    for seed in range(3):
+        raw = jnp.broadcast_to(jax.random.normal(jax.random.key(seed), (num_parameters(4),)), (len(x), 12))
+        density = jnp.exp(mixture_forward(x, raw, COMPONENTS[seed % 2], "uniform")[1])
+        np.testing.assert_allclose(density.sum() * (x[1] - x[0]), 1, atol=1e-6)
 
 
 def test_the_inverse_at_the_ends_of_the_square():
@@ -220,9 +245,12 @@ def test_the_jacobian_of_made_is_exactly_triangular(name, component, x64):
 
 
 def test_degrees_of_hidden_units_cover_what_they_can():
-    assert hidden_degrees(6, 4, 1) == (1, 1, 2, 2, 3, 3)
-    assert hidden_degrees(3, 9, 1) == (1, 4, 8)
-    assert hidden_degrees(2, 1, 0) == (0, 0)
+    assert hidden_degrees(6, 4) == (1, 1, 2, 2, 3, 3)
+    assert hidden_degrees(3, 9) == (1, 3, 6)
+    assert hidden_degrees(2, 1) == (0, 0)
+    counts = np.bincount(hidden_degrees(128, 8))
+    assert counts[0] == 0
+    assert set(counts[1:]) == {18, 19}
 
 
 def test_separate_networks_are_exactly_autoregressive(x64):
@@ -327,7 +355,8 @@ def trained(flow, x, num_steps=100, learning_rate=3e-3, context=None):
 
 FLOWS = {
     "uniform": autoregressive_flow(2, num_components=5, hidden=(16, 16)),
-    "normal": autoregressive_flow(2, 4, (16,), conditioner="separate", base="normal", mixture="logistic"),
+    "normal": autoregressive_flow(2, 4, (16, 16), base="normal", residual=True),
+    "logistic": autoregressive_flow(2, 4, (16,), conditioner="separate", base="normal", mixture="logistic"),
     "maf": masked_autoregressive_flow(2, num_layers=3, hidden=(16,), order="random"),
     "iaf": masked_autoregressive_flow(2, num_layers=2, hidden=(16,), inverse=True, normalization="act_norm"),
     "maf of splines": masked_autoregressive_flow(2, 2, (16,), transform="spline", num_bins=4, normalization="none"),
@@ -384,13 +413,15 @@ def test_densities_on_a_grid_sum_to_one():
 
 
 def test_points_at_50_deviations_of_a_trained_flow():
-    deviations = 50 * MOONS.std(0) * np.eye(2, dtype=np.float32)
-    far = np.concatenate([MOONS.mean(0) + deviations, MOONS.mean(0) - deviations])
+    angles = np.linspace(0, 2 * np.pi, 500, endpoint=False)
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     for name, flow in FLOWS.items():
         params = trained_on_moons(name)
-        log_prob, gradient = jax.value_and_grad(lambda p, x, f=flow: f.log_prob(p, x).sum(), (0, 1))(params, far)
-        chex.assert_tree_all_finite((log_prob, gradient))
-        assert log_prob < -100, name
+        for distance in (50, 1000):
+            far = MOONS.mean(0) + distance * MOONS.std(0) * directions
+            gradient_fn = jax.value_and_grad(lambda p, x, f=flow: f.log_prob(p, x).sum(), (0, 1))
+            chex.assert_tree_all_finite(gradient_fn(params, far))
+            assert flow.log_prob(params, far).max() < -20, name
 
 
 def test_an_iaf_is_a_maf_the_other_way(x64):
@@ -429,6 +460,18 @@ def test_the_order_of_elements():
     assert random != autoregressive_flow(6, order="random", seed=2).bijection.order
 
 
+@pytest.mark.parametrize("num_dims", [2, 3, 6])
+def test_the_orders_of_the_layers_of_maf(num_dims):
+    natural = list(range(num_dims))
+    np.testing.assert_array_equal(layer_orders("reversed", num_dims, 3, 0), [natural, natural[::-1], natural])
+    for seed in range(20):
+        orders = layer_orders("random", num_dims, 4, seed)
+        np.testing.assert_array_equal(np.sort(orders, axis=1), [natural] * 4)
+        assert (orders[1:] != orders[:-1]).any(axis=1).all()
+        np.testing.assert_array_equal(orders, layer_orders("random", num_dims, 4, seed))
+    np.testing.assert_array_equal(layer_orders("random", 1, 2, 0), [[0], [0]])
+
+
 def test_the_depth_of_maf_does_not_change_the_program():
     def operations(num_layers: int) -> int:
         flow = masked_autoregressive_flow(3, num_layers=num_layers, hidden=(4,))
@@ -454,6 +497,27 @@ def test_conditional_densities():
         assert flow.sample(params, KEY, (4,), context=context[:3]).shape == (4, 3, 2)
 
 
+def test_every_element_depends_on_the_context_in_a_nonlinear_way():
+    """The first element too, which sees nothing else, among many others."""
+    random = np.random.default_rng(0)
+    context = random.uniform(-1, 1, (4000, 1)).astype(np.float32)
+    x = np.sin(6 * context) + 0.1 * random.standard_normal((4000, 20)).astype(np.float32)
+    flow = autoregressive_flow(20, 1, (64,), context=1)
+    params = trained(flow, x, 400, 1e-2, context)
+    means = flow.sample(params, KEY, (200,), context=context[:100]).mean(0)
+    errors = np.abs(means - np.sin(6 * context[:100])).mean(0)
+    assert errors.max() < 0.25  # 0.64 without the context
+
+
+def test_empty_batches():
+    for flow in (FLOWS["uniform"], FLOWS["maf of splines"], pixelcnn_flow((2, 2, 1), 2, 1, 2, 1)):
+        params = flow.init(KEY)
+        empty = jnp.zeros((0, *flow.event_shape))
+        assert flow.log_prob(params, empty).shape == (0,)
+        assert flow.inverse(params, empty)[0].shape == empty.shape
+        assert flow.sample(params, KEY, (0,)).shape == empty.shape
+
+
 def test_images_with_pixelcnn():
     from realnvp_jax.data.shapes import sample_shapes
 
@@ -461,7 +525,9 @@ def test_images_with_pixelcnn():
     flow = pixelcnn_flow((8, 8, 1), levels=2, num_components=4, features=8, num_blocks=1, kernel_size=3)
     params = trained(flow, images)
     bits = flow.bits_per_dim(params, KEY, images)
-    assert 0 < bits.mean() < 0.8
+    frequency = images.mean(0)
+    histogram = -np.where(images, np.log2(frequency), np.log2(1 - frequency)).mean()
+    assert 0 < bits.mean() < 0.8 * histogram
     noise = jax.random.uniform(KEY, (32, 8, 8, 1))
     x, log_det = flow.inverse(params, noise)
     back, forward_log_det = flow.forward(params, x)
@@ -480,6 +546,19 @@ def test_images_with_pixelcnn_under_a_context():
     assert x.shape == (3, 4, 3, 3, 2)
     np.testing.assert_allclose(flow.log_prob(params, x, contexts), log_prob, rtol=1e-3)
     assert len(np.unique(flow.log_prob(params, x[0, 0], contexts))) == 4
+
+
+def test_images_of_three_channels_on_a_normal_base():
+    flow = pixelcnn_flow((3, 2, 3), num_components=3, features=12, num_blocks=1, base="normal", mixture="logistic")
+    images = np.random.default_rng(0).integers(100, 120, (300, 3, 2, 3)).astype(np.uint8)
+    params = trained(flow, images)
+    assert flow.bits_per_dim(params, KEY, images).mean() < 6.5
+    z = jax.random.normal(KEY, (200, 3, 2, 3))
+    back, _ = flow.forward(params, flow.inverse(params, z)[0])
+    np.testing.assert_allclose(back, z, atol=1e-3)  # 110 has only 17 bits behind the point, and the densities are steep
+    far = jnp.full((1, 3, 2, 3), 1e6).at[0, 1, 1, 1].set(-1e5)
+    gradient = jax.grad(lambda p, x: flow.log_prob(p, x).sum(), (0, 1))(params, far)
+    chex.assert_tree_all_finite((flow.log_prob(params, far), gradient))
 
 
 def test_uniform_pixels_have_almost_eight_bits():
@@ -507,13 +586,14 @@ def test_a_progress_bar_of_sampling(monkeypatch):
             seen.append(f"{self.n} done")
 
     monkeypatch.setattr(progress, "tqdm", Bar)
+    monkeypatch.setattr(progress, "_bars", {"sampling": Bar(400)})  # of a loop that was interrupted
     flow = pixelcnn_flow((3, 4, 1), levels=2, num_components=1, features=4, num_blocks=1)
     params = flow.init(KEY)
     shown = flow.sample(params, KEY, (2,), progress=True)
     jax.effects_barrier()
-    assert seen == ["12 steps", "12 done"]
+    assert seen == ["400 steps", "0 done", "12 steps", "12 done"]
     np.testing.assert_array_equal(flow.sample(params, KEY, (2,)), shown)
-    assert len(seen) == 2
+    assert len(seen) == 4
 
 
 # bad input
@@ -538,6 +618,12 @@ def test_bad_input_gets_one_sentence():
     refused("base to be one of ('uniform', 'normal')", lambda: autoregressive_flow(2, base="logistic"))
     refused("conditioner to be one of", lambda: autoregressive_flow(2, conditioner="pixelcnn"))
     refused("equal width for residual", lambda: autoregressive_flow(2, hidden=(8, 4), residual=True))
+    refused("two or more hidden layers of", lambda: masked_autoregressive_flow(2, hidden=(8,), residual=True))
+    refused("num_components to be an integer; got '2.5'", lambda: arguments.integer("num_components", 2.5))
+    refused("every entry of hidden to be an integer; got '4.0'", lambda: arguments.widths((4.0,)))
+    refused("hidden to be a tuple, such as (128, 128); got 5", lambda: arguments.widths(np.int64(5)))
+    refused("context, a width, to be an integer", lambda: arguments.context_size(np.ones((3, 2))))
+    refused("event_shape to be a tuple, such as (28, 28, 1); got 28", lambda: arguments.image_shape(28))
     refused("'made' for residual", lambda: autoregressive_flow(2, conditioner="separate", residual=True))
     refused("seed of at least 0", lambda: masked_autoregressive_flow(2, seed=-1))
     refused("widths of at least 1; got (0,)", lambda: masked_autoregressive_flow(2, hidden=(0,)))
@@ -556,6 +642,12 @@ def test_bad_input_gets_one_sentence():
         lambda: flow.inverse(params, jnp.array([[-0.1, 0.5]])),
     )
     refused("got values from 0.5 to 2", lambda: flow.inverse(params, np.array([0.5, 2.0])))
+    refused("got values from 5 to 5", lambda: flow.inverse(params, np.array([np.nan, 5.0])))
+    refused("shape of at least 0 samples; got (-1,)", lambda: flow.sample(params, KEY, (-1,)))
+    x = np.ones((3, 2), np.float32)
+    refused("expected parameters of this flow", lambda: flow.log_prob(autoregressive_flow(3, 5).init(KEY), x))
+    maf = masked_autoregressive_flow(2, num_layers=2).init(KEY)
+    refused("expected parameters of this flow", lambda: masked_autoregressive_flow(2).log_prob(maf, x))
     refused("no deviation to scale; got 0.5", lambda: flow.sample(params, KEY, (2,), temperature=0.5))
     outside = jax.jit(flow.inverse)(params, jnp.array([[-0.1, 0.5], [0.5, 0.5]]))[0]
     assert np.isnan(outside[0]).any()

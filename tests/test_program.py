@@ -362,6 +362,11 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         (["--config=configs/toy2d.py:moon"], "got 'moon'"),
         (["--config=configs/toy2d_ar.py:moons", "--config.model.num_components=0"], "at least 1 component"),
         (["--config=configs/shapes.py", "--config.dataset.train=all"], "expected a split of shapes"),
+        (["--config.model.residual=True"], "expected a key that the image_flow reads"),
+        (
+            ["--config=configs/toy2d_ar.py", "--config.model.transform=spline"],
+            "got 'model.transform', which has no effect",
+        ),
         (["--config=configs/shapes_pixelcnn.py", "--config.optimizer.l2=1"], "expected optimizer.l2 of 0"),
         (["--config.model.normalization=layer_norm"], "expected normalization to be one of"),
         (["--config.model.num_scales=5"], "expected height and width divisible by 16 for num_scales=5; got 8x8"),

@@ -102,13 +102,13 @@ class SplineTransform(nn.Module):
         self, x: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
     ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
         """Value and elementwise log-derivative."""
-        return spline_forward(x, _by_element(x, raw), self.bound)
+        return spline_forward(x, _by_element(x, raw, self.parameters_per_dim), self.bound)
 
     def inverse(
         self, z: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
     ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
         """Value and elementwise log-derivative."""
-        return spline_inverse(z, _by_element(z, raw), self.bound)
+        return spline_inverse(z, _by_element(z, raw, self.parameters_per_dim), self.bound)
 
 
 class MixtureTransform(nn.Module):
@@ -133,18 +133,18 @@ class MixtureTransform(nn.Module):
         self, x: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
     ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
         """Value and elementwise log-derivative."""
-        return mixture_forward(x, _by_element(x, raw), self.component, self.base)
+        return mixture_forward(x, _by_element(x, raw, self.parameters_per_dim), self.component, self.base)
 
     def inverse(
         self, z: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
     ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
         """Value and elementwise log-derivative."""
-        return mixture_inverse(z, _by_element(z, raw), self.component, self.base)
+        return mixture_inverse(z, _by_element(z, raw, self.parameters_per_dim), self.component, self.base)
 
 
-def _by_element(x: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]) -> Array:
+def _by_element(x: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"], parameters_per_dim: int) -> Array:
     """The parameters of every element along an axis of their own."""
-    return raw.reshape(*x.shape, -1)
+    return raw.reshape(*x.shape, parameters_per_dim)
 
 
 Transform = AdditiveTransform | AffineTransform | SplineTransform | MixtureTransform

@@ -1,6 +1,5 @@
 """Autoregressive flows: every element of a vector or an image through the CDF of a mixture, given those before it."""
 
-import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,13 +69,13 @@ def element_order(order: str | Sequence[int], num_dims: int, seed: int) -> tuple
     Raises:
       ValueError: the choice is unknown, or the numbers are no permutation of 0 ... num_dims - 1.
     """
-    if isinstance(order, str):
+    if isinstance(order, str) or not isinstance(order, Sequence):
         arguments.one_of("order", order, ORDERS)
         if order == "random":
             return tuple(np.random.default_rng(seed).permutation(num_dims).tolist())
         natural = tuple(range(num_dims))
         return natural[::-1] if order == "reversed" else natural
-    numbers = tuple(map(operator.index, order))
+    numbers = tuple(arguments.integer("order", number) for number in order)
     if sorted(numbers) != list(range(num_dims)):
         raise ValueError(f"expected order to be a permutation of 0 ... {num_dims - 1}; got {str(numbers)[:100]}")
     return numbers
@@ -101,8 +100,8 @@ def autoregressive_flow(
     The density is the product of the mixtures' densities. It takes one evaluation of the conditioner, a sample takes
     num_dims. `flow.init(key, x)` standardises x and the context, as a part of the density.
 
-    On the uniform base single precision holds no quantile beyond 5 deviations: latents of points further out are 0 or
-    1. Their densities are exact all the same; the normal base has latents for all points.
+    On the uniform base single precision holds no quantile above 5 deviations: latents of points further up are 1. Their
+    densities are exact all the same, and the normal base has latents for all points.
 
     Args:
       num_dims: size of the vectors, 1 or more.
@@ -120,13 +119,12 @@ def autoregressive_flow(
     Raises:
       ValueError: a size is not positive, the order is no permutation, or a choice is unknown.
     """
-    num_dims = operator.index(num_dims)
     arguments.at_least(1, num_dims=num_dims)
     arguments.at_least(0, seed=seed)
     sizes = arguments.widths(hidden, can_be_empty=True)
     arguments.one_of("conditioner", conditioner, CONDITIONERS)
     arguments.one_of("activation", activation, tuple(ACTIVATIONS))
-    arguments.equal_widths_if(residual, sizes)
+    arguments.check_residual(residual, sizes)
     if residual and conditioner != "made":
         raise ValueError(f"expected conditioner 'made' for residual connections; got {conditioner!r}")
     transform, base_distribution = _mixture(num_components, mixture, base)
@@ -200,7 +198,7 @@ def pixelcnn_flow(
 
 
 def _mixture(num_components: int, mixture: str, base: str) -> tuple[MixtureTransform, Base]:
-    if operator.index(num_components) < 1:
+    if arguments.integer("num_components", num_components) < 1:
         raise ValueError(f"expected a mixture of at least 1 component, num_components; got {num_components}")
     arguments.one_of("mixture", mixture, COMPONENTS)
     arguments.one_of("base", base, BASES)

@@ -10,8 +10,21 @@ from realnvp_jax.models.vector import vector_flow
 
 Config = Any  # ml_collections.ConfigDict, whose attributes are dynamic
 
-IMAGE_MODELS = ("image_flow", "pixelcnn_flow")
-VECTOR_MODELS = ("vector_flow", "autoregressive_flow", "masked_autoregressive_flow")
+_LAYERS = ("transform", "num_bins", "tail_bound", "normalization", "batch_norm_lag")
+_MIXTURE = ("num_components", "mixture", "base")
+_IMAGE = ("name", "event_shape", "levels", "base_features", "num_blocks")
+_VECTOR = ("name", "event_shape", "hidden", "activation", "mask_seed")
+
+IMAGE_MODELS = {
+    "image_flow": (*_IMAGE, *_LAYERS, "num_scales", "alpha", "masks"),
+    "pixelcnn_flow": (*_IMAGE, *_MIXTURE, "kernel_size"),
+}
+VECTOR_MODELS = {
+    "vector_flow": (*_VECTOR, *_LAYERS, "num_layers", "masks"),
+    "autoregressive_flow": (*_VECTOR, *_MIXTURE, "conditioner", "order", "residual"),
+    "masked_autoregressive_flow": (*_VECTOR, *_LAYERS, "num_layers", "order", "residual", "inverse"),
+}
+MODELS = {**IMAGE_MODELS, **VECTOR_MODELS}  # and the keys of config.model that each reads
 
 
 def create(config: Config) -> Flow:
@@ -24,7 +37,7 @@ def create(config: Config) -> Flow:
     if name in IMAGE_MODELS:
         return _image_flow(config.model, shape)
     if name not in VECTOR_MODELS:
-        raise ValueError(f"expected model.name to be one of {(*IMAGE_MODELS, *VECTOR_MODELS)}; got {name!r}")
+        raise ValueError(f"expected model.name to be one of {tuple(MODELS)}; got {name!r}")
     if len(shape) != 1:
         raise ValueError(f"expected model.event_shape (columns,) for the {name}; got {shape}")
     return _vector_flow(config.model, shape[0], len(context_columns(config)))
@@ -38,7 +51,7 @@ def _image_flow(model: Config, shape: tuple[int, ...]) -> Flow:
             features=model.base_features,
             num_blocks=model.num_blocks,
             kernel_size=model.kernel_size,
-            **_mixture(model),
+            **_select(model, _MIXTURE),
         )
     return image_flow(
         shape,
@@ -48,7 +61,7 @@ def _image_flow(model: Config, shape: tuple[int, ...]) -> Flow:
         levels=model.levels,
         alpha=model.alpha,
         masks=model.masks,
-        **_layers(model),
+        **_select(model, _LAYERS),
     )
 
 
@@ -66,7 +79,7 @@ def _vector_flow(model: Config, num_dims: int, context: int) -> Flow:
             order=model.order,
             residual=model.residual,
             **conditioner,
-            **_mixture(model),
+            **_select(model, _MIXTURE),
         )
     if model.name == "masked_autoregressive_flow":
         return masked_autoregressive_flow(
@@ -76,19 +89,15 @@ def _vector_flow(model: Config, num_dims: int, context: int) -> Flow:
             order=model.order,
             residual=model.residual,
             **conditioner,
-            **_layers(model),
+            **_select(model, _LAYERS),
         )
-    return vector_flow(num_dims, num_layers=model.num_layers, masks=model.masks, **conditioner, **_layers(model))
+    return vector_flow(
+        num_dims, num_layers=model.num_layers, masks=model.masks, **conditioner, **_select(model, _LAYERS)
+    )
 
 
-def _layers(model: Config) -> dict[str, Any]:
-    """What couplings and masked autoregressive maps share."""
-    keys = ("transform", "num_bins", "tail_bound", "normalization", "batch_norm_lag")
+def _select(model: Config, keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: model[key] for key in keys}
-
-
-def _mixture(model: Config) -> dict[str, Any]:
-    return {key: model[key] for key in ("num_components", "mixture", "base")}
 
 
 def context_columns(config: Config) -> tuple[str, ...]:

@@ -210,6 +210,8 @@ class Flow:
         """
         self._check_temperature(temperature)
         shape = (operator.index(shape),) if not isinstance(shape, Sequence) else tuple(map(operator.index, shape))
+        if min(shape, default=0) < 0:
+            raise ValueError(f"expected a shape of at least 0 samples; got {shape}")
         context_batch = () if context is None else tuple(np.shape(context)[:-1])
         context = self._batched_context(context, shape + context_batch)
         batch = shape + context_batch
@@ -343,11 +345,10 @@ class Flow:
         low, high = self.base.support
         if isinstance(z, Tracer) or (low, high) == (-np.inf, np.inf) or z.size == 0:
             return
-        smallest, largest = float(z.min()), float(z.max())
-        if smallest < low or largest > high:
+        if ((z < low) | (z > high)).any():
             raise ValueError(
-                f"expected latents in [{low:g}, {high:g}], the support of {self.base}; got values from {smallest:g} to "
-                f"{largest:g}"
+                f"expected latents in [{low:g}, {high:g}], the support of {self.base}; got values from "
+                f"{np.nanmin(z):g} to {np.nanmax(z):g}"
             )
 
     def _check_temperature(self, temperature) -> None:

@@ -6,7 +6,6 @@
 in every layer, with another order of the elements, and normalisation behind it. IAF is the same map the other way.
 """
 
-import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,7 +35,7 @@ class MaskedAutoregressive(Standardized):
       num_layers: number of maps.
       hidden: widths of the hidden layers of every MADE.
       context_size: width of the context, 0 for none.
-      order: of the elements, from layer to layer: reversed (natural, reversed, natural, ...), or random (by `seed`).
+      order: of the elements, from layer to layer: reversed, or random (`layer_orders`).
       seed: of random orders.
       transform: what a map does to an element.
       normalization: behind every map.
@@ -75,12 +74,7 @@ class MaskedAutoregressive(Standardized):
         self.layer = Chain(tuple(layers if normalization is None else [*layers, normalization]))
 
     def _orders(self) -> Int[Array, "layers 2 dims"]:
-        orders = np.tile(np.arange(self.num_dims), (self.num_layers, 1))
-        if self.order == "random":
-            orders[1:] = np.random.default_rng(self.seed).permuted(orders[1:], axis=1)
-        else:
-            orders[1::2] = orders[1::2, ::-1]
-        return there_and_back(orders)
+        return there_and_back(layer_orders(self.order, self.num_dims, self.num_layers, self.seed))
 
     def forward_standardized(self, x, context=None, *, train=False, axis_name=None):
         """Standardised data to latent."""
@@ -97,6 +91,20 @@ class MaskedAutoregressive(Standardized):
             return layer.inverse(z, context)
 
         return scan_layers(apply, self.layer, z, self.num_layers, self._orders(), reverse=True)
+
+
+def layer_orders(kind: str, num_dims: int, num_layers: int, seed: int) -> Int[np.ndarray, "layers dims"]:
+    """The order of the elements in every layer: reversed in every second one, or random, with no two in a row equal."""
+    orders = np.tile(np.arange(num_dims), (num_layers, 1))
+    if kind == "reversed" or num_dims < 2:
+        orders[1::2] = orders[1::2, ::-1]
+        return orders
+    random = np.random.default_rng(seed)
+    for layer in range(num_layers):
+        orders[layer] = random.permutation(num_dims)
+        while layer and (orders[layer] == orders[layer - 1]).all():
+            orders[layer] = random.permutation(num_dims)
+    return orders
 
 
 def masked_autoregressive_flow(
@@ -140,13 +148,12 @@ def masked_autoregressive_flow(
     Raises:
       ValueError: a size is not positive, or a choice is unknown.
     """
-    num_dims, num_layers = operator.index(num_dims), operator.index(num_layers)
     arguments.at_least(1, num_dims=num_dims, num_layers=num_layers)
     arguments.at_least(0, seed=seed)
     sizes = arguments.widths(hidden)
     arguments.one_of("order", order, LAYER_ORDERS)
     arguments.one_of("activation", activation, tuple(ACTIVATIONS))
-    arguments.equal_widths_if(residual, sizes)
+    arguments.check_residual(residual, sizes)
     width = arguments.context_size(context)
     return Flow(
         event_shape=(num_dims,),

@@ -20,8 +20,8 @@ from realnvp_jax.preprocessing import dequantize_each
 def _apply(flow: Any, variables: dict[str, Any], *args, method: str, **kwargs) -> Any:
     try:
         return flow.bijection.apply(variables, *args, method=method, **kwargs)
-    except FlaxError as error:
-        reason = str(error).split(" (https")[0][:200]
+    except (FlaxError, ValueError, TypeError) as error:  # the arrays were checked: the variables do not fit
+        reason = " ".join(str(error).split(" (https")[0].split())[:200]
         raise ValueError(
             f"expected parameters of this flow, as init, load or from_authors make them: {reason}"
         ) from None

@@ -6,7 +6,6 @@ The couplings are taken in pairs (parity 0, parity 1), and the pairs are scanned
 along a leading axis, and the time to compile does not grow with the depth.
 """
 
-import operator
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -201,10 +200,9 @@ def vector_flow(
     Raises:
       ValueError: num_dims < 2, another size is not positive, or a choice is unknown.
     """
-    num_dims, num_layers = operator.index(num_dims), operator.index(num_layers)
     sizes = arguments.widths(hidden)
     arguments.at_least(0, seed=seed)
-    if num_dims < 2:
+    if arguments.integer("num_dims", num_dims) < 2:
         raise ValueError(
             f"expected num_dims of at least 2, since a coupling conditions one half on the other; got {num_dims}"
         )

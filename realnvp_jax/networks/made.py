@@ -6,8 +6,8 @@ from a unit of degree a to one of degree b is zero unless
     a <= b    for hidden units,    a < b    for the outputs,
 
 so the parameters of the k-th element depend on the first k - 1 elements only, exactly, at any depth; adding a hidden
-layer's input to its output (a residual connection) keeps degrees, and with them the property. Units of degree 0 depend
-on the context alone.
+layer's input to its output (a residual connection) keeps degrees, and with them the property. Features of the context,
+one hidden layer of it, are seen by all units and all outputs.
 """
 
 import flax.linen as nn
@@ -17,13 +17,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from realnvp_jax.networks.mlp import ACTIVATIONS
-from realnvp_jax.networks.sequential import SequentialConditioner
+from realnvp_jax.networks.sequential import VectorConditioner
 from realnvp_jax.random import draw
 
 
-def hidden_degrees(width: int, num_dims: int, lowest: int) -> tuple[int, ...]:
-    """Degrees of hidden units, spread evenly over lowest ... D - 1."""
-    return tuple(np.round(np.linspace(lowest, num_dims - 1, width)).astype(int).tolist())
+def hidden_degrees(width: int, num_dims: int) -> tuple[int, ...]:
+    """Degrees of hidden units, as many of each of 1 ... D - 1 as the width allows, in order; 0 where D is 1."""
+    lowest = min(1, num_dims - 1)
+    return tuple((lowest + np.arange(width) * (num_dims - lowest) // width).tolist())
 
 
 class MaskedDense(nn.Module):
@@ -82,52 +83,39 @@ class MaskedDense(nn.Module):
         return y if context is None else y + context @ chosen(self.context_kernel)
 
 
-class MADE(SequentialConditioner):
-    """Masked perceptron from a vector to the parameters of each of its elements.
+class MADE(VectorConditioner):
+    """Masked perceptron from a vector to the parameters of each of its elements; `hidden` of () is a linear map.
 
     Attributes:
-      order: numbers of the elements in their order: order[0] is conditioned on nothing, order[-1] on all others.
-      hidden: widths of the hidden layers; () is a linear map.
-      parameters_per_dim: parameters of one element; they start at zero.
-      context_size: width of the context, 0 for none.
-      activation: behind every hidden layer: relu, tanh, silu or gelu.
       residual: whether every hidden layer but the first adds its input; the widths are then equal.
     """
 
-    order: tuple[int, ...]
-    hidden: tuple[int, ...]
-    parameters_per_dim: int
-    context_size: int = 0
-    activation: str = "relu"
     residual: bool = False
 
-    @property
-    def sequence(self) -> Int[Array, " dims"]:
-        """`order`."""
-        return jnp.asarray(self.order, jnp.int32)
-
     def setup(self):
-        """The layers; the first one sees the context."""
-        num_dims = len(self.order)
-        lowest = 0 if self.context_size or num_dims == 1 else 1
+        """The features of the context, and the masked layers, which all see them."""
         elements = tuple((np.argsort(self.order) + 1).tolist())
-        hidden = [hidden_degrees(width, num_dims, lowest) for width in self.hidden]
-        degrees = [elements, *hidden]
-        contexts = [self.context_size] + [0] * len(hidden)
-        self.hidden_layers = [MaskedDense(degrees[i], degrees[i + 1], False, contexts[i]) for i in range(len(hidden))]
+        degrees = [elements, *(hidden_degrees(width, len(self.order)) for width in self.hidden)]
+        context_features = self.context_size
+        if self.context_size and self.hidden:
+            context_features = self.hidden[0]
+            self.context_layer = nn.Dense(context_features, bias_init=nn.initializers.normal(1.0))  # kinks apart
+        self.hidden_layers = [
+            MaskedDense(degrees[i], degrees[i + 1], False, context_features) for i in range(len(self.hidden))
+        ]
         outputs = tuple(np.repeat(elements, self.parameters_per_dim).tolist())
-        self.out = MaskedDense(degrees[-1], outputs, True, contexts[-1], starts_at_zero=True)
+        self.out = MaskedDense(degrees[-1], outputs, True, context_features, starts_at_zero=True)
 
     def _raw(self, x, context, element: Int[Array, ""] | None = None) -> Array:
         """The outputs of all elements, or of one."""
         activation = ACTIVATIONS[self.activation]
+        if context is not None and self.hidden:
+            context = activation(self.context_layer(context))
         h = x
         for i, layer in enumerate(self.hidden_layers):
-            y = layer(h, context) if i == 0 else layer(activation(h))
-            h = h + y if self.residual and i > 0 else y
-        if not self.hidden_layers:
-            return self.out(h, context, element, self.parameters_per_dim)
-        return self.out(activation(h), None, element, self.parameters_per_dim)
+            y = layer(activation(h) if i else h, context)
+            h = h + y if self.residual and i else y
+        return self.out(activation(h) if self.hidden else h, context, element, self.parameters_per_dim)
 
     def __call__(self, x, context=None, *, train=False):
         """Parameters of every element."""

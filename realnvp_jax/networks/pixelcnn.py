@@ -9,6 +9,9 @@ groups as there are channels, in the same order, and
 
 The parameters of channel c come from the features of group c, so they depend on the elements before it only, exactly.
 
+Stacked, they see the rows above in a cone that widens to the right with every row, and everything to the left within
+their reach: the pixels up and far to the right are a blind spot.
+
 A kernel has the rows that it sees and no others: (size + 1) / 2 of them, the last being the pixel's own. One pixel at a
 time, the memory keeps the input of every convolution that is wider than a pixel, so that an element costs one pixel of
 the network, and a whole image about as much as one evaluation for each channel.
@@ -99,7 +102,7 @@ class CausalConv(nn.Module):
         n, _, _, channels = padded.shape
         kernel, bias = self._kernel_and_bias(channels)
         patch = jax.lax.dynamic_slice(padded, (0, row, column, 0), (n, *kernel.shape[:3]))
-        return patch.reshape(n, -1) @ kernel.reshape(-1, self.features) + bias[None]
+        return jnp.tensordot(patch, kernel, axes=3) + bias[None]
 
 
 class ResidualBlock(nn.Module):

@@ -3,33 +3,13 @@
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
 
 from realnvp_jax.networks.mlp import MLP
-from realnvp_jax.networks.sequential import SequentialConditioner
+from realnvp_jax.networks.sequential import VectorConditioner
 
 
-class SeparateNetworks(SequentialConditioner):
-    """A perceptron of its own for every element, from those before it; a constant for the first without a context.
-
-    Attributes:
-      order: numbers of the elements in their order.
-      hidden: widths of the hidden layers of every network.
-      parameters_per_dim: parameters of one element; they start at zero.
-      context_size: width of the context, 0 for none.
-      activation: behind every hidden layer.
-    """
-
-    order: tuple[int, ...]
-    hidden: tuple[int, ...]
-    parameters_per_dim: int
-    context_size: int = 0
-    activation: str = "relu"
-
-    @property
-    def sequence(self) -> Int[Array, " dims"]:
-        """`order`."""
-        return jnp.asarray(self.order, jnp.int32)
+class SeparateNetworks(VectorConditioner):
+    """A perceptron of its own for every element, from those before it; a constant for the first without a context."""
 
     def setup(self):
         """The networks in order."""

@@ -23,7 +23,7 @@ Memory = Any  # arrays
 
 
 class SequentialConditioner(nn.Module):
-    """Base class of the autoregressive conditioners. The memory is that of vectors: the elements known so far."""
+    """Base class of the autoregressive conditioners."""
 
     @property
     @abc.abstractmethod
@@ -46,14 +46,49 @@ class SequentialConditioner(nn.Module):
     ) -> tuple[Float[Array, "n parameters"], Memory]:
         """Parameters of the k-th element in order, once those before it were put; and the memory."""
 
+    @abc.abstractmethod
     def start(self, n: int, dtype: Any) -> Memory:
         """The memory of n events of which nothing is known."""
-        return jnp.zeros((n, len(self.sequence)), dtype)
 
+    @abc.abstractmethod
     def put(self, memory: Memory, k: int | Int[Array, ""], value: Float[Array, " n"]) -> Memory:
         """The memory once the k-th element is known."""
-        return memory.at[:, self.sequence[k]].set(value)
 
+    @abc.abstractmethod
     def event(self, memory: Memory) -> Float[Array, "n *event"]:
         """The events that were put."""
+
+
+class VectorConditioner(SequentialConditioner):
+    """Base class of the conditioners of vectors. The memory is the vector, zero where nothing was put yet.
+
+    Attributes:
+      order: numbers of the elements in their order: order[0] is conditioned on nothing, order[-1] on all others.
+      hidden: widths of the hidden layers.
+      parameters_per_dim: parameters of one element; they start at zero.
+      context_size: width of the context, 0 for none.
+      activation: behind every hidden layer: relu, tanh, silu or gelu.
+    """
+
+    order: tuple[int, ...]
+    hidden: tuple[int, ...]
+    parameters_per_dim: int
+    context_size: int = 0
+    activation: str = "relu"
+
+    @property
+    def sequence(self) -> Int[Array, " dims"]:
+        """`order`."""
+        return jnp.asarray(self.order, jnp.int32)
+
+    def start(self, n, dtype):
+        """Vectors of zeros."""
+        return jnp.zeros((n, len(self.order)), dtype)
+
+    def put(self, memory, k, value):
+        """The vectors with the k-th element in order set."""
+        return memory.at[:, self.sequence[k]].set(value)
+
+    def event(self, memory):
+        """The vectors."""
         return memory

@@ -40,6 +40,7 @@ def _run(arguments: Sequence[str]) -> None:
     values = flags.FLAGS
     if len(arguments) > 1:
         sys.exit(f"error: expected flags only, such as --config=configs/digits.py; got {arguments[1]!r}")
+    _check_overrides(values.config.model.name)
     workdir = values.workdir or f"runs/{_name(config_flags.get_config_filename(values['config']))}"
     try:
         train(values.config, workdir, command=command_line(sys.argv))
@@ -60,6 +61,25 @@ def _check_config_file(arguments: Sequence[str]) -> None:
             sys.exit(f"error: expected a config file, such as configs/digits.py; got {match[1]!r}, which is not there")
 
 
+def _overrides() -> list[str]:
+    """The config keys on the command line."""
+    matches = [re.match(r"--?(?:no)?config\.([\w.]+)", argument) for argument in sys.argv[1:]]
+    return [match[1] for match in matches if match]
+
+
+def _check_overrides(model: str) -> None:
+    """Exit with one sentence if the command line sets a key of config.model that this model does not read."""
+    from realnvp_jax.models.create import MODELS
+
+    for key in _overrides():
+        group, _, name = key.partition(".")
+        if group == "model" and model in MODELS and name not in MODELS[model]:
+            sys.exit(
+                f"error: expected a key that the {model} reads, of model.{{{','.join(MODELS[model])}}}; got {key!r}, "
+                "which has no effect on it"
+            )
+
+
 def _without_unknown_keys(keys: Keys, parse: Callable[[], Any]) -> Any:
     """Run `parse`; on errors in the flags, exit with one sentence."""
     try:
@@ -67,8 +87,7 @@ def _without_unknown_keys(keys: Keys, parse: Callable[[], Any]) -> Any:
     except flags.Error as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except (AttributeError, KeyError):  # an override of a key that the config does not have
-        overrides = [re.match(r"--?(?:no)?config\.([\w.]+)", argument) for argument in sys.argv]
-        unknown = next((match[1] for match in overrides if match and match[1] not in keys), None)
+        unknown = next((key for key in _overrides() if key not in keys), None)
         if unknown is None:
             raise
         near = difflib.get_close_matches(unknown, keys, n=1, cutoff=0.4)
