@@ -29,6 +29,7 @@ BASES = ("uniform", "normal")
 
 _LARGEST_LOG_SCALE = 8.0  # of a component, in either direction; reached smoothly
 _FURTHEST = 1e18  # deviations from a component: the square of more overflows in float32
+_FAR_LOG_ODDS = 60.0  # probabilities of less underflow in float32 soon
 _SEARCH_STEPS = 100  # a bound: most elements need less than ten
 
 
@@ -158,16 +159,50 @@ def mixture_inverse(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> Float[Array, "*n"]:
-    """The x at which the mixture has these log-odds, by Newton's method within a bracket.
-
-    A step that would leave the bracket, or is longer than half of the one before, becomes a bisection.
-    """
-    _, means, log_scales = _mixture(raw, component)
+    """The x at which the mixture has these log-odds."""
+    log_weights, means, log_scales = _mixture(raw, component)
+    weights, inverse_scales = jnp.exp(log_weights), jnp.exp(-log_scales)
     unit = log_odds if component == "logistic" else normal_quantile(log_odds)
     quantiles = means + jnp.exp(log_scales) * unit[..., None]
     low, high = quantiles.min(axis=-1), quantiles.max(axis=-1)
+    smallest_scale = jnp.exp(log_scales.min(axis=-1))
+
+    def from_logarithms(x):
+        log_odds, _, log_slope = _log_odds(x, raw, component)
+        return log_odds, jnp.exp(-log_slope)
+
+    def from_probabilities(x):
+        """The same for probabilities that do not underflow, with one transcendental function a component."""
+        u = (x[..., None] - means) * inverse_scales
+        tail = jax.nn.sigmoid(-jnp.abs(u)) if component == "logistic" else ndtr(-jnp.abs(u))
+        is_left = u < 0
+        below = jnp.sum(weights * jnp.where(is_left, tail, 1 - tail), axis=-1)
+        above = jnp.sum(weights * jnp.where(is_left, 1 - tail, tail), axis=-1)
+        unit_density = tail * (1 - tail) if component == "logistic" else jnp.exp(_log_normal(u))
+        density = jnp.sum(weights * unit_density * inverse_scales, axis=-1)
+        tiny = jnp.finfo(x.dtype).tiny
+        return jnp.log(jnp.maximum(below, tiny)) - jnp.log(jnp.maximum(above, tiny)), below * above / density
+
+    def search(log_odds_and_step):
+        return _search(log_odds_and_step, log_odds, low, high, smallest_scale)
+
+    is_far = jnp.any(jnp.abs(log_odds) > _FAR_LOG_ODDS)
+    return jax.lax.cond(is_far, lambda: search(from_logarithms), lambda: search(from_probabilities))
+
+
+def _search(log_odds_and_step, log_odds: Array, low: Array, high: Array, smallest_scale: Array) -> Array:
+    """The x in [low, high] with given log-odds, by Newton's method within a bracket.
+
+    A step that would leave the bracket, or is longer than half of the one before, becomes a bisection.
+
+    Args:
+      log_odds_and_step: x -> (log-odds at x, dx by d log-odds).
+      log_odds: the aim.
+      low: where they are lower, or equal.
+      high: where they are higher, or equal.
+      smallest_scale: of a component, whose resolution is enough.
+    """
     resolution = jnp.finfo(low.dtype).eps
-    smallest_step = resolution * jnp.exp(log_scales.min(axis=-1))
 
     def is_going_on(state):
         count, _, _, _, _, is_done = state
@@ -175,15 +210,14 @@ def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], 
 
     def improve(state):
         count, low, high, x, step, is_done = state
-        log_odds_here, _, log_slope = _log_odds(x, raw, component)
+        log_odds_here, newton_step = log_odds_and_step(x)
         excess = log_odds_here - log_odds
         low, high = jnp.where(excess < 0, x, low), jnp.where(excess < 0, high, x)
-        newton = x - excess * jnp.exp(-log_slope)
-        middle = low + 0.5 * (high - low)
+        newton = x - excess * newton_step
         is_good = (newton > low) & (newton < high) & (jnp.abs(newton - x) < 0.5 * jnp.abs(step))
-        following = jnp.where(is_good, newton, middle)
+        following = jnp.where(is_good, newton, low + 0.5 * (high - low))
         step = following - x
-        is_done = is_done | (jnp.abs(step) <= 0.5 * resolution * jnp.abs(x) + smallest_step)
+        is_done = is_done | (jnp.abs(step) <= resolution * (0.5 * jnp.abs(x) + smallest_scale))
         is_done = is_done | (jnp.abs(excess) <= 2 * resolution * (1 + jnp.abs(log_odds)))
         return count + 1, low, high, jnp.where(is_done, x, following), step, is_done
 
