@@ -548,6 +548,11 @@ def test_images_with_pixelcnn_under_a_context():
     assert len(np.unique(flow.log_prob(params, x[0, 0], contexts))) == 4
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_the_default_features_fit_the_usual_channels(channels):
+    assert pixelcnn_flow((32, 32, channels)).event_shape == (32, 32, channels)
+
+
 def test_images_of_three_channels_on_a_normal_base():
     flow = pixelcnn_flow((3, 2, 3), num_components=3, features=12, num_blocks=1, base="normal", mixture="logistic")
     images = np.random.default_rng(0).integers(100, 120, (300, 3, 2, 3)).astype(np.uint8)
@@ -630,7 +635,7 @@ def test_bad_input_gets_one_sentence():
     refused(
         "features to be a multiple of 6, twice the image's 3 channels, whose masks need a group of features each; "
         "got 64: try 66",
-        lambda: pixelcnn_flow((32, 32, 3)),
+        lambda: pixelcnn_flow((32, 32, 3), features=64),
     )
     refused("an odd kernel_size", lambda: pixelcnn_flow(kernel_size=4))
     refused("expected event_shape (height, width, channels); got (20, 20)", lambda: pixelcnn_flow((20, 20)))
@@ -658,6 +663,6 @@ def test_bad_input_gets_one_sentence():
 def test_repr_shows_what_was_chosen():
     assert repr(pixelcnn_flow((20, 20, 1), levels=2, num_components=2)) == (
         "Flow(event_shape=(20, 20, 1), bijection=Autoregressive(conditioner=PixelCNN(event_shape=(20, 20, 1), "
-        "features=64, num_blocks=5, kernel_size=5, parameters_per_dim=6), "
+        "features=48, num_blocks=5, kernel_size=5, parameters_per_dim=6), "
         "transform=MixtureTransform(num_components=2)), base=Uniform(), preprocessing=Center(levels=2), levels=2)"
     )

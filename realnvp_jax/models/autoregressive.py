@@ -142,7 +142,7 @@ def pixelcnn_flow(
     event_shape: Sequence[int] = (28, 28, 1),
     levels: int = 256,
     num_components: int = 12,
-    features: int = 64,
+    features: int = 48,
     num_blocks: int = 5,
     context: int | None = None,
     *,
