@@ -271,8 +271,8 @@ def test_a_table_of_ones_own_with_a_context(environment, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", ["toy2d", "toy2d_ar"])
-def test_points_on_the_plane(environment, tmp_path, config):
+@pytest.mark.parametrize(("config", "size"), [("toy2d", "num_layers=2"), ("toy2d_ar", "num_components=3")])
+def test_points_on_the_plane(environment, tmp_path, config, size):
     completed = run(
         environment,
         f"--config=configs/{config}.py:circles",
@@ -280,7 +280,7 @@ def test_points_on_the_plane(environment, tmp_path, config):
         "--config.num_steps=30",
         "--config.dataset.num_train=600",
         "--config.evaluate.num_examples=500",
-        "--config.model.num_layers=2",
+        f"--config.model.{size}",
         "--config.model.hidden=(8,)",
     )
     assert completed.returncode == 0, completed.stderr
