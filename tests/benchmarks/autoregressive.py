@@ -7,8 +7,9 @@ elements; RealNVP takes one pass for either. The flows have untrained but pertur
 of RealNVP have two hidden layers of 128; the images are 20x20, by the models of configs/shapes_pixelcnn.py and
 shapes.py.
 
-"steps" is the time to sample by the time of D evaluations of the conditioner on the same batch: at most 1 for MADE, and
-far below for PixelCNN, which evaluates one pixel in a step. All are measured in one process, in random order, medians.
+"steps" is the time to sample by the time of D evaluations of the conditioner on the same batch. For MADE of few
+dimensions it is above 1, since most of a step is the search for the quantiles; PixelCNN evaluates one pixel in a step. All
+are measured in one process, in random order, medians.
 """
 
 import argparse
