@@ -8,8 +8,8 @@ of RealNVP have two hidden layers of 128; the images are 20x20, by the models of
 shapes.py.
 
 "steps" is the time to sample by the time of D evaluations of the conditioner on the same batch. For MADE of few
-dimensions it is above 1, since most of a step is the search for the quantiles; PixelCNN evaluates one pixel in a step. All
-are measured in one process, in random order, medians.
+dimensions it is above 1, since most of a step is the search for the quantiles; PixelCNN evaluates one pixel in a step.
+All are measured in one process, in random order, medians.
 """
 
 import argparse
