@@ -45,7 +45,7 @@ def latents(base: str, num: int) -> jax.Array:
 
 
 @mixtures
-@pytest.mark.parametrize("num_components", [1, 2, 7])
+@pytest.mark.parametrize("num_components", [1, 7])
 def test_a_mixture_is_invertible_and_knows_its_derivative(component, base, num_components, x64):
     raw = 2 * jax.random.normal(KEY, (300, num_parameters(num_components)))
     z = latents(base, 300)
