@@ -7,9 +7,9 @@ With weights w_k, means m_k and scales s_k, and C the CDF and c the density of t
     uniform base    z = F(x),              dz/dx = f(x)
     normal base     z = Phi^-1(F(x)),      dz/dx = f(x) / phi(z)
 
-Everything is computed from log F and log(1 - F), and goes through the log-odds l = log F - log(1 - F): z, its inverse
-and all gradients stay finite far outside of the mixture. The inverse searches x between the smallest and the largest of
-the components' own quantiles, which enclose it.
+log f is a log-sum-exp, finite far outside of the mixture. The normal base and the inverse go through the log-odds
+l = log F - log(1 - F), from the logarithms of both wherever the probabilities themselves would underflow. The inverse
+searches x between the smallest and the largest of the components' own quantiles, which enclose it.
 
 The 3 K raw parameters of an element are K logits of the weights, K means and K log-scales, as differences from a
 mixture of mean 0 and the component's own variance, which for K = 1 is the standard normal or logistic itself.

@@ -73,7 +73,7 @@ def inverse_through(
 
 
 class Inverse(Bijection):
-    """Another bijection the other way: `forward` is its inverse.
+    """Another bijection the other way: `forward` is its inverse, which is that of the evaluation mode in training too.
 
     Attributes:
       bijection: the other one.
