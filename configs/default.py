@@ -14,15 +14,33 @@ KEYS = {
     "ema_decay": (0.0, "decay of a moving average of parameters and statistics, which is then evaluated; 0 for none"),
     "dataset.name": (
         "cifar10",
-        "digits, shapes, a data set that TFDS has prepared, toy data or a table (see the README)",
+        "digits, shapes, folder, npz, tfds, a data set of TFDS, toy data or a table (see the README)",
+    ),
+    "dataset.path": (
+        "",
+        "the folder of pictures, the .npz or .npy file of images, the directory that TFDS has prepared; "
+        "or the .csv, .parquet or .npz file of a table that has no name",
     ),
     "dataset.data_dir": (
         "",
         "where TFDS (empty: TFDS_DATA_DIR or ~/tensorflow_datasets) or the UCI tables are",
     ),
-    "dataset.path": ("", "file of a table that has no name: .csv, .parquet or .npz"),
+    "dataset.manual_dir": ("", "where original files of a TFDS data set are that were downloaded by hand"),
+    "dataset.cache_dir": ("", "of decoded images; empty for the user's cache directory"),
+    "dataset.crop": (
+        "none",
+        "images: none (they have the model's size), centre, random, or rows and columns as in 40:188,15:163; "
+        "what is cut out is resized to the model's size",
+    ),
+    "dataset.resize": (0, "crop=random: the centred part is resized to this height, and every step draws its crops"),
+    "dataset.resample": ("antialias", "antialias (bicubic), or interpolate (bilinear between four pixels)"),
+    "dataset.num_bits": (0, "images: keep so many of 8 bits, which sets model.levels; 0 leaves them as they are"),
+    "dataset.strict": (False, "a picture that cannot be used is an error; otherwise it is named and left out"),
     "dataset.num_train": (100_000, "toy data and shapes: training examples to generate"),
-    "dataset.seed": (0, "of toy data and shapes, and of the order of a table's rows before they are split"),
+    "dataset.seed": (
+        0,
+        "of toy data and shapes, and of the order of a table's rows or a folder's pictures before they are split",
+    ),
     "dataset.context": ("", "a table's columns that the others are conditioned on, by name, separated by commas"),
     "dataset.train": ("train[:45000]", "split to train on: a name, or a part of one as in train[:90%]"),
     "dataset.validation": ("train[45000:]", "split that chooses the step"),

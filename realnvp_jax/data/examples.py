@@ -1,6 +1,7 @@
 """Examples in memory, and the three splits of a data set."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,9 +40,13 @@ class Splits:
 
     Attributes:
       columns: names of the columns of x where it is a table.
+      files: names of the files of "train", "validation" and "test" where examples are files.
+      left_out: names of files that could not be used, each with the reason.
     """
 
     train: Examples
     validation: Examples
     test: Examples
     columns: tuple[str, ...] = ()
+    files: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)

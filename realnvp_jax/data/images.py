@@ -1,58 +1,143 @@
-"""Image data sets: scikit-learn's digits, generated shapes, and anything that TFDS has prepared in array_record layout.
+"""Image data sets: scikit-learn's digits, generated shapes, anything of TFDS, folders of pictures and arrays in files.
 
-Every split is decoded once into memory, as uint8 [n, height, width, channels].
+What is decoded from files comes from the cache (`data.cache`), mapped into memory: uint8 [n, height, width, channels].
 """
 
-import difflib
-import os
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from realnvp_jax.data.arrays import array_source
+from realnvp_jax.data.cache import Decoded, decode_once, default_cache_dir
 from realnvp_jax.data.examples import STREAMS, Examples, Splits
+from realnvp_jax.data.folder import folder_source
+from realnvp_jax.data.framing import Framing
+from realnvp_jax.data.prepare import find_or_prepare
+from realnvp_jax.data.prepared import prepared_source
+from realnvp_jax.data.quote import quote
 from realnvp_jax.data.shapes import sample_shapes
+from realnvp_jax.data.source import Source
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.preprocessing import check_pixels
 
 _NUM_SHAPES = {"validation": 2000, "test": 10_000}
 
 
-def load_images(
-    name: str, data_dir: str, split_names: dict[str, str], flow: Flow, *, num_train: int = 100_000, seed: int = 0
-) -> Splits:
-    """Load or generate the three splits of a data set.
+@dataclasses.dataclass(frozen=True)
+class ImageData:
+    """Which images: the keys of `config.dataset` that say so.
+
+    Attributes:
+      name: "digits" (scikit-learn's), "shapes" (generated), "folder" (of pictures), "npz" (a .npz or .npy file), "tfds"
+        (a directory that TFDS has prepared), or the name of a TFDS data set, with its config if it has several.
+      path: the folder, the file or the directory.
+      data_dir: TFDS's data directory; "" for the environment's TFDS_DATA_DIR, or ~/tensorflow_datasets.
+      manual_dir: where the original files of a TFDS data set are, if they were downloaded by hand.
+      cache_dir: of the decoded images; "" for the user's cache directory.
+      crop: see `Framing`; so are resize, resample and num_bits.
+      resize: see `Framing`.
+      resample: see `Framing`.
+      num_bits: see `Framing`.
+      strict: whether a picture that cannot be used is an error, instead of being left out.
+      num_train: training images of shapes; there are 2,000 for validation and 10,000 for the test.
+      seed: of shapes, and of the order of a folder's or an array's images before they are split.
+    """
+
+    name: str
+    path: str = ""
+    data_dir: str = ""
+    manual_dir: str = ""
+    cache_dir: str = ""
+    crop: str = "none"
+    resize: int = 0
+    resample: str = "antialias"
+    num_bits: int = 0
+    strict: bool = False
+    num_train: int = 100_000
+    seed: int = 0
+
+    def framing(self, shape: tuple[int, ...]) -> Framing:
+        """How images become [height, width, channels] = shape."""
+        height, width, channels = shape
+        return Framing((height, width, channels), self.crop, self.resize, self.resample, self.num_bits)
+
+
+def load_images(data: ImageData, split_names: dict[str, str], flow: Flow) -> Splits:
+    """Load, generate, or download and prepare the three splits of a data set.
 
     Args:
-      name: "digits", "shapes", or a TFDS data set's name (with its config, "downsampled_imagenet/32x32").
-      data_dir: TFDS's data directory; "" for the environment's TFDS_DATA_DIR, or ~/tensorflow_datasets.
-      split_names: "train", "validation" and "test" to names such as "train[:90%]" or "test[-1000:]".
+      data: which.
+      split_names: "train", "validation" and "test" to names such as "train[:90%]" or "test[-1000:]". Digits, a folder
+        and a single array have the split "all", in an order that `data.seed` fixes (digits have one order).
       flow: the flow that will see the images; they must have its shape and number of levels.
-      num_train: training images of shapes; there are 2,000 for validation and 10,000 for the test.
-      seed: of shapes.
 
     Raises:
-      ValueError: the data set is unknown or not prepared in data_dir, a split is unknown or empty, or the images do
-        not fit the flow.
+      ValueError: the data are not there and cannot be prepared, a split is unknown or empty, or the images do not fit
+        the flow.
     """
-    sources: dict[str, np.ndarray] = {}
-    splits = {}
+    framing = data.framing(flow.event_shape)
+    sources: dict[str, Decoded] = {}
+    splits: dict[str, Examples] = {}
+    files: dict[str, tuple[str, ...]] = {}
     for role, text in split_names.items():
-        source, start, stop = parse_split(text)
-        if source not in sources:
-            if name == "shapes":
-                images = _shapes(source, num_train, seed)
-            else:
-                images = _digits(source) if name == "digits" else _prepared_by_tfds(name, source, data_dir)
-            _check_images(images, name, flow)
-            sources[source] = images
-        whole = sources[source]
-        part = slice(position(start, len(whole)), position(stop, len(whole)))
-        splits[role] = whole[part]
+        name, start, stop = parse_split(text)
+        if name not in sources:
+            sources[name] = load_split(data, name, framing)
+            check_pixels(np.asarray(sources[name].levels), flow.levels or 256)
+        whole = sources[name]
+        part = slice(position(start, len(whole.images)), position(stop, len(whole.images)))
+        splits[role] = Examples(whole.images[part])
         if len(splits[role]) == 0:
-            raise ValueError(f"expected examples in dataset.{role}={text!r}; got none of {len(whole)}")
-    return Splits(Examples(splits["train"]), Examples(splits["validation"]), Examples(splits["test"]))
+            raise ValueError(f"expected examples in dataset.{role}={text!r}; got none of {len(whole.images)}")
+        if whole.files is not None:
+            files[role] = whole.files[part]
+    left_out = {file: reason for decoded in sources.values() for file, reason in decoded.left_out.items()}
+    return Splits(splits["train"], splits["validation"], splits["test"], files=files, left_out=left_out)
+
+
+def load_split(data: ImageData, split: str, framing: Framing) -> Decoded:
+    """All images of a split, framed.
+
+    Raises:
+      ValueError: as in `load_images`.
+    """
+    if data.name in ("digits", "shapes"):
+        images = _digits(split) if data.name == "digits" else _shapes(split, data.num_train, data.seed)
+        _check_shape(images.shape[1:], data.name, framing)
+        if data.num_bits:
+            raise ValueError(f"expected dataset.num_bits of 0 for {data.name}, which have fewer; got {data.num_bits}")
+        if data.crop != "none":
+            images = np.stack([framing.frame(image) for image in images])
+        return Decoded(images, (int(images.min()), int(images.max())), None, {})
+    source = image_source(data, split)
+    if source.shape is not None:
+        _check_shape(source.shape, source.title, framing)
+    cache_dir = Path(data.cache_dir).expanduser() if data.cache_dir else default_cache_dir()
+    return decode_once(source, framing, cache_dir, strict=data.strict)
+
+
+def image_source(data: ImageData, split: str) -> Source:
+    """Where the images of a split come from, if they come from files.
+
+    Raises:
+      ValueError: they are not there, or there is no such split.
+    """
+    if data.name == "folder":
+        return folder_source(data.path, split, data.seed)
+    if data.name == "npz":
+        return array_source(data.path, split, data.seed)
+    if data.name == "tfds":
+        directory = Path(data.path).expanduser()
+        if not data.path or not (directory / "dataset_info.json").is_file():
+            raise ValueError(
+                f"expected a directory with dataset_info.json, as TFDS prepares it, in dataset.path; "
+                f"got {quote(data.path, 150)}"
+            )
+        return prepared_source(directory, split)
+    return prepared_source(find_or_prepare(data.name, data.data_dir, data.manual_dir), split)
 
 
 def parse_split(text: str) -> tuple[str, str, str]:
@@ -74,12 +159,12 @@ def position(bound: str, length: int) -> int | None:
     return round(int(bound[:-1]) * length / 100) if bound.endswith("%") else int(bound)
 
 
-def _check_images(images: np.ndarray, name: str, flow: Flow) -> None:
-    if images.shape[1:] != flow.event_shape:
+def _check_shape(shape: tuple[int, ...], title: str, framing: Framing) -> None:
+    if framing.crop == "none" and shape != framing.shape:
         raise ValueError(
-            f"expected images of shape {flow.event_shape}, model.event_shape, in {name!r}; got {images.shape[1:]}"
+            f"expected images of shape {framing.shape}, model.event_shape, in {title!r}; got {shape}: "
+            "change model.event_shape, or set dataset.crop to cut and resize them"
         )
-    check_pixels(images, flow.levels or 256)
 
 
 def _digits(split: str) -> np.ndarray:
@@ -99,49 +184,3 @@ def _shapes(split: str, num_train: int, seed: int) -> np.ndarray:
     if num_train < 1:
         raise ValueError(f"expected dataset.num_train of at least 1; got {num_train}")
     return sample_shapes(_NUM_SHAPES.get(split, num_train), (seed, STREAMS[split]))
-
-
-def _prepared_by_tfds(name: str, split: str, data_dir: str) -> np.ndarray:
-    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
-    prepared = sorted((root / name).glob("*/dataset_info.json"), key=_version)
-    if not prepared:
-        raise ValueError(_not_prepared(name, root))
-    import tensorflow_datasets as tfds
-
-    builder: Any = tfds.builder_from_directory(prepared[-1].parent)  # pyright: ignore
-    if split not in builder.info.splits:
-        raise ValueError(f"expected one of the splits {sorted(builder.info.splits)} of {name!r}; got {split!r}")
-    try:
-        source = builder.as_data_source(split)
-    except NotImplementedError:
-        raise ValueError(
-            f"expected {name!r} in {prepared[-1].parent} prepared with file_format='array_record'; "
-            f"got {builder.info.file_format}: prepare it again in that format"
-        ) from None
-    if "image" not in builder.info.features:
-        raise ValueError(f"expected a feature 'image' in {name!r}; got {sorted(builder.info.features)}")
-    if len(source) == 0:
-        raise ValueError(f"expected examples in the split {split!r} of {name!r}; got none")
-    first = source[0]["image"]
-    images = np.empty((len(source), *first.shape), np.uint8)
-    for i, example in enumerate(source):
-        if example["image"].shape != first.shape:
-            raise ValueError(f"expected images of one size in {name!r}; got {first.shape} and {example['image'].shape}")
-        images[i] = example["image"]
-    return images
-
-
-def _version(info: Path) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", info.parent.name)]
-
-
-def _not_prepared(name: str, root: Path) -> str:
-    found = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
-    here = sorted({path.parent.parent.relative_to(root).as_posix() for path in found})
-    near = difflib.get_close_matches(name, ["digits", "shapes", *here], n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return (
-        f"expected dataset.name digits, shapes, or one that TFDS has prepared in array_record layout under {root} "
-        f"(there: {', '.join(here[:5]) or 'none'}); got {name!r}: {hint}set dataset.data_dir to where "
-        f"{name}/<version>/dataset_info.json lies"
-    )

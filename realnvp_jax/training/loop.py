@@ -1,9 +1,11 @@
 """`train`: from a config and a workdir to a trained flow and its test result."""
 
 import dataclasses
+import functools
 import math
 import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,30 @@ from tqdm import tqdm
 
 from realnvp_jax import plots
 from realnvp_jax.checkpoints import Best, Checkpoints
+from realnvp_jax.data.ahead import made_ahead
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Splits
+from realnvp_jax.data.quote import quote
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.training import pictures
 from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
-from realnvp_jax.training.parallel import check_batch_size, parallel_eval_step, parallel_train_step, replicate, shard
-from realnvp_jax.training.setup import check_config, load_data, make_optimizer, noise_deviations, with_event_shape
+from realnvp_jax.training.parallel import (
+    check_batch_size,
+    parallel_eval_step,
+    parallel_train_step,
+    replicate,
+    training_batch,
+)
+from realnvp_jax.training.setup import (
+    check_config,
+    load_data,
+    make_optimizer,
+    noise_deviations,
+    with_event_shape,
+    with_levels,
+)
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, cost, unit
 from realnvp_jax.training.stop_request import StopRequest
@@ -59,6 +76,7 @@ def train(config: Config, workdir: str | Path, command: str = "python train.py")
             splits = load_data(config, None)
             shape = splits.train.x.shape[1:]
         config = with_event_shape(config, shape)
+    config = with_levels(config)
     flow = create(config)
     files = Workdir(workdir, config)
     result = files.result()
@@ -76,11 +94,21 @@ def train(config: Config, workdir: str | Path, command: str = "python train.py")
             test=splits.test.first(config.evaluate.num_examples),
         )
     files.start()
+    files.write_split_files(splits.files, splits.left_out)
     run = _Run(config, flow, optimizer, schedule, splits, files, command)
     try:
         return run.run()
     finally:
         run.close()
+
+
+def _describe_left_out(left_out: Mapping[str, str], most: int = 10) -> list[str]:
+    """Lines about files that could not be used."""
+    if not left_out:
+        return []
+    lines = [f"left out: {len(left_out)} files that cannot be used"]
+    lines += [f"  {quote(name)}: {reason}" for name, reason in list(left_out.items())[:most]]
+    return lines if len(left_out) <= most else [*lines, "  ... and others; all are in split_files.json"]
 
 
 def describe_result(result: dict[str, Any]) -> str:
@@ -160,15 +188,18 @@ class _Run:
             f"data: {self.config.dataset.name}, {len(splits.train):,} train, {len(splits.validation):,} validation, "
             f"{len(splits.test):,} test"
         )
+        for line in _describe_left_out(splits.left_out):
+            print(line)
         print(f"workdir: {self.files.path}" + (f", resumed at step {self.step}" if self.resumed else ""))
         print("compiling (the first step takes a while) ...", flush=True)
 
     def _train(self, stop: StopRequest) -> None:
         config = self.config
+        batch = functools.partial(training_batch, self.splits.train, config.seed, config.batch_size)
         bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
-        with bar:
-            while self.step < config.num_steps:
-                self.state, metrics = self.step_fn(self.state, self._batch(), self.key)
+        with bar, made_ahead(batch, self.step, config.num_steps) as batches:
+            for batch in batches:
+                self.state, metrics = self.step_fn(self.state, batch, self.key)
                 self.step += 1
                 self.pending.append(metrics)
                 bar.update()
@@ -197,19 +228,10 @@ class _Run:
         num = min(self.config.init_examples or self.config.batch_size, len(self.splits.train))
         batch = self.splits.train.batch(batch_indices(self.config.seed, 0, num, len(self.splits.train)))
         key = jax.random.fold_in(self.key, 0)
-        x = augment(key, jnp.arange(num), jnp.asarray(batch["x"]), flip=self.config.dataset.flip)
-        return {**batch, "x": x}
-
-    def _batch(self) -> dict[str, np.ndarray]:
-        indices = batch_indices(
-            self.config.seed,
-            self.step,
-            self.config.batch_size,
-            len(self.splits.train),
-            jax.process_index(),
-            jax.process_count(),
+        x = augment(
+            key, jnp.arange(num), jnp.asarray(batch["x"]), flip=self.config.dataset.flip, shape=self.flow.event_shape
         )
-        return shard(self.splits.train.batch(indices))
+        return {**batch, "x": x}
 
     def _fetch_metrics(self) -> dict[str, float]:
         """Means of the metrics since the last row; raises NonFiniteLossError."""

@@ -12,6 +12,8 @@ import jax
 import numpy as np
 import optax
 
+from realnvp_jax.data.batches import batch_indices
+from realnvp_jax.data.examples import Examples
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.training.steps import eval_step, train_step
 
@@ -50,6 +52,17 @@ def shard(batch: Any, num_local_devices: int | None = None) -> Any:
     """Split the leading axis of every array over the local devices."""
     count = num_local_devices or jax.local_device_count()
     return jax.tree.map(lambda x: x.reshape((count, -1, *x.shape[1:])), batch)
+
+
+def training_batch(examples: Examples, seed: int, batch_size: int, step: int) -> dict[str, jax.Array]:
+    """The share of this process in the batch of a step, on its devices: [local devices, examples of each, ...].
+
+    The global batch is a function of the other arguments; each process reads only its own share.
+    """
+    indices = batch_indices(seed, step, batch_size, len(examples), jax.process_index(), jax.process_count())
+    mesh = jax.sharding.Mesh(np.array(jax.local_devices()), (AXIS,))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
+    return jax.device_put(shard(examples.batch(indices)), sharding)
 
 
 def check_batch_size(batch_size: int) -> None:

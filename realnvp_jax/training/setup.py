@@ -1,5 +1,6 @@
 """From a config to what a run needs: data and optimizer, after a look at the numbers."""
 
+import dataclasses
 import difflib
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 import optax
 
 from realnvp_jax.data.examples import Splits
-from realnvp_jax.data.images import load_images
+from realnvp_jax.data.images import ImageData, load_images
 from realnvp_jax.data.vectors import VECTORS, is_vectors, load_vectors
 from realnvp_jax.models.create import VECTOR_MODELS, Config, context_columns
 from realnvp_jax.models.flow import Flow
@@ -27,7 +28,7 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
             )
         if flow is None:
             raise ValueError(f"expected model.event_shape (height, width, channels) of {dataset.name!r}; got ()")
-        return load_images(dataset.name, dataset.data_dir, names, flow, num_train=dataset.num_train, seed=dataset.seed)
+        return load_images(image_data(config), names, flow)
     splits = load_vectors(
         dataset.name,
         path=dataset.path,
@@ -51,6 +52,11 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
     return splits
 
 
+def image_data(config: Config) -> ImageData:
+    """Which images a config wants."""
+    return ImageData(**{field.name: config.dataset[field.name] for field in dataclasses.fields(ImageData)})
+
+
 def is_of_vectors(config: Config) -> bool:
     """Whether the model is one of vectors, not of images."""
     return config.model.name in VECTOR_MODELS
@@ -59,6 +65,24 @@ def is_of_vectors(config: Config) -> bool:
 def noise_deviations(config: Config, splits: Splits) -> np.ndarray | None:
     """Deviations of the noise on training vectors: `dataset.noise` times those of the columns."""
     return config.dataset.noise * splits.train.x.std(axis=0) if config.dataset.noise else None
+
+
+def with_levels(config: Config) -> Config:
+    """The config with the number of levels that `dataset.num_bits` leaves, if it is set.
+
+    Raises:
+      ValueError: `model.levels` has been set to another number.
+    """
+    if not config.dataset.num_bits or is_of_vectors(config):
+        return config
+    levels = 2**config.dataset.num_bits
+    if config.model.levels not in (256, levels):
+        raise ValueError(
+            f"expected model.levels={levels} with dataset.num_bits={config.dataset.num_bits}; got {config.model.levels}"
+        )
+    complete: Config = config.copy_and_resolve_references()
+    complete.model.levels = levels
+    return complete
 
 
 def with_event_shape(config: Config, shape: tuple[int, ...]) -> Config:

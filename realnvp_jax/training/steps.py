@@ -26,6 +26,8 @@ Batch = dict[str, Any]
 
 _CPU_CHUNK = 1024
 
+_CROP = 0x63726F70  # apart from the numbers of steps and examples that keys are folded with
+
 
 class NonFiniteLossError(RuntimeError):
     """The loss or its gradient is not finite."""
@@ -52,14 +54,40 @@ def positions(num_local: int, axis_name: str | None) -> jax.Array:
     return offset + jnp.arange(num_local)
 
 
+def random_crop(key: jax.Array, indices: jax.Array, x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """A part of the flow's (height, width, channels) of every image of x, which may be larger.
+
+    Every place is equally likely; it depends on the key and the image's index alone.
+    """
+    if x.ndim != 4 or x.shape[1:] == shape:
+        return x
+    height, width, channels = shape
+    free = jnp.array([x.shape[1] - height + 1, x.shape[2] - width + 1])
+    crop_key = jax.random.fold_in(key, _CROP)
+
+    def crop(index: jax.Array, image: jax.Array) -> jax.Array:
+        row, column = jax.random.randint(jax.random.fold_in(crop_key, index), (2,), 0, free)
+        return jax.lax.dynamic_slice(image, (row, column, 0), (height, width, channels))
+
+    return jax.vmap(crop)(indices, x)
+
+
 def augment(
-    key: jax.Array, indices: jax.Array, x: jax.Array, *, flip: bool, noise: np.ndarray | None = None
+    key: jax.Array,
+    indices: jax.Array,
+    x: jax.Array,
+    *,
+    flip: bool,
+    noise: np.ndarray | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> jax.Array:
-    """Integer images, mirrored left to right with probability 1/2 each if `flip`, then dequantized.
+    """Integer images, cut to `shape` at random, mirrored left to right with probability 1/2 if `flip`, dequantized.
 
     Continuous data are returned as they are, or with Gaussian noise of the deviations `noise`, one a column, which
     regularises a density of few examples. What an example gets depends on the key and its index alone.
     """
+    if shape is not None:
+        x = random_crop(key, indices, x, shape)
     flip_key, noise_key = jax.random.split(key)
     if not jnp.issubdtype(x.dtype, jnp.integer):
         if noise is None:
@@ -138,7 +166,8 @@ def train_step(
 
     Args:
       state: the state, the same on every device.
-      batch: this device's examples, "x" of shape [n, *event]; integers are augmented and dequantized.
+      batch: this device's examples, "x" of shape [n, *event]; integers are augmented and dequantized, larger images
+        cut at random.
       key: root key of the run; the step is folded in here.
       flow: the flow.
       optimizer: transformation of the gradients of the trainable parameters.
@@ -152,7 +181,14 @@ def train_step(
       The next state, and `score` of the batch in training mode and the global gradient norm before clipping.
     """
     x = batch["x"]
-    x = augment(jax.random.fold_in(key, state.step), positions(len(x), axis_name), x, flip=flip, noise=noise)
+    x = augment(
+        jax.random.fold_in(key, state.step),
+        positions(len(x), axis_name),
+        x,
+        flip=flip,
+        noise=noise,
+        shape=flow.event_shape,
+    )
     gradients, (log_prob, params) = _gradients(state.params, {**batch, "x": x}, flow=flow, l2=l2, axis_name=axis_name)
     if axis_name is not None:
         gradients, log_prob = jax.lax.pmean((gradients, log_prob), axis_name)
@@ -188,7 +224,7 @@ def eval_step(
     """
     x = batch["x"]
     if jnp.issubdtype(x.dtype, jnp.integer):
-        x = dequantize_each(key, batch["index"], x)
+        x = dequantize_each(key, batch["index"], random_crop(key, batch["index"], x, flow.event_shape))
     context = batch.get("context")
     if train_mode:
         log_prob, _ = flow.log_prob_train(params, x, context, axis_name=axis_name)

@@ -3,14 +3,24 @@
 import csv
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from realnvp_jax.data.quote import quote
 from realnvp_jax.models.create import Config
 
-_MAY_DIFFER = ("num_steps", "evaluate.", "checkpoint.", "dataset.data_dir")
+_MAY_DIFFER = (
+    "num_steps",
+    "evaluate.",
+    "checkpoint.",
+    "dataset.data_dir",
+    "dataset.manual_dir",
+    "dataset.cache_dir",
+    "dataset.strict",
+)
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -59,6 +69,28 @@ class Workdir:
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config_path, json.loads(self._config.to_json()))
 
+    def write_split_files(self, files: Mapping[str, Sequence[str]], left_out: Mapping[str, str]) -> None:
+        """Write which files are in which split, where examples are files.
+
+        Raises:
+          ValueError: the run has started with other files.
+        """
+        if not files:
+            return
+        path = self.path / "split_files.json"
+        now = {**{role: list(names) for role, names in files.items()}, "left out": dict(left_out)}
+        if path.is_file():
+            before = json.loads(path.read_text())
+            changed = set()
+            for role in files:
+                changed |= set(before.get(role, ())) ^ set(now[role])
+            if changed:
+                raise ValueError(
+                    f"expected the files that the run in {self.path} was started with, as in its {path.name}; got "
+                    f"{len(changed)} others or in another split, such as {quote(min(changed))}: use another --workdir"
+                )
+        write_json(path, now)
+
     @property
     def config_path(self) -> Path:
         """The config, as JSON."""
@@ -81,8 +113,8 @@ class Workdir:
     def _check_same_run(self, config: Config) -> None:
         before = flatten(ConfigDict(json.loads(self.config_path.read_text())))
         now = flatten(config)
-        keys = sorted(set(before) | set(now))
-        changed = [k for k in keys if before.get(k) != now.get(k) and not k.startswith(_MAY_DIFFER)]
+        # a key that the run's version of this package did not have is not compared
+        changed = [k for k in sorted(before) if before[k] != now.get(k) and not k.startswith(_MAY_DIFFER)]
         if changed:
             shown = [f"{k} was {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:3]]
             more = f"; also {', '.join(changed[3:])}" if len(changed) > 3 else ""

@@ -1,0 +1,11 @@
+"""CelebA at 32x32, cut as in configs/celeba64.py. The paper has no number for this size."""
+
+from configs import celeba64
+
+
+def get_config():
+    """One scale less, so that the last one is 4x4 again."""
+    config = celeba64.get_config()
+    config.model.event_shape = (32, 32, 3)
+    config.model.num_scales = 4
+    return config

@@ -1,0 +1,226 @@
+"""What a set of images is: counts, sizes, levels, moments, duplicates, bits/dim of simple codes, a contact sheet."""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from realnvp_jax.data.arrays import array_splits
+from realnvp_jax.data.baselines import file_bits, histogram_bits
+from realnvp_jax.data.cache import Decoded
+from realnvp_jax.data.framing import Framing
+from realnvp_jax.data.images import ImageData, image_source, load_split
+from realnvp_jax.data.prepare import find_or_prepare
+from realnvp_jax.data.prepared import prepared_splits
+from realnvp_jax.likelihood import mean_and_standard_error
+
+_CHUNK = 1000  # images at a time
+_NUM_FILES = 1000  # images that are written as PNG and WebP
+_LEVELS = {"digits": 17, "shapes": 2}
+_SHAPES = {"digits": (8, 8, 1), "shapes": (20, 20, 1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitDescription:
+    """A split of images.
+
+    Attributes:
+      name: of the split.
+      num: number of images.
+      levels: how many different values pixels have, the lowest and the highest.
+      mean: of each channel, with the highest level as 1.
+      deviation: of each channel, likewise.
+      repeated: images that are equal to one before them in the split.
+      in_first: images that are equal to one of the first split, which is usually "train".
+      left_out: files that cannot be used, each with the reason.
+    """
+
+    name: str
+    num: int
+    levels: tuple[int, int, int]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    repeated: int
+    in_first: int
+    left_out: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """A set of images.
+
+    Attributes:
+      title: its name or path.
+      shape: (height, width, channels).
+      levels: number of values that a pixel can take.
+      splits: its splits, the training split first.
+      baselines: what is coded by what, with mean and standard error of bits/dim and the number of images.
+      sheet: images of the first split, drawn at random, for the contact sheet.
+    """
+
+    title: str
+    shape: tuple[int, ...]
+    levels: int
+    splits: tuple[SplitDescription, ...]
+    baselines: dict[str, tuple[float, float, int]]
+    sheet: np.ndarray
+
+    def __str__(self) -> str:
+        """The description as a table."""
+        height, width, channels = self.shape
+        lines = [f"{self.title}: {height}x{width} pixels, {channels} channel(s), {self.levels} levels", ""]
+        rows = [["split", "images", "levels used", "mean", "deviation", "repeated", f"in {self.splits[0].name}"]]
+        for split in self.splits:
+            count, low, high = split.levels
+            rows.append(
+                [
+                    split.name,
+                    f"{split.num:,}",
+                    f"{count}, from {low} to {high}",
+                    " ".join(f"{value:.4f}" for value in split.mean),
+                    " ".join(f"{value:.4f}" for value in split.deviation),
+                    f"{split.repeated:,}",
+                    "" if split is self.splits[0] else f"{split.in_first:,}",
+                ]
+            )
+        lines += _aligned(rows)
+        for split in self.splits:
+            for file, reason in split.left_out.items():
+                lines.append(f"left out of {split.name}: {file}: {reason}")
+        lines += ["", "bits/dim of simple codes"]
+        codes = [
+            [name, f"{mean:.3f}" if not num else f"{mean:.3f} +- {error:.3f}", f"{num:,} images" if num else ""]
+            for name, (mean, error, num) in self.baselines.items()
+        ]
+        return "\n".join([*lines, *_aligned(codes)])
+
+
+def image_data(name_or_path: str, **options) -> ImageData:
+    """`ImageData` of a data set's name, a folder, an .npz or .npy file, or a directory that TFDS has prepared."""
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        kind = "tfds" if (path / "dataset_info.json").is_file() else "folder"
+        return ImageData(kind, path=name_or_path, **options)
+    if path.suffix in (".npz", ".npy"):
+        return ImageData("npz", path=name_or_path, **options)
+    return ImageData(name_or_path, **options)
+
+
+def describe(data: ImageData, shape: tuple[int, int, int] | None = None, title: str = "") -> Description:
+    """Describe a set of images.
+
+    Args:
+      data: which.
+      shape: (height, width, channels) that they are framed to; None for their own, or (32, 32, 3) if there is no one
+        size. With a shape and `data.crop` "none", the centre is cropped.
+      title: what it is called.
+
+    Raises:
+      ValueError: the images are not there.
+    """
+    names = _split_names(data)
+    own = _SHAPES.get(data.name) or image_source(data, names[0]).shape
+    shape = shape or own or (32, 32, 3)
+    if shape != own and data.crop == "none":
+        data = dataclasses.replace(data, crop="centre")
+    framing: Framing = data.framing(shape)
+    levels = 2**data.num_bits if data.num_bits else _LEVELS.get(data.name, 256)
+    decoded = {name: load_split(data, name, framing) for name in names}
+    splits, first = [], set()
+    for name, split in decoded.items():
+        described, hashes = _describe_split(name, split, levels, first)
+        first = first or hashes
+        splits.append(described)
+    everything = list(decoded.values())
+    if len(everything) > 1:
+        train, test = everything[0].images, (decoded["test"] if "test" in decoded else everything[-1]).images
+    else:
+        cut = max(len(everything[0].images) * 4 // 5, 1)
+        train, test = everything[0].images[:cut], everything[0].images[cut:]
+    rng = np.random.default_rng(0)
+    chosen = rng.permutation(len(train))[:100]
+    return Description(
+        title or data.path or data.name,
+        framing.framed_shape,
+        levels,
+        tuple(splits),
+        _baselines(train, test, levels) if len(test) > 1 else {"uniform": (math.log2(levels), 0.0, 0)},
+        np.asarray(train[np.sort(chosen)]),
+    )
+
+
+def _split_names(data: ImageData) -> list[str]:
+    """Names of the splits, training first and test last."""
+    if data.name in ("digits", "folder"):
+        return ["all"]
+    if data.name == "shapes":
+        return ["train", "validation", "test"]
+    if data.name == "npz":
+        names = array_splits(data.path)
+    elif data.name == "tfds":
+        names = prepared_splits(Path(data.path).expanduser())
+    else:
+        names = prepared_splits(find_or_prepare(data.name, data.data_dir, data.manual_dir))
+    return sorted(names, key=lambda name: ("train" not in name, "test" in name, name))
+
+
+def _describe_split(name: str, split: Decoded, levels: int, first: set[bytes]) -> tuple[SplitDescription, set[bytes]]:
+    channels = split.images.shape[3]
+    counts = np.zeros((channels, 256), np.int64)
+    hashes: set[bytes] = set()
+    in_first = 0
+    for images in _chunks(split.images, name):
+        for channel in range(channels):
+            counts[channel] += np.bincount(images[..., channel].ravel(), minlength=256)
+        for image in images:
+            digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+            in_first += digest in first
+            hashes.add(digest)
+    share = counts / counts.sum(1, keepdims=True)
+    values = np.arange(256) / (levels - 1)
+    mean = share @ values
+    deviation = np.sqrt(np.maximum(share @ values**2 - mean**2, 0))
+    used = np.flatnonzero(counts.sum(0))
+    described = SplitDescription(
+        name,
+        len(split.images),
+        (len(used), int(used[0]), int(used[-1])),
+        tuple(map(float, mean)),
+        tuple(map(float, deviation)),
+        len(split.images) - len(hashes),
+        in_first,
+        split.left_out,
+    )
+    return described, hashes
+
+
+def _chunks(images: np.ndarray, name: str) -> Iterator[np.ndarray]:
+    with tqdm(total=len(images), desc=f"looking at {name}", unit="image", disable=None, leave=False) as bar:
+        for start in range(0, len(images), _CHUNK):
+            chunk = images[start : start + _CHUNK]
+            yield chunk
+            bar.update(len(chunk))
+
+
+def _baselines(train: np.ndarray, test: np.ndarray, levels: int) -> dict[str, tuple[float, float, int]]:
+    codes = {
+        f"uniform over {levels} levels": (math.log2(levels), 0.0, 0),
+        "histogram of each pixel and channel": (
+            *mean_and_standard_error(histogram_bits(train, test, levels)),
+            len(test),
+        ),
+    }
+    if test.shape[3] in (1, 3):
+        some = test[np.sort(np.random.default_rng(0).permutation(len(test))[:_NUM_FILES])]
+        for name, file_format in (("PNG, with headers", "PNG"), ("WebP without loss, with headers", "WebP")):
+            codes[name] = (*mean_and_standard_error(file_bits(some, file_format)), len(some))
+    return codes
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,188 @@
+"""Pictures of any size and format as uint8 arrays of the size that a model takes."""
+
+import dataclasses
+import io
+import re
+import warnings
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+CROPS = ("none", "centre", "random")
+RESAMPLINGS = ("antialias", "interpolate")
+
+
+class BadPictureError(ValueError):
+    """A picture that cannot be used; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Framing:
+    """What is cut from every picture, how it is resized, and to how many levels it is reduced.
+
+    Attributes:
+      shape: (height, width, channels) that the model takes. With a crop, pictures are turned into greyscale for one
+        channel and into RGB for three.
+      crop: "none": pictures have this shape; "centre": the largest centred part of this aspect ratio is resized to it;
+        "random": the same part is resized to a height of `resize`, from which a crop of this shape is drawn anew in
+        every step; or rows and columns, such as "40:188,15:163", which are resized to this shape.
+      resize: height before random crops; 0 otherwise.
+      resample: "antialias" (bicubic, over all the pixels that a new one covers) or "interpolate" (bilinear between
+        the four neighbours of row i * height / new height, which is `tf.image.resize_bilinear` of TensorFlow 1).
+      num_bits: keep this many of 8 bits, floor(x / 2^(8 - num_bits)); 0 leaves pixels as they are.
+
+    Raises:
+      ValueError: the values make no sense together.
+    """
+
+    shape: tuple[int, int, int]
+    crop: str = "none"
+    resize: int = 0
+    resample: str = "antialias"
+    num_bits: int = 0
+
+    def __post_init__(self):
+        if self.crop not in CROPS and _box(self.crop) is None:
+            raise ValueError(
+                f"expected dataset.crop, one of {CROPS} or rows and columns such as '40:188,15:163'; got {self.crop!r}"
+            )
+        if self.resample not in RESAMPLINGS:
+            raise ValueError(f"expected dataset.resample, one of {RESAMPLINGS}; got {self.resample!r}")
+        if not 0 <= self.num_bits <= 8:
+            raise ValueError(f"expected dataset.num_bits from 1 to 8, or 0 to leave pixels; got {self.num_bits}")
+        if self.crop != "none" and self.shape[2] not in (1, 3):
+            raise ValueError(f"expected 1 or 3 channels with dataset.crop={self.crop!r}; got {self.shape[2]}")
+        if self.crop == "random" and self.resize < self.shape[0]:
+            raise ValueError(
+                f"expected dataset.resize of at least the height {self.shape[0]} of random crops; got {self.resize}"
+            )
+        if self.crop != "random" and self.resize:
+            raise ValueError(f"expected dataset.resize of 0 unless dataset.crop is 'random'; got {self.resize}")
+
+    @property
+    def framed_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of what `frame` returns; larger than `shape` if crops are drawn from it."""
+        height, width, channels = self.shape
+        if self.crop != "random":
+            return self.shape
+        return (self.resize, max(width, round(self.resize * width / height)), channels)
+
+    def decode(self, encoded: bytes, *, upright: bool = False) -> UInt8[np.ndarray, "height width channels"]:
+        """Pixels of an image file's bytes.
+
+        Args:
+          encoded: the file.
+          upright: turn the picture as its EXIF orientation says.
+
+        Raises:
+          BadPictureError: it is no picture, is cut off, has more than 8 bits a channel, or is smaller than the crop.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of doubtful metadata, and large pictures
+                image = Image.open(io.BytesIO(encoded))
+                _check_bits(image, encoded)
+                image.load()
+                image = ImageOps.exif_transpose(image) if upright else image
+        except BadPictureError:
+            raise
+        except UnidentifiedImageError:
+            raise BadPictureError("not a picture") from None
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise BadPictureError(" ".join(str(error).split())[:80] or type(error).__name__) from None
+        if self.crop == "none" and image.mode in ("L", "RGB", "RGBA"):
+            return self.frame(_array(image))
+        return self.frame(_array(_converted(image, self.shape[2])))
+
+    def frame(self, x: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "height width channels"]:
+        """The part of decoded pixels that is wanted, in the size that is wanted.
+
+        Raises:
+          BadPictureError: the picture is smaller than the crop, or not of the shape without a crop.
+        """
+        if self.crop == "none":
+            if x.shape != self.shape:
+                raise BadPictureError(f"expected shape {self.shape}, model.event_shape; got {x.shape}")
+        else:
+            x = self._resized(self._part(self._coloured(x)))
+        return x >> (8 - self.num_bits) if self.num_bits else x
+
+    def _coloured(self, x: np.ndarray) -> np.ndarray:
+        channels = x.shape[2]
+        if channels == self.shape[2]:
+            return x
+        if channels not in (1, 3, 4):
+            raise BadPictureError(f"{channels} channels, of which {self.shape[2]} cannot be made")
+        return _array(_converted(_image(x), self.shape[2]))
+
+    def _part(self, x: np.ndarray) -> np.ndarray:
+        height, width = x.shape[:2]
+        to_height, to_width = self.framed_shape[:2]
+        box = _box(self.crop)
+        if box is not None:
+            top, bottom, left, right = box
+            if bottom > height or right > width:
+                raise BadPictureError(f"{width}x{height} pixels do not contain rows and columns {self.crop}")
+            return x[top:bottom, left:right]
+        if height < to_height or width < to_width:
+            raise BadPictureError(f"{width}x{height} pixels, smaller than {to_width}x{to_height}")
+        part_height = min(height, width * to_height // to_width)
+        part_width = min(width, height * to_width // to_height)
+        top, left = (height - part_height) // 2, (width - part_width) // 2
+        return x[top : top + part_height, left : left + part_width]
+
+    def _resized(self, x: np.ndarray) -> np.ndarray:
+        height, width = self.framed_shape[:2]
+        if x.shape[:2] == (height, width):
+            return x
+        if self.resample == "interpolate":
+            return np.rint(_interpolate(_interpolate(x.astype(np.float32), height, 0), width, 1)).astype(np.uint8)
+        return _array(_image(x).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _box(crop: str) -> tuple[int, int, int, int] | None:
+    """(top, bottom, left, right) of "40:188,15:163"; None if the text is not of this form or the box is empty."""
+    match = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", crop)
+    if match is None:
+        return None
+    top, bottom, left, right = map(int, match.groups())
+    return (top, bottom, left, right) if top < bottom and left < right else None
+
+
+def _interpolate(x: np.ndarray, size: int, axis: int) -> np.ndarray:
+    """Linear interpolation at i * old size / size along an axis, the last value repeated beyond the end."""
+    places = np.arange(size) * (x.shape[axis] / size)
+    low = np.floor(places).astype(int)
+    weight = np.expand_dims((places - low).astype(np.float32), tuple(k for k in range(x.ndim) if k != axis))
+    high = np.minimum(low + 1, x.shape[axis] - 1)
+    return x.take(low, axis) * (1 - weight) + x.take(high, axis) * weight
+
+
+def _check_bits(image: Image.Image, encoded: bytes) -> None:
+    """Raise BadPictureError for more than 8 bits a channel, of which Pillow would drop some without a word."""
+    bits = 8
+    if image.format == "PNG":
+        bits = encoded[24]  # of the header: behind signature, length, type, width and height
+    elif image.format == "TIFF":
+        bits = max(image.tag_v2.get(258, (8,)))  # pyright: ignore[reportAttributeAccessIssue]
+    if bits > 8 or image.mode[0] in "IF":
+        raise BadPictureError(f"{max(bits, 16)} bits a channel, which is not supported: convert it to 8 bits")
+
+
+def _converted(image: Image.Image, channels: int) -> Image.Image:
+    """Greyscale for one channel, RGB for three; what is transparent becomes white."""
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _image(x: np.ndarray) -> Image.Image:
+    return Image.fromarray(x[..., 0] if x.shape[2] == 1 else x)
+
+
+def _array(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels

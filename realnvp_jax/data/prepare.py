@@ -1,0 +1,170 @@
+"""Download and prepare a TFDS data set in array_record layout, without TensorFlow."""
+
+import difflib
+import json
+import os
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from realnvp_jax.data.builders import archives, builder_class
+from realnvp_jax.data.prepared import find_prepared, prepared_names
+from realnvp_jax.data.quote import quote
+
+_SECONDS = 4.0  # to wait for an answer of the host that the original files are downloaded from
+
+_OTHER_NAMES = ("digits", "shapes", "folder", "npz", "tfds")
+
+
+def data_dir_or_default(data_dir: str) -> Path:
+    """TFDS's data directory: the argument, or else the environment's TFDS_DATA_DIR, or else ~/tensorflow_datasets."""
+    return Path(data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+
+
+def find_or_prepare(name: str, data_dir: str = "", manual_dir: str = "") -> Path:
+    """The directory of a prepared TFDS data set, which is downloaded and prepared first if it is not there.
+
+    Args:
+      name: of the data set, with its config if it has several, "downsampled_imagenet/32x32".
+      data_dir: TFDS's data directory; see `data_dir_or_default`.
+      manual_dir: where the original files are, if they were downloaded by hand; those of MNIST and Fashion-MNIST
+        have the same names and can lie in folders mnist and fashion_mnist.
+
+    Raises:
+      ValueError: TFDS does not know the data set, or TensorFlow is needed to prepare it; the original files are neither
+        in manual_dir nor to be downloaded (which is found out within 5 seconds), or are not the right ones; data_dir
+        cannot be written.
+    """
+    root = data_dir_or_default(data_dir)
+    found = find_prepared(name, root)
+    if found is None:
+        builder = _builder(name, root)
+        files = archives(builder)
+        manual = _manual_dir(name, manual_dir, files)
+        needed = {file: url for file, url in files.items() if manual is None or not (manual / file).exists()}
+        needed = {file: url for file, url in needed.items() if url not in _downloaded(root)}
+        if not all(_answers(url) for url in _one_of_each_host(needed)):
+            raise ValueError(_where_to_put(name, root, manual_dir, needed))
+        _prepare(builder, name, root, manual, needed)
+        found = find_prepared(name, root)
+        assert found is not None
+    return found
+
+
+def _builder(name: str, root: Path) -> Any:
+    """The builder of a data set, with an answer for names that TFDS does not know."""
+    import tensorflow_datasets as tfds
+
+    short, _, config = name.partition("/")
+    known = tfds.list_builders(with_community_datasets=False)
+    if short not in known:
+        here = prepared_names(root)
+        near = difflib.get_close_matches(name, [*_OTHER_NAMES, *here, *known], n=1)
+        raise ValueError(
+            f"expected dataset.name to be one of {', '.join(_OTHER_NAMES)}, or a data set of TFDS; got {quote(name)}"
+            + (f": did you mean {near[0]!r}?" if near else "")
+            + f" (prepared in {quote(root, 150)}: {quote(', '.join(here) or 'none', 80)})"
+        )
+    options: dict[str, Any] = {"data_dir": root, "file_format": "array_record"}
+    if config:
+        options["config"] = config
+    configs = [c.name for c in tfds.builder_cls(short).BUILDER_CONFIGS]
+    if (config not in configs) if configs else config:
+        choice = f"one of {quote(', '.join(configs), 100)} behind {short!r} and a slash" if configs else repr(short)
+        raise ValueError(f"expected {choice} as dataset.name; got {quote(name)}")
+    try:
+        return builder_class(short)(**options)
+    except OSError as error:
+        raise _cannot_write(root, error) from None
+
+
+def _manual_dir(name: str, manual_dir: str, files: Mapping[str, str]) -> Path | None:
+    """The directory of the original files: a folder with the data set's name in manual_dir, or manual_dir itself."""
+    if not manual_dir:
+        return None
+    root = Path(manual_dir).expanduser()
+    if not root.is_dir():
+        raise ValueError(
+            f"expected a directory with {quote(', '.join(files), 120)} in dataset.manual_dir; "
+            f"got {quote(root, 150)}, which is none"
+        )
+    own = root / name.partition("/")[0]
+    return own if own.is_dir() else root
+
+
+def _downloaded(root: Path) -> set[str]:
+    """Addresses of the files that TFDS has downloaded before."""
+    urls: set[str] = set()
+    for info in (root / "downloads").rglob("*.INFO.json"):
+        urls.update(json.loads(info.read_text()).get("urls", ()))
+    return urls
+
+
+def _one_of_each_host(files: Mapping[str, str]) -> list[str]:
+    return list({urllib.parse.urlsplit(url).netloc: url for url in files.values()}.values())
+
+
+def _answers(url: str) -> bool:
+    """Whether the host of an address answers, with whatever, within a few seconds."""
+    answers: list[bool] = []
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_SECONDS):
+                answers.append(True)
+        except urllib.error.HTTPError:  # it may not like HEAD
+            answers.append(True)
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=ask, daemon=True)  # the look-up of a name has no time limit of its own
+    thread.start()
+    thread.join(_SECONDS)
+    return bool(answers)
+
+
+def _where_to_put(name: str, root: Path, manual_dir: str, needed: Mapping[str, str]) -> str:
+    host = urllib.parse.urlsplit(next(iter(needed.values()))).netloc
+    where = f"{quote(manual_dir, 60)}, dataset.manual_dir" if manual_dir else "a directory and set dataset.manual_dir"
+    return (
+        f"expected {name!r} prepared under {quote(root, 60)}, dataset.data_dir, or its original files; got neither, "
+        f"and no answer from {quote(host, 40)}: put {quote(', '.join(needed), 120)} into {where}"
+    )
+
+
+def _prepare(builder: Any, name: str, root: Path, manual: Path | None, needed: Mapping[str, str]) -> None:
+    import tensorflow_datasets as tfds
+
+    print(f"preparing {name} in {root}", flush=True)
+    config = tfds.download.DownloadConfig(manual_dir=manual, try_download_gcs=False)
+    try:
+        builder.download_and_prepare(download_config=config)
+    except requests.RequestException:
+        raise ValueError(_where_to_put(name, root, str(manual or ""), needed)) from None
+    except OSError as error:
+        raise _cannot_write(root, error) from None
+    except Exception as error:  # of many kinds: a wrong checksum, a refused download, an archive that is cut off
+        if isinstance(error, ValueError) and str(error).startswith("expected"):
+            raise
+        if "No module named 'tensorflow" in str(error):
+            raise ValueError(
+                f"expected a data set that can be prepared without TensorFlow; got {name!r}: prepare it where "
+                f"TensorFlow is installed, with file_format='array_record', and copy it to {quote(root, 150)}"
+            ) from None
+        raise ValueError(
+            f"expected the original files of {name!r}, as TFDS knows them; got {type(error).__name__}: "
+            f"{quote(error, 200)}"
+        ) from None
+
+
+def _cannot_write(root: Path, error: OSError) -> ValueError:
+    return ValueError(
+        f"expected to prepare data in {quote(root, 150)}; got {quote(error.strerror or error, 100)}: "
+        "set dataset.data_dir to a directory that can be written"
+    )

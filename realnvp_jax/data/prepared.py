@@ -1,0 +1,113 @@
+"""Data sets that TFDS has prepared in array_record layout, read without TensorFlow.
+
+What a data set holds is read from its dataset_info.json and features.json; TFDS is imported when images are decoded.
+"""
+
+import functools
+import json
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from realnvp_jax.data.framing import Framing
+from realnvp_jax.data.quote import quote
+from realnvp_jax.data.source import Source
+
+_FILE_FORMAT = "array_record"
+
+
+def find_prepared(name: str, root: Path) -> Path | None:
+    """The directory of the newest version of a data set under TFDS's data directory, or None if it is not there."""
+    found = (root / name).glob("*/dataset_info.json")
+    return max((info.parent for info in found), key=_version, default=None)
+
+
+def prepared_names(root: Path) -> list[str]:
+    """Names of the data sets under TFDS's data directory, "name" or "name/config"."""
+    found = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
+    return sorted({path.parent.parent.relative_to(root).as_posix() for path in found})
+
+
+def prepared_splits(directory: Path) -> list[str]:
+    """Names of the splits of a prepared data set.
+
+    Raises:
+      ValueError: the directory does not hold one.
+    """
+    return sorted(split["name"] for split in _read(directory, "dataset_info.json")["splits"])
+
+
+def prepared_source(directory: Path, split: str) -> Source:
+    """The images of a split of a prepared data set, its feature "image", in the order of its files.
+
+    Args:
+      directory: where dataset_info.json lies.
+      split: a split of it.
+
+    Raises:
+      ValueError: it is prepared in another file format; it has no such split, or no images.
+    """
+    info, features = _read(directory, "dataset_info.json"), _read(directory, "features.json")
+    name = "/".join(info[key] for key in ("name", "configName", "version") if key in info)
+    lengths = {entry["name"]: sum(map(int, entry.get("shardLengths", ()))) for entry in info["splits"]}
+    if split not in lengths:
+        raise ValueError(f"expected one of the splits {sorted(lengths)} of {name!r}; got {quote(split)}")
+    if info.get("fileFormat") != _FILE_FORMAT:
+        raise ValueError(
+            f"expected {name!r} in {quote(directory, 150)} prepared with file_format={_FILE_FORMAT!r}; "
+            f"got {info.get('fileFormat', 'none')}: prepare it again in that format"
+        )
+    if lengths[split] == 0:
+        raise ValueError(f"expected examples in the split {split!r} of {name!r}; got none")
+    named = features.get("featuresDict", {}).get("features", {})
+    image = named.get("image", {}).get("image")
+    if image is None or image.get("dtype", "uint8") != "uint8":
+        raise ValueError(f"expected a feature 'image' of uint8 images in {name!r}; got {quote(', '.join(named))}")
+    dimensions = tuple(map(int, image.get("shape", {}).get("dimensions", ())))
+    shape = dimensions if len(dimensions) == 3 and min(dimensions) > 0 else None
+    identity = {
+        "kind": "tfds",
+        "name": name,
+        "split": split,
+        "files": [
+            (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(directory.glob(f"*-{split}.*"))
+        ],
+    }
+    lock = threading.Lock()  # the reader of array_record files is for one thread
+    records = functools.cache(lambda: _records(directory, split))
+
+    def read(framing: Framing, i: int) -> np.ndarray:
+        with lock:
+            encoded = records()[i]["image"]
+        return framing.decode(encoded)
+
+    return Source(f"{name}, {split}", identity, lengths[split], read, shape=shape)
+
+
+def _records(directory: Path, split: str) -> Any:
+    """The records of a split, their images still encoded."""
+    import tensorflow_datasets as tfds
+
+    try:
+        builder: Any = tfds.builder_from_directory(directory)  # pyright: ignore
+        return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    except Exception as error:  # of several kinds, depending on the file that is damaged
+        raise _damaged(directory, error) from None
+
+
+def _read(directory: Path, name: str) -> dict[str, Any]:
+    try:
+        return json.loads((directory / name).read_text())
+    except (OSError, ValueError) as error:
+        raise _damaged(directory, error) from None
+
+
+def _damaged(directory: Path, error: Exception) -> ValueError:
+    return ValueError(f"expected a data set that TFDS has prepared in {quote(directory, 150)}; got {quote(error, 150)}")
+
+
+def _version(directory: Path) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", directory.name)]
