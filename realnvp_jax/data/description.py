@@ -110,7 +110,7 @@ def image_data(name_or_path: str, **options) -> ImageData:
     return ImageData(name_or_path, **options)
 
 
-def describe(data: ImageData, shape: tuple[int, int, int] | None = None, title: str = "") -> Description:
+def describe(data: ImageData, shape: tuple[int, ...] | None = None, title: str = "") -> Description:
     """Describe a set of images.
 
     Args:
@@ -207,17 +207,15 @@ def _chunks(images: np.ndarray, name: str) -> Iterator[np.ndarray]:
 
 
 def _baselines(train: np.ndarray, test: np.ndarray, levels: int) -> dict[str, tuple[float, float, int]]:
+    histograms = histogram_bits(train, test, levels)
     codes = {
         f"uniform over {levels} levels": (math.log2(levels), 0.0, 0),
-        "histogram of each pixel and channel": (
-            *mean_and_standard_error(histogram_bits(train, test, levels)),
-            len(test),
-        ),
+        "histogram of each pixel and channel": (*mean_and_standard_error(histograms), len(test)),
     }
     if test.shape[3] in (1, 3):
         some = test[np.sort(np.random.default_rng(0).permutation(len(test))[:_NUM_FILES])]
-        for name, file_format in (("PNG, with headers", "PNG"), ("WebP without loss, with headers", "WebP")):
-            codes[name] = (*mean_and_standard_error(file_bits(some, file_format)), len(some))
+        codes["PNG, with headers"] = (*mean_and_standard_error(file_bits(some, "PNG")), len(some))
+        codes["WebP without loss, with headers"] = (*mean_and_standard_error(file_bits(some, "WebP")), len(some))
     return codes
 
 
