@@ -13,7 +13,7 @@ def get_config():
     """A small model for some hundred pictures or more; validation chooses when to stop."""
     config = default.get_config()
     config.num_steps = 2000
-    config.batch_size = 32
+    config.batch_size = 16
     config.schedule.name = "cosine"
     config.schedule.warmup_steps = 100
     config.ema_decay = 0.998
@@ -23,7 +23,7 @@ def get_config():
     config.dataset.validation = "all[80%:90%]"
     config.dataset.test = "all[90%:]"
     config.model.event_shape = (32, 32, 3)
-    config.model.num_scales = 3
+    config.model.num_scales = 2
     config.model.base_features = 16
     config.model.num_blocks = 2
     config.checkpoint.every = 250

@@ -14,6 +14,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import realnvp_jax
 from realnvp_jax.checkpoints import Checkpoints
@@ -331,6 +332,55 @@ def test_a_table_by_a_masked_autoregressive_flow(environment, tmp_path):
     flow, params = realnvp_jax.load(tmp_path)
     assert params["batch_stats"]
     assert flow.sample(params, jax.random.key(0), (2,)).shape == (2, 13)
+
+
+@pytest.mark.slow
+def test_a_folder_of_pictures(environment, tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    for i in range(40):
+        x = np.random.default_rng(i).integers(0, 256, (9 + i % 3, 8 + i % 5, 3)).astype(np.uint8)
+        Image.fromarray(x).save(folder / f"{i}.png" if i % 2 else folder / "more" / f"{i}.jpg")
+    (folder / "notes.png").write_text("no picture")
+    workdir = tmp_path / "run"
+    arguments = [
+        "--config=configs/folder.py",
+        f"--workdir={workdir}",
+        f"--config.dataset.path={folder}",
+        f"--config.dataset.cache_dir={tmp_path / 'cache'}",
+        "--config.dataset.num_bits=3",
+        "--config.dataset.crop=random",
+        "--config.dataset.resize=8",
+        "--config.model.event_shape=(6,6,3)",
+        "--config.batch_size=8",
+        "--config.num_steps=4",
+        "--config.schedule.warmup_steps=2",
+        "--config.model.num_scales=1",
+        "--config.model.base_features=2",
+        "--config.model.num_blocks=1",
+        "--config.evaluate.num_samples=4",
+    ]
+    completed = run(environment, *arguments)
+    assert completed.returncode == 0, completed.stderr
+    assert "files left out because they cannot be used: 1\n  'notes.png': not a picture" in completed.stdout
+    assert "32 train, 4 validation, 4 test" in completed.stdout
+    last_line = completed.stdout.strip().splitlines()[-1]
+    assert re.fullmatch(r"test: \d\.\d{3} \+- \d\.\d{3} bits/dim \(4 examples, .*\)", last_line)
+    flow, params = realnvp_jax.load(workdir)
+    assert (flow.event_shape, flow.levels) == ((6, 6, 3), 8)
+    assert flow.sample(params, jax.random.key(0), (2,)).shape == (2, 6, 6, 3)
+    files = json.loads((workdir / "split_files.json").read_text())
+    assert [len(files[role]) for role in ("train", "validation", "test", "left out")] == [32, 4, 4, 1]
+    again = run(environment, *arguments, f"--config.dataset.cache_dir={tmp_path / 'other'}")
+    assert again.stdout.strip().splitlines()[-1] == last_line
+    (folder / "new.png").write_bytes((folder / "1.png").read_bytes())
+    changed = run(environment, *arguments, "--config.num_steps=6")
+    assert changed.returncode == 1
+    assert re.search(r"error: expected the files that the run in .* was started with.*; got \d+ others", changed.stderr)
+    strict = run(environment, *arguments, f"--workdir={tmp_path / 'strict'}", "--config.dataset.strict=True")
+    assert strict.returncode == 1
+    assert "got 1 others, the first 'notes.png': not a picture" in strict.stderr
+    assert not (tmp_path / "strict").exists()
 
 
 @pytest.mark.slow

@@ -106,7 +106,7 @@ def _describe_left_out(left_out: Mapping[str, str], most: int = 10) -> list[str]
     """Lines about files that could not be used."""
     if not left_out:
         return []
-    lines = [f"left out: {len(left_out)} files that cannot be used"]
+    lines = [f"files left out because they cannot be used: {len(left_out)}"]
     lines += [f"  {quote(name)}: {reason}" for name, reason in list(left_out.items())[:most]]
     return lines if len(left_out) <= most else [*lines, "  ... and others; all are in split_files.json"]
 

@@ -72,6 +72,12 @@ def random_crop(key: jax.Array, indices: jax.Array, x: jax.Array, shape: tuple[i
     return jax.vmap(crop)(indices, x)
 
 
+def mirror(key: jax.Array, indices: jax.Array, x: jax.Array) -> jax.Array:
+    """Images [n, height, width, channels], mirrored left to right with probability 1/2 each."""
+    mirrored = jax.vmap(lambda i: jax.random.bernoulli(jax.random.fold_in(key, i)))(indices)
+    return jnp.where(mirrored.reshape((-1,) + (1,) * (x.ndim - 1)), jnp.flip(x, axis=-2), x)
+
+
 def augment(
     key: jax.Array,
     indices: jax.Array,
@@ -94,10 +100,7 @@ def augment(
             return x
         draws = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(noise_key, i), x.shape[1:], x.dtype))(indices)
         return x + jnp.asarray(noise, x.dtype)[None] * draws
-    if flip:
-        mirrored = jax.vmap(lambda i: jax.random.bernoulli(jax.random.fold_in(flip_key, i)))(indices)
-        x = jnp.where(mirrored.reshape((-1,) + (1,) * (x.ndim - 1)), jnp.flip(x, axis=-2), x)
-    return dequantize_each(noise_key, indices, x)
+    return dequantize_each(noise_key, indices, mirror(flip_key, indices, x) if flip else x)
 
 
 def loss_fn(
