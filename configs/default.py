@@ -39,7 +39,7 @@ KEYS = {
     "dataset.num_train": (100_000, "toy data and shapes: training examples to generate"),
     "dataset.seed": (
         0,
-        "of toy data and shapes, and of the order of a table's rows or a folder's pictures before they are split",
+        "of toy data and shapes, and of the order of a table's rows or of a folder's or array's images",
     ),
     "dataset.context": ("", "a table's columns that the others are conditioned on, by name, separated by commas"),
     "dataset.train": ("train[:45000]", "split to train on: a name, or a part of one as in train[:90%]"),

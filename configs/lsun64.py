@@ -2,22 +2,29 @@
 
 Expected on the validation split (the paper): bedroom 2.72, tower 2.81, church_outdoor 3.08 bits/dim. Pictures are
 reduced to a height of 96 and random crops are taken, in the evaluation too (fixed by its seed), as in the paper; here
-from the centred 96x96 square, there from the whole width.
+from the centred 96x96 square, there from the whole width. Categories of objects, such as cat, have no validation
+split: of those the last 10,000 training pictures are the test.
 """
 
 from configs import default
+from realnvp_jax.data.builders import LSUN_SCENES
 
 
 def get_config(category: str = "bedroom"):
-    """Five scales, with flips; the last 2,000 training pictures choose the step."""
+    """Five scales, with flips; 2,000 training pictures choose the step."""
     config = default.get_config()
     config.num_steps = 60_000
     config.dataset.name = f"lsun/{category}"
     config.dataset.crop = "random"
     config.dataset.resize = 96
-    config.dataset.train = "train[:-2000]"
-    config.dataset.validation = "train[-2000:]"
-    config.dataset.test = "validation"
+    if category in LSUN_SCENES:
+        config.dataset.train = "train[:-2000]"
+        config.dataset.validation = "train[-2000:]"
+        config.dataset.test = "validation"
+    else:  # LSUN's objects have one split
+        config.dataset.train = "train[:-12000]"
+        config.dataset.validation = "train[-12000:-10000]"
+        config.dataset.test = "train[-10000:]"
     config.model.event_shape = (64, 64, 3)
     config.model.num_scales = 5
     config.model.base_features = 32

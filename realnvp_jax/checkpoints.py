@@ -5,6 +5,7 @@ best validation result so far and a SHA-256 of every item's arrays, since damage
 The newest checkpoints and the best one are kept. Saving is asynchronous and atomic.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,6 +13,7 @@ import math
 import operator
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+import realnvp_jax
 from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.training.state import TrainState
@@ -93,6 +96,7 @@ class Checkpoints:
             self._manager.delete(step)
         items = {name: getattr(state, name) for name in _ITEMS}
         meta = {"step": step, "best": dataclasses.asdict(best), "sha256": {n: _sha256(v) for n, v in items.items()}}
+        meta["version"] = realnvp_jax.__version__
         meta["dtypes"] = {n: [leaf.dtype.name for leaf in jax.tree.leaves(v)] for n, v in items.items()}
         saved = self._manager.save(
             step,
@@ -235,21 +239,56 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
         flow = create(config)
     except (AttributeError, KeyError) as error:
         raise ValueError(
-            f"expected the config keys of this version in {workdir}; {_first_line(error)}: "
-            "the run was made by another version"
+            f"expected the config keys of version {realnvp_jax.__version__} in {workdir}; got {_first_line(error)}: "
+            f"the run was made by {_version_of(workdir)}"
         ) from None
     if ema and not config.ema_decay:
         raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has none")
     use_ema = bool(config.ema_decay) if ema is None else ema
+    with _looked_into(workdir) as checkpoints:
+        target = jax.eval_shape(flow.init, jax.random.key(0))
+        number = _choose_step(checkpoints, step)
+        try:
+            params = checkpoints.restore_item(number, "ema" if use_ema else "params", target)
+        except CorruptCheckpointError as error:
+            made_by = _version_of(workdir)
+            if made_by == f"version {realnvp_jax.__version__}":
+                raise
+            raise CorruptCheckpointError(f"{error} (the run was made by {made_by})") from None
+    return flow, params
+
+
+def newest_or_best_step(workdir: Path, step: int | str | None = None) -> int:
+    """The number of the step that `load` takes for "best", "last", None or a number.
+
+    Raises:
+      ValueError: there is no such checkpoint.
+    """
+    with _looked_into(workdir) as checkpoints:
+        number = _choose_step(checkpoints, step)
+        if number not in checkpoints.steps():
+            raise ValueError(f"expected one of the steps {checkpoints.steps()} in {workdir}; got {number}")
+        return number
+
+
+@contextlib.contextmanager
+def _looked_into(workdir: Path) -> Iterator[Checkpoints]:
     if not (workdir / "checkpoints").is_dir():
         raise ValueError(f"expected a checkpoint in {workdir}; got none yet: let the run save one first")
     checkpoints = Checkpoints(workdir, read_only=True)
     try:
-        target = jax.eval_shape(flow.init, jax.random.key(0))
-        params = checkpoints.restore_item(_choose_step(checkpoints, step), "ema" if use_ema else "params", target)
+        yield checkpoints
     finally:
         checkpoints.close()
-    return flow, params
+
+
+def _version_of(workdir: Path) -> str:
+    """Which version of this package wrote the newest checkpoint."""
+    try:
+        with _looked_into(workdir) as checkpoints:
+            return f"version {checkpoints.meta(checkpoints.steps()[0])['version']}"
+    except Exception:  # there is none, it is damaged, or it does not say
+        return "an older version"
 
 
 def _choose_step(checkpoints: Checkpoints, step: int | str | None) -> int:

@@ -14,25 +14,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from realnvp_jax.base import Uniform
+from realnvp_jax.base import Base, Logistic, Uniform
 from realnvp_jax.models.flow import Flow, Params
 
 Corner = np.ndarray | tuple[float, float]
 Axes = Any  # matplotlib.axes.Axes; Matplotlib is imported when a picture is drawn
 
 
-def save_image_grid(images: UInt8[np.ndarray, "n height width channels"], levels: int, path: Path) -> None:
+def save_image_grid(
+    images: UInt8[np.ndarray, "n height width channels"], levels: int, path: Path, columns: int | None = None
+) -> None:
     """Write images as one PNG, in rows, small images enlarged without smoothing.
 
     Args:
       images: pixels in [0, levels), one channel or three.
       levels: number of values of a pixel; the highest is drawn white.
       path: the file.
+      columns: images in a row; None for as many as there are rows.
     """
     from PIL import Image
 
     count, height, width, channels = images.shape
-    columns = math.ceil(math.sqrt(count))
+    columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     zoom = max(1, 64 // max(height, width))
     gap = 2
@@ -262,3 +265,41 @@ def save_warped_grid(flow: Flow, params: Params, grid: DensityGrid, path: Path) 
     figure = Figure(figsize=(6, 5.5), layout="constrained")
     draw_warped_grid(figure.add_subplot(), flow, params, (grid.low, grid.high))
     figure.savefig(path, dpi=150)
+
+
+def save_latent_distributions(groups: dict[str, np.ndarray], base: Base, path: Path) -> None:
+    """Histogram and Q-Q plot of groups of latents against the base distribution, a row for each group.
+
+    Args:
+      groups: name -> values, any number of them.
+      base: the distribution that they should have.
+      path: the PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 0.4 + 3.0 * len(groups)), layout="constrained")
+    rows = figure.subplots(len(groups), 2, squeeze=False)
+    probabilities = (np.arange(500) + 0.5) / 500
+    expected = base_quantiles(base, probabilities)
+    low, high = min(expected[0], 0.0), max(expected[-1], 1.0)
+    line = np.linspace(low, high, 400)
+    density = np.exp(np.asarray(base.log_density(jnp.asarray(line, jnp.float32))))
+    for (name, values), (left, right) in zip(groups.items(), rows, strict=True):
+        left.hist(
+            values.ravel(), bins=np.linspace(low - 0.5, high + 0.5, 80), density=True, color="tab:blue", alpha=0.6
+        )
+        left.plot(line, density, color="black", linewidth=1)
+        left.set(title=f"{name}: {values.size:,} latents", ylabel="density")
+        right.plot(expected, np.quantile(values.astype(np.float64), probabilities), color="tab:blue")
+        right.plot([low, high], [low, high], color="black", linewidth=1, linestyle="--")
+        right.set(title="Q-Q", xlabel="quantile of the base", ylabel="quantile of the latents")
+    figure.savefig(path, dpi=120)
+
+
+def base_quantiles(base: Base, probabilities: np.ndarray) -> np.ndarray:
+    """Values below which a base distribution has the given probabilities."""
+    from scipy.special import logit, ndtri
+
+    if isinstance(base, Uniform):
+        return probabilities
+    return logit(probabilities) if isinstance(base, Logistic) else ndtri(probabilities)

@@ -15,6 +15,7 @@ import time
 import types
 from pathlib import Path
 
+import filelock
 import jax
 import numpy as np
 import pytest
@@ -30,7 +31,8 @@ from realnvp_jax.data.cache import clear_cache, decode_once, list_cache
 from realnvp_jax.data.description import describe, image_data
 from realnvp_jax.data.folder import folder_source
 from realnvp_jax.data.framing import BadPictureError, Framing
-from realnvp_jax.data.images import ImageData, load_images
+from realnvp_jax.data.images import ImageData, load_images, load_split, parse_split
+from realnvp_jax.data.prepared import find_prepared
 from realnvp_jax.data.source import Source
 from realnvp_jax.training.steps import augment, random_crop
 
@@ -194,6 +196,7 @@ def test_bits_are_reduced():
         ({"crop": "random", "resize": 5}, "expected dataset.resize of at least the height 6"),
         ({"crop": "centre", "resize": 8}, "expected dataset.resize of 0 unless"),
         ({"crop": "centre", "shape": (6, 4, 2)}, "expected 1 or 3 channels"),
+        ({"shape": (6, 0, 3)}, "expected images of at least 1x1 pixels"),
     ],
 )
 def test_framings_that_make_no_sense_are_refused(options, expected):
@@ -274,6 +277,64 @@ def test_pictures_that_cannot_be_used_are_named_and_left_out(folder, tmp_path):
     assert "as dataset.strict asks; got 3 others, the first '" in message
 
 
+def test_folders_of_equal_listings_are_told_apart(tmp_path):
+    images = []
+    for seed, name in enumerate(["a", "b"]):
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            Image.fromarray(pixels(8, 8, 3, seed=10 * seed + i)).save(tmp_path / name / f"{i}.bmp")
+            os.utime(tmp_path / name / f"{i}.bmp", (0, 0))
+        source = folder_source(str(tmp_path / name), "all", 0)
+        images.append(decode_once(source, Framing((8, 8, 3)), tmp_path / "cache").images)
+    assert not np.array_equal(*images)
+
+
+def test_links_are_followed_once_and_pipes_are_no_pictures(folder):
+    (folder / "again").symlink_to(folder / "more")
+    (folder / "more" / "round").symlink_to(folder)
+    os.mkfifo(folder / "pipe.png")
+    assert folder_source(str(folder), "all", 0).num == 14
+
+
+def test_names_that_are_not_unicode(tmp_path):
+    name = os.fsdecode(b"\xff\n.png")
+    Image.fromarray(pixels(8, 8, 3)).save(os.path.join(tmp_path, "good.png"))
+    (tmp_path / name).write_text("no picture")
+    source = folder_source(str(tmp_path), "all", 0)
+    decoded = decode_once(source, Framing((8, 8, 3)), tmp_path / "cache")
+    assert list(decoded.left_out) == [name]
+    assert decode_once(source, Framing((8, 8, 3)), tmp_path / "cache").left_out == decoded.left_out
+    message = refusal(decode_once, source, Framing((8, 8, 3)), tmp_path / "cache", strict=True)
+    assert message.isprintable()
+    assert str(describe(image_data(str(tmp_path), cache_dir=str(tmp_path / "cache")))).encode()
+
+
+def test_an_error_of_reading_is_no_bad_picture(folder, tmp_path, monkeypatch):
+    def fails(path):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fails)
+        message = refusal(framed_folder, folder, tmp_path)
+    assert "got 'Too many open files' at" in message
+    assert len(framed_folder(folder, tmp_path).train) == 11
+
+
+def test_files_left_out_of_splits_keep_their_folders_names(tmp_path):
+    for split in ("train", "val", "test"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "bad.png").write_text("")
+        for i in range(2):
+            Image.fromarray(pixels(8, 8, 3, seed=i)).save(tmp_path / split / f"{i}.png")
+    data = ImageData("folder", path=str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    names = {"train": "train", "validation": "val", "test": "test"}
+    splits = load_images(data, names, realnvp_jax.image_flow((8, 8, 3), num_scales=1))
+    assert sorted(splits.left_out) == ["test/bad.png", "train/bad.png", "val/bad.png"]
+    assert sorted(splits.files["validation"]) == ["val/0.png", "val/1.png"]
+    assert set(splits.sha256) == {"train", "val", "test"}
+    assert splits.sha256["train"] == splits.sha256["val"]
+
+
 def test_folders_that_hold_nothing_are_refused(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "a.txt").write_text("")
@@ -332,9 +393,11 @@ def test_several_arrays_are_splits_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "expected"),
     [
-        ({"x": np.zeros((3, 5, 4), np.float32)}, "got float32: save them as whole numbers from 0 to 255, np.rint("),
-        ({"x": np.zeros((3, 5, 4), np.int64)}, "got int64: save them as whole numbers"),
+        ({"x": np.zeros((3, 5, 4), np.float32)}, "got 'float32': save them as whole numbers from 0 to 255, np.rint("),
+        ({"x": np.zeros((3, 5, 4), np.int64)}, "got 'int64': save them as whole numbers"),
         ({"x": np.array([np.zeros((5, 4)), np.zeros((4, 4))], dtype=object)}, "such as images of different sizes"),
+        ({"x": np.zeros((3, 5, 4), [(f"field_{i}", "u1") for i in range(99)])}, "expected uint8 pixels"),
+        ({"x": np.zeros((3, 5, 0), np.uint8)}, "got shape (3, 5, 0)"),
         ({"x": np.zeros((3, 5), np.uint8)}, "expected an array [n, height, width] or [n, height, width, channels]"),
         ({}, "expected an array [n, height, width]"),
         ({"x": np.zeros((0, 5, 4), np.uint8)}, "got shape (0, 5, 4)"),
@@ -354,10 +417,30 @@ def test_files_that_are_no_arrays_are_refused(tmp_path):
         (tmp_path / name).write_text("nothing")
         assert "expected an .npz or .npy file of images" in refusal(array_source, str(tmp_path / name), "all", 0)
     np.save(tmp_path / "y.npy", pixels(3, 5, 4))
-    assert "expected the split 'all'" in refusal(array_source, str(tmp_path / "y.npy"), "train", 0)
+    assert "'all', as a split; got 'train'" in refusal(array_source, str(tmp_path / "y.npy"), "train", 0)
     whole = (tmp_path / "y.npy").read_bytes()
     (tmp_path / "y.npy").write_bytes(whole[:-10])
-    assert "expected an .npz or .npy file of images" in refusal(array_source, str(tmp_path / "y.npy"), "all", 0)
+    np.savez_compressed(tmp_path / "z.npz", x=pixels(30, 5, 4))
+    damaged = bytearray((tmp_path / "z.npz").read_bytes())
+    damaged[300:400] = bytes(100)
+    (tmp_path / "z.npz").write_bytes(damaged)
+    for name in ("y.npy", "z.npz"):
+        data = ImageData("npz", path=str(tmp_path / name), cache_dir=str(tmp_path / "cache"))
+        message = refusal(load_split, data, "all", Framing((5, 4, 1)))
+        assert "expected an .npz or .npy file of images" in message
+
+
+def test_other_content_beside_an_array_of_images_is_ignored(tmp_path):
+    import zipfile
+
+    np.savez(tmp_path / "x.npz", **{"my images": pixels(3, 5, 4)}, labels=np.array(["a", None, "b"]))
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as archive:
+        archive.writestr("readme.txt", "hello")
+    assert array_source(str(tmp_path / "x.npz"), "all", 0).num == 3
+    assert array_source(str(tmp_path / "x.npz"), "my images", 0).num == 3
+    (tmp_path / "x.npz").rename(tmp_path / "x.npy")
+    assert array_source(str(tmp_path / "x.npy"), "all", 0).num == 3
+    assert parse_split("my images[:80%]") == ("my images", "", "80%")
 
 
 # the cache
@@ -400,13 +483,18 @@ def test_images_are_decoded_once(tmp_path):
     assert sum(entry.num_bytes for entry in list_cache(tmp_path)) > 3 * 999 * 12
     (tmp_path / "mine.txt").write_text("")
     (tmp_path / "mine").mkdir()
-    assert clear_cache(tmp_path) == 3
+    (tmp_path / ("0" * 32 + ".partial")).mkdir()
+    (tmp_path / ("0" * 32 + ".partial") / "images.bin").write_bytes(bytes(1000))
+    assert [(entry.title, entry.num_bytes) for entry in list_cache(tmp_path)][3:] == [("", 1000)]
+    with filelock.FileLock(tmp_path / ("0" * 32 + ".lock")):  # someone is writing it
+        assert clear_cache(tmp_path) == 3
+    assert clear_cache(tmp_path) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.txt"]
     np.testing.assert_array_equal(again.images, first.images)  # still mapped
     assert list_cache(tmp_path / "nowhere") == []
 
 
-@pytest.mark.parametrize("damage", ["cut off", "no description", "half a description"])
+@pytest.mark.parametrize("damage", ["cut off", "no description", "half a description", "a list", "no text"])
 def test_a_damaged_entry_is_made_again(tmp_path, damage):
     source, reads = counted_source(20)
     expected = decode_once(source, FRAMING, tmp_path).images.copy()
@@ -415,8 +503,11 @@ def test_a_damaged_entry_is_made_again(tmp_path, damage):
         os.truncate(entry / "images.bin", 100)
     elif damage == "no description":
         (entry / "entry.json").unlink()
-    else:
+    elif damage == "half a description":
         os.truncate(entry / "entry.json", 10)
+    else:
+        (entry / "entry.json").write_bytes(b"[]" if damage == "a list" else b"\xff")
+    assert [found.title for found in list_cache(tmp_path)] == [""]
     np.testing.assert_array_equal(decode_once(source, FRAMING, tmp_path).images, expected)
     assert len(reads) == 40
 
@@ -501,12 +592,12 @@ def test_a_process_that_is_killed_while_it_fills_the_cache_leaves_none_that_load
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert list(directory.glob("*.partial"))
-    assert list_cache(directory) == []
+    assert [entry.title for entry in list_cache(directory)] == [""]
     again = fill(directory, log)
     again.communicate()
     assert again.returncode == 0  # it checks what it got
     assert not list(directory.glob("*.partial"))
-    assert len(list_cache(directory)) == 1
+    assert [entry.num for entry in list_cache(directory)] == [1500]
 
 
 # data sets of TFDS
@@ -701,13 +792,13 @@ def load_named(name: str, tmp_path: Path, manual_dir: str = "") -> None:
     [
         (
             "cifar10",
-            "no answer from 'www.cs.toronto.edu': put 'cifar-10-binary.tar.gz' into a directory and set",
+            "no answer from 'www.cs.toronto.edu': put cifar-10-binary.tar.gz into a directory and set",
         ),
-        ("downsampled_imagenet/32x32", "put 'train_32x32.tar, valid_32x32.tar' into"),
+        ("downsampled_imagenet/32x32", "put train_32x32.tar, valid_32x32.tar into"),
         ("downsampled_imagenet", "expected one of '32x32, 64x64' behind 'downsampled_imagenet' and a slash"),
-        ("lsun/tower", "put 'tower_train_lmdb.zip, tower_val_lmdb.zip' into"),
-        ("lsun/cat", "put 'cat.zip' into"),
-        ("celeb_a", "img_align_celeba.zip"),
+        ("lsun/tower", "put tower_train_lmdb.zip, tower_val_lmdb.zip into"),
+        ("lsun/cat", "put cat.zip into"),
+        ("celeb_a", "put list_eval_partition.txt, img_align_celeba.zip, list_attr_celeba.txt, list_landmarks_align"),
         ("cifar10/x", "expected 'cifar10' as dataset.name; got 'cifar10/x'"),
         ("celeba", "did you mean 'celeb_a'?"),
     ],
@@ -718,19 +809,75 @@ def test_without_network_and_files_the_answer_says_where_to_put_what(name, expec
         message = refusal(load_named, name, tmp_path, str(manual_dir))
         assert "dataset.manual_dir" in message
         assert message.endswith("dataset.manual_dir")
+    with pytest.raises(ValueError, match=r"in dataset.name; got '../x'"):
+        load_named("../x", tmp_path)
     assert "which is none" in refusal(load_named, "cifar10", tmp_path, str(tmp_path / "nowhere"))
     assert not (tmp_path / "data").exists()
 
 
-def test_a_host_that_is_silent_is_given_up_within_five_seconds(tmp_path, manual_dir, monkeypatch):
+def test_a_host_that_is_silent_is_given_up_after_two_seconds(tmp_path, manual_dir, monkeypatch):
     from realnvp_jax.data import prepare
 
-    monkeypatch.setattr(prepare.urllib.request, "urlopen", lambda *arguments, **keywords: time.sleep(30))
-    import tensorflow_datasets  # noqa: F401
+    waiting = threading.Event()
 
-    start = time.monotonic()
+    def silent(*arguments, **keywords):
+        waiting.wait(30)
+        raise OSError
+
+    monkeypatch.setattr(prepare.urllib.request, "urlopen", silent)
+    waits: list[float | None] = []
+    join = threading.Thread.join
+    monkeypatch.setattr(
+        threading.Thread, "join", lambda self, timeout=None: waits.append(timeout) or join(self, timeout)
+    )
     assert "no answer from" in refusal(load_named, "cifar10", tmp_path)
-    assert time.monotonic() - start < 5
+    assert waits == [2.0]
+    waiting.set()
+
+
+def test_a_download_that_is_refused_says_where_to_put_what(tmp_path, manual_dir, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    from realnvp_jax.data import prepare
+    from realnvp_jax.data.builders import builder_class
+
+    def refused(self, **keywords):
+        raise tfds.download.DownloadError("HTTP code: 404.")
+
+    monkeypatch.setattr(prepare, "_answers", lambda url: True)
+    monkeypatch.setattr(builder_class("cifar10"), "download_and_prepare", refused)
+    message = refusal(load_named, "cifar10", tmp_path)
+    assert "got neither, and 'HTTP code: 404.': put cifar-10-binary.tar.gz into a directory and set" in message
+
+
+PREPARE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "tests")
+import pytest
+from tests.test_images import expect_these_archives, load_named
+from realnvp_jax.data import prepare
+prepare._answers = lambda url: False
+originals = Path(sys.argv[1])
+with pytest.MonkeyPatch.context() as patch:
+    expect_these_archives("mnist", originals, patch)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(prepare.find_or_prepare("mnist", sys.argv[2], sys.argv[1]).name)
+"""
+
+
+def test_two_processes_that_prepare_together_both_succeed(tmp_path, manual_dir):
+    mnist_archives(manual_dir)
+    arguments = [sys.executable, "-c", PREPARE, str(manual_dir), str(tmp_path / "data")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    processes = [subprocess.Popen(arguments, cwd=ROOT, text=True, **pipes) for _ in range(2)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.communicate()[0].splitlines()[-1] for process in processes] == ["3.0.1", "3.0.1"]
 
 
 def test_original_files_that_cannot_be_prepared_are_refused(tmp_path, manual_dir, monkeypatch):
@@ -738,7 +885,7 @@ def test_original_files_that_cannot_be_prepared_are_refused(tmp_path, manual_dir
 
     cifar10_archive(manual_dir)
     message = refusal(load_named, "cifar10", tmp_path, str(manual_dir))
-    assert "expected the original files of 'cifar10', as TFDS knows them; got NonMatchingChecksumError" in message
+    assert "'cifar-10-binary.tar.gz', as TFDS knows them; got NonMatchingChecksumError" in message
     expect_these_archives("cifar10", manual_dir, monkeypatch)
     (tmp_path / "data").rename(tmp_path / "before")
     (tmp_path / "data").write_text("a file in the way")
@@ -778,6 +925,23 @@ def test_prepared_data_of_another_kind_are_refused(tmp_path):
     assert "expected a data set that TFDS has prepared" in refusal(load)  # its records are not there
     (directory / "features.json").write_text("{")
     assert "expected a data set that TFDS has prepared" in refusal(load)
+    (directory / "dataset_info.json").write_text("{}")
+    assert "no name, version or splits" in refusal(load)
+
+
+def test_the_newest_version_that_can_be_read_is_taken(tmp_path):
+    for version, kind in [("1.9.0", "array_record"), ("1.10.0", "array_record"), ("2.0.0", "tfrecord")]:
+        (tmp_path / "tiny" / version).mkdir(parents=True)
+        (tmp_path / "tiny" / version / "dataset_info.json").write_text(json.dumps({"fileFormat": kind}))
+    shutil.copytree(tmp_path / "tiny" / "1.9.0", tmp_path / "tiny" / "incomplete.ABC_9.0.0")
+    assert find_prepared("tiny", tmp_path).name == "1.10.0"
+    shutil.rmtree(tmp_path / "tiny" / "1.10.0")
+    shutil.rmtree(tmp_path / "tiny" / "1.9.0")
+    assert find_prepared("tiny", tmp_path).name == "2.0.0"
+    assert find_prepared("other", tmp_path) is None
+
+
+def test_a_directory_without_a_data_set_is_refused(tmp_path):
     data = ImageData("tfds", path=str(tmp_path))
     assert "with dataset_info.json" in refusal(load_images, data, {"train": "all"}, realnvp_jax.image_flow((8, 8, 1)))
 
@@ -793,8 +957,7 @@ SHARED = ROOT.parent / "shared" / "tfds"
 )
 def test_whole_data_sets_have_the_known_means(name, shape, means, tmp_path):
     data = ImageData(name, data_dir=str(SHARED), cache_dir=str(tmp_path))
-    flow = realnvp_jax.image_flow(shape, num_scales=1)
-    x = load_images(data, {"train": "train", "validation": "test", "test": "test"}, flow).train.x
+    x = load_split(data, "train", Framing(shape)).images
     np.testing.assert_allclose(x.mean((0, 1, 2)) / 255, means, atol=5e-5)
 
 
@@ -896,6 +1059,9 @@ def test_random_crops():
     augmented = augment(key, jax.numpy.arange(4), jax.numpy.asarray(x[:4]), flip=False, shape=(4, 4, 1))
     np.testing.assert_array_equal(np.floor(augmented), crops[:4])
     np.testing.assert_array_equal(random_crop(key, numbers, x, (6, 5, 1)), x)
+    for shape in [(4, 4, 3), (7, 4, 1)]:
+        with pytest.raises(ValueError, match=r"expected images .* of at least"):
+            random_crop(key, numbers, x, shape)
 
 
 # the data command
@@ -928,6 +1094,18 @@ def test_a_description_counts(three_splits, tmp_path):
     assert smaller.splits[1].levels == (4, 0, 3)
 
 
+def test_pictures_of_one_size_keep_it_and_others_are_said_to_be_resized(tmp_path):
+    for i in range(12):
+        Image.fromarray(pixels(40, 36, seed=i)).save(tmp_path / f"{i}.png")
+    options = {"cache_dir": str(tmp_path / "cache")}
+    description = describe(image_data(str(tmp_path), **options))
+    assert (description.shape, description.is_resized) == ((40, 36, 1), False)
+    Image.fromarray(pixels(50, 36, 3)).save(tmp_path / "other.png")
+    description = describe(image_data(str(tmp_path), **options))
+    assert (description.shape, description.is_resized) == ((32, 32, 3), True)
+    assert "32x32 pixels (cropped and resized), 3 channel(s)" in str(description)
+
+
 def test_simple_codes():
     from realnvp_jax.data.baselines import file_bits, histogram_bits
 
@@ -948,21 +1126,26 @@ def test_the_data_command(three_splits, folder, tmp_path):
     assert result.exit_code == 0, result.output
     for expected in ("5x4 pixels, 3 channel(s), 256 levels", "uniform over 256 levels", "20 images of train"):
         assert expected in result.output
-    assert Image.open(sheet).size[0] > 100
+    with Image.open(sheet) as picture:
+        assert picture.size[0] > 100
     again = runner.invoke(main, [three_splits, *options])
     assert again.exit_code == 1
     assert "expected a new file in --output; got" in again.output
     (folder / "notes.png").write_text("notes")
     result = runner.invoke(main, [str(folder), *options, "--overwrite", "--size", "8", "--greyscale"])
     assert result.exit_code == 0, result.output
-    assert "8x8 pixels, 1 channel(s)" in result.output
-    assert "left out of all: notes.png: not a picture" in result.output
+    assert "8x8 pixels (cropped and resized), 1 channel(s)" in result.output
+    assert "left out of all: 'notes.png': not a picture" in result.output
     assert runner.invoke(main, ["digits", *options, "--overwrite"]).exit_code == 0
     for arguments, expected in [
         ([], "expected the name of a data set, a folder or a file; got none"),
         ([str(tmp_path / "x.npy")], "where there is no file"),
         ([str(folder), "--size", "64"], "smaller than 64x64"),
         ([str(folder), "--greyscale"], "expected --size with --greyscale"),
+        (["digits", "--size", "16"], "expected a crop that fits into the images of digits; got 8x8"),
+        (["digits", "--size", "0"], "Invalid value for '--size'"),
+        (["digits", "--crop", "random"], "which is for training"),
+        (["digits", "--output", str(tmp_path / "no" / "x.png")], "in a directory that is there"),
     ]:
         result = runner.invoke(main, [*arguments, *options, "--overwrite"])
         assert result.exit_code != 0

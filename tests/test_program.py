@@ -376,7 +376,9 @@ def test_a_folder_of_pictures(environment, tmp_path):
     (folder / "new.png").write_bytes((folder / "1.png").read_bytes())
     changed = run(environment, *arguments, "--config.num_steps=6")
     assert changed.returncode == 1
-    assert re.search(r"error: expected the files that the run in .* was started with.*; got \d+ others", changed.stderr)
+    assert re.search(
+        r"error: expected the images that the run in .* was started with.*; got \d+ others", changed.stderr
+    )
     strict = run(environment, *arguments, f"--workdir={tmp_path / 'strict'}", "--config.dataset.strict=True")
     assert strict.returncode == 1
     assert "got 1 others, the first 'notes.png': not a picture" in strict.stderr

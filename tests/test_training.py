@@ -1,5 +1,6 @@
 """Optimizer, steps, data, checkpoints, pictures: the parts of the training program, and `fit`."""
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -18,7 +19,7 @@ from configs import cifar10, default, digits, mnist, smoke, toy2d
 from realnvp_jax import plots
 from realnvp_jax.checkpoints import Best, Checkpoints
 from realnvp_jax.data.batches import batch_indices
-from realnvp_jax.data.examples import Examples
+from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.data.images import ImageData, load_images, parse_split
 from realnvp_jax.training.evaluation import evaluate
 from realnvp_jax.training.optimizer import create_optimizer, l2_penalty, learning_rate_schedule
@@ -305,6 +306,36 @@ def test_another_configs_run_is_refused_by_name(tmp_path):
     config.model.num_blocks = 3
     with pytest.raises(ValueError, match=r"model.num_blocks was 1, now 3; seed was 0, now 1: use another --workdir"):
         Workdir(tmp_path, config)
+
+
+def test_a_run_of_a_version_without_the_keys_of_images_goes_on_with_the_same_images(tmp_path):
+    Workdir(tmp_path, smoke.get_config()).start()
+    saved = json.loads((tmp_path / "config.json").read_text())
+    for key in ("crop", "resize", "num_bits", "manual_dir"):
+        del saved["dataset"][key]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    Workdir(tmp_path, smoke.get_config())
+    config = smoke.get_config()
+    config.dataset.crop = "centre"
+    with pytest.raises(ValueError, match=r"dataset.crop was 'none', now 'centre'"):
+        Workdir(tmp_path, config)
+
+
+def test_other_images_than_those_of_the_run_are_refused(tmp_path):
+    part = Examples(np.zeros((1, 2, 2, 1), np.uint8))
+    workdir = Workdir(tmp_path, smoke.get_config())
+    workdir.start()
+    splits = Splits(part, part, part, files={"train": ["a.png"], "test": ["b.png"]}, sha256={"all": "0"})
+    workdir.write_split_files(splits)
+    workdir.write_split_files(splits)
+    with pytest.raises(ValueError, match=r"expected the images that the run in .*; got other pixels: use another"):
+        workdir.write_split_files(dataclasses.replace(splits, sha256={"all": "1"}))
+    other = dataclasses.replace(splits, sha256={"all": "1"}, files={"train": ["b.png"], "test": ["a.png"]})
+    with pytest.raises(ValueError, match=r"got 2 others or in another split, such as 'a.png'"):
+        workdir.write_split_files(other)
+    (tmp_path / "split_files.json").write_text("{")
+    with pytest.raises(ValueError, match="got a damaged file"):
+        workdir.write_split_files(splits)
 
 
 # data

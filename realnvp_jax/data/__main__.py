@@ -11,10 +11,16 @@ from realnvp_jax.data.description import describe, image_data
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("name_or_path", required=False)
-@click.option("--data-dir", default="", help="Of TFDS; TFDS_DATA_DIR or ~/tensorflow_datasets if not set.")
+@click.option(
+    "--data-dir", default="", help="TFDS's data directory, TFDS_DATA_DIR or ~/tensorflow_datasets if not set."
+)
 @click.option("--manual-dir", default="", help="Where original files are that were downloaded by hand.")
-@click.option("--cache-dir", default="", help="Of decoded images; the user's cache directory if not set.")
-@click.option("--size", type=int, help="Height and width to crop and resize to; the images' own, or 32, if not set.")
+@click.option("--cache-dir", default="", help="Cache of decoded images; in the user's cache directory if not set.")
+@click.option(
+    "--size",
+    type=click.IntRange(min=1),
+    help="Height and width to crop and resize to; the images' own, or 32 if they have several, if not set.",
+)
 @click.option("--greyscale", is_flag=True, help="One channel, with --size.")
 @click.option("--crop", default="none", help="none, centre, or rows and columns such as 40:188,15:163.")
 @click.option("--num-bits", default=0, help="Keep so many of 8 bits.")
@@ -40,7 +46,8 @@ def main(
     """Say what a set of images holds, and draw a contact sheet.
 
     NAME_OR_PATH is digits, shapes, the name of a TFDS data set (cifar10, downsampled_imagenet/32x32), a folder of
-    pictures, an .npz or .npy file, or a directory that TFDS has prepared. Printed are the number of images, the levels
+    pictures, an .npz or .npy file, or a directory that TFDS has prepared; a folder comes before a data set of the same
+    name. Printed are the number of images, the levels
     that pixels take, mean and deviation of each channel (the highest level is 1), images that are exactly equal, files
     that cannot be used, and the bits/dim of simple codes, fitted to the training split and evaluated on the test split
     (or on the last fifth, if there is one split only).
@@ -53,6 +60,10 @@ def main(
         raise click.UsageError("expected the name of a data set, a folder or a file; got none")
     if output.exists() and not overwrite:
         raise click.ClickException(f"expected a new file in --output; got {str(output)!r}: add --overwrite")
+    if not output.absolute().parent.is_dir():
+        raise click.ClickException(f"expected --output in a directory that is there; got {str(output)!r}")
+    if crop == "random":
+        raise click.UsageError("expected --crop none, centre, or rows and columns; got random, which is for training")
     if greyscale and size is None:
         raise click.UsageError("expected --size with --greyscale; got none")
     shape = None if size is None else (size, size, 1 if greyscale else 3)
@@ -71,7 +82,8 @@ def main(
 def _cache(directory: Path, clear: bool) -> None:
     entries = list_cache(directory)
     for entry in entries:
-        click.echo(f"{entry.num_bytes / 1e6:10,.1f} MB  {entry.num:9,} x {entry.shape}  {entry.title}")
+        what = f"{entry.num:9,} x {entry.shape}  {entry.title}" if entry.title else "incomplete"
+        click.echo(f"{entry.num_bytes / 1e6:10,.1f} MB  {what}")
     click.echo(f"{sum(entry.num_bytes for entry in entries) / 1e6:10,.1f} MB in {len(entries)} entries of {directory}")
     if clear:
         click.echo(f"removed {clear_cache(directory)} entries")

@@ -1,13 +1,21 @@
 """Images in a .npz or .npy file: uint8 arrays [n, height, width] or [n, height, width, channels]."""
 
+import functools
+import threading
 import zipfile
+import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from realnvp_jax.data.framing import Framing
 from realnvp_jax.data.quote import quote
 from realnvp_jax.data.source import Source
+
+Header = tuple[tuple[int, ...], np.dtype]
+
+_UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def array_source(path: str, split: str, seed: int) -> Source:
@@ -24,29 +32,31 @@ def array_source(path: str, split: str, seed: int) -> Source:
     Raises:
       ValueError: there is no such file or array, or it holds no uint8 images of one size.
     """
-    file = Path(path).expanduser()
-    if not path or not file.is_file():
-        raise ValueError(
-            f"expected an .npz or .npy file of images in dataset.path; got {quote(path, 200)}, where there is no file"
-        )
-    images = _load(file, split)
-    order = np.random.default_rng(seed).permutation(len(images)) if split == "all" else np.arange(len(images))
+    file = _existing(path)
+    name, shape = _find(file, split)
+    num = shape[0]
+    order = np.random.default_rng(seed).permutation(num) if split == "all" else np.arange(num)
     status = file.stat()
     identity = {
         "kind": "array",
         "file": str(file.resolve()),
         "size": status.st_size,
-        "changed": status.st_mtime_ns,
+        "changed": (status.st_mtime_ns, status.st_ctime_ns),
         "split": split,
         "seed": seed if split == "all" else None,
     }
+    lock = threading.Lock()
+    images = functools.cache(lambda: _load(file, name))
 
     def read(framing: Framing, i: int) -> np.ndarray:
-        image = np.asarray(images[order[i]])
+        with lock:  # the first one loads it
+            array = images()
+        image = np.asarray(array[order[i]])
         return framing.frame(image if image.ndim == 3 else image[..., None])
 
-    shape = images.shape[1:] if images.ndim == 4 else (*images.shape[1:], 1)
-    return Source(file.name if split == "all" else f"{file.name}, {split}", identity, len(images), read, shape=shape)
+    event_shape = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
+    title = file.name if split == "all" else f"{file.name}, {split}"
+    return Source(title, identity, num, read, shape=event_shape)
 
 
 def array_splits(path: str) -> list[str]:
@@ -55,71 +65,89 @@ def array_splits(path: str) -> list[str]:
     Raises:
       ValueError: the file cannot be read, or there are no images in it.
     """
+    headers = _image_headers(_existing(path))
+    return list(headers) if len(headers) > 1 else ["all"]
+
+
+def _existing(path: str) -> Path:
     file = Path(path).expanduser()
-    names = [] if file.suffix == ".npy" else _image_names(file)
-    return names if len(names) > 1 else ["all"]
+    if not path or not file.is_file():
+        raise ValueError(
+            f"expected an .npz or .npy file of images in dataset.path; got {quote(path, 200)}, where there is no file"
+        )
+    return file
 
 
-def _load(file: Path, split: str) -> np.ndarray:
-    if file.suffix == ".npy":
-        if split != "all":
-            raise ValueError(f"expected the split 'all' of {file.name!r}, or a part such as all[:80%]; got {split!r}")
-        name = file.name
-    else:
-        names = _image_names(file)
-        name = names[0] if split == "all" and len(names) == 1 else split
-        if name not in names:
-            raise ValueError(
-                f"expected one of the arrays of images in {file.name!r}, {quote(', '.join(names), 150)}, as a split; "
-                f"got {quote(split)}"
-            )
+def _find(file: Path, split: str) -> tuple[str, tuple[int, ...]]:
+    """The name in an archive ("" of an .npy file) and the shape of an array."""
+    headers = _image_headers(file)
+    name = next(iter(headers)) if split == "all" and len(headers) == 1 else split
+    if name not in headers:
+        names = [name for name in headers if name] or ["all"]
+        raise ValueError(
+            f"expected one of the arrays of images in {quote(file.name)}, {quote(', '.join(names), 150)}, as a split; "
+            f"got {quote(split)}"
+        )
+    shape, dtype = headers[name]
+    if 0 in shape:
+        raise ValueError(f"expected images in {quote(name or file.name)}; got shape {shape}")
+    if dtype != np.uint8:
+        hint = ", np.rint(255 * x).astype(np.uint8) if they lie in [0, 1]" if dtype.kind == "f" else ""
+        raise ValueError(
+            f"expected uint8 pixels in {quote(name or file.name)}; got {quote(dtype)}: save them as whole numbers "
+            f"from 0 to 255{hint}"
+        )
+    return name, shape
+
+
+def _load(file: Path, name: str) -> np.ndarray:
+    """An .npy file's array, mapped into memory, or one of an archive, read."""
     try:
-        if file.suffix == ".npy":
-            images = np.load(file, mmap_mode="r")
-        else:
-            with np.load(file) as archive:
-                images = archive[name]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if not name:
+            return np.load(file, mmap_mode="r")
+        with np.load(file) as archive:
+            return archive[name]
+    except _UNREADABLE as error:
         raise _unreadable(file, error) from None
-    _check(images.shape, images.dtype, name)
+
+
+def _image_headers(file: Path) -> dict[str, Header]:
+    """Shape and type of the arrays with three or four axes; labels have fewer."""
+    try:
+        headers = _headers(file)
+    except _UNREADABLE as error:
+        raise _unreadable(file, error) from None
+    images = {name: header for name, header in headers.items() if len(header[0]) in (3, 4)}
+    if not images:
+        has_objects = any(dtype.hasobject for _, dtype in headers.values())
+        hint = " (objects, such as images of different sizes, are not read)" if has_objects else ""
+        got = ", ".join(f"{name} {shape}".strip() for name, (shape, _) in headers.items()) or "none"
+        raise ValueError(
+            f"expected an array [n, height, width] or [n, height, width, channels] in {quote(file.name)}; "
+            f"got {quote(got, 100)}{hint}"
+        )
     return images
+
+
+def _headers(file: Path) -> dict[str, Header]:
+    if not zipfile.is_zipfile(file):
+        with file.open("rb") as stream:
+            return {"": _header(stream)}
+    headers = {}
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.namelist():
+            if entry.endswith(".npy"):
+                with archive.open(entry) as stream:
+                    headers[entry.removesuffix(".npy")] = _header(stream)
+    return headers
+
+
+def _header(stream: IO[bytes]) -> Header:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype
 
 
 def _unreadable(file: Path, error: Exception) -> ValueError:
     return ValueError(f"expected an .npz or .npy file of images in {quote(file.name)}; got {quote(error, 150)}")
-
-
-def _image_names(file: Path) -> list[str]:
-    """Names of the arrays with three or four axes, in an archive; labels have fewer."""
-    names, others = [], []
-    try:
-        with zipfile.ZipFile(file) as archive:
-            for entry in archive.namelist():
-                with archive.open(entry) as stream:
-                    version = np.lib.format.read_magic(stream)
-                    read = np.lib.format.read_array_header_1_0
-                    shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(stream)
-                name = entry.removesuffix(".npy")
-                if dtype.hasobject:
-                    raise ValueError(f"objects in array {name!r}, such as images of different sizes")
-                (names if len(shape) in (3, 4) else others).append(name)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise _unreadable(file, error) from None
-    if not names:
-        raise ValueError(
-            f"expected an array [n, height, width] or [n, height, width, channels] in {quote(file.name)}; "
-            f"got {quote(', '.join(others) or 'none', 150)}"
-        )
-    return names
-
-
-def _check(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
-    if len(shape) not in (3, 4) or shape[0] == 0:
-        raise ValueError(
-            f"expected images [n, height, width] or [n, height, width, channels] in {quote(what)}; got shape {shape}"
-        )
-    if dtype != np.uint8:
-        hint = ", np.rint(255 * x).astype(np.uint8) if they lie in [0, 1]" if dtype.kind == "f" else ""
-        raise ValueError(
-            f"expected uint8 pixels in {quote(what)}; got {dtype}: save them as whole numbers from 0 to 255{hint}"
-        )

@@ -167,7 +167,7 @@ def _read_svhn_cropped(builder, dl_manager) -> dict[str, _Examples]:
 
 def _lsun_urls(builder) -> _Urls:
     category = builder.builder_config.name
-    if category in _LSUN_SCENES:
+    if category in LSUN_SCENES:
         parts = {"train": "train", "validation": "val"}
         return {s: f"http://dl.yf.io/lsun/scenes/{category}_{part}_lmdb.zip" for s, part in parts.items()}
     return {"train": f"http://dl.yf.io/lsun/objects/{category}.zip"}
@@ -200,7 +200,7 @@ def _import_lmdb() -> Any:
     return lmdb
 
 
-_LSUN_SCENES = (
+LSUN_SCENES = (
     "classroom",
     "bedroom",
     "bridge",

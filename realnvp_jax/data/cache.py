@@ -1,8 +1,8 @@
 """Decoded images on disk, memory-mapped: every data set is decoded once, and may be larger than memory.
 
 An entry is a directory named by a hash of what its pixels depend on: the source with its version, sizes and times of
-change, and the framing. It is filled under another name and renamed when it is complete, so that an entry that is
-there is whole; a lock lets a second process that wants the same entry wait for it.
+change, the framing, and the version of Pillow, which decodes. It is filled under another name and renamed when it is
+complete, so that an entry that is there is whole; a lock lets a second process that wants the same entry wait for it.
 """
 
 import contextlib
@@ -13,12 +13,15 @@ import math
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
+import PIL
 import platformdirs
 from jaxtyping import UInt8
 from tqdm import tqdm
@@ -28,7 +31,8 @@ from realnvp_jax.data.quote import quote
 from realnvp_jax.data.source import Source
 
 _LAYOUT = 1  # of an entry; part of every key
-_CHUNK = 512  # images between two writes
+_CHUNK_BYTES = 64 * 2**20  # of decoded images between two looks at the progress
+_KEY = r"[0-9a-f]{32}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +44,14 @@ class Decoded:
       levels: lowest and highest pixel value.
       files: names of the images, if they have any.
       left_out: names of pictures that could not be used, each with the reason.
+      sha256: hash of the images, in hexadecimal; "" of images that come from no file.
     """
 
     images: UInt8[np.ndarray, "n height width channels"]
     levels: tuple[int, int]
     files: tuple[str, ...] | None
     left_out: dict[str, str]
+    sha256: str = ""
 
 
 def default_cache_dir() -> Path:
@@ -63,8 +69,8 @@ def decode_once(source: Source, framing: Framing, directory: Path, *, strict: bo
       strict: refuse a source in which a picture cannot be used, instead of leaving it out.
 
     Raises:
-      ValueError: a picture cannot be used and `strict`, or none can; the cache cannot be written. An entry that is
-        not complete is removed.
+      ValueError: a picture cannot be used and `strict`, or none can; the source cannot be read, or the cache cannot be
+        written. An entry that is not complete is removed.
     """
     key = _key(source, framing)
     decoded = _open(directory / key)
@@ -79,7 +85,7 @@ def decode_once(source: Source, framing: Framing, directory: Path, *, strict: bo
         except OSError as error:
             need = source.num * math.prod(framing.framed_shape)
             raise ValueError(
-                f"expected to write {need / 1e6:,.0f} MB of decoded images into {quote(directory, 150)}; got "
+                f"expected to write {need / 1e6:,.1f} MB of decoded images into {quote(directory, 150)}; got "
                 f"{quote(error.strerror or error, 60)}: free some space, or set dataset.cache_dir to another directory"
             ) from None
     if decoded is None:
@@ -95,7 +101,7 @@ def decode_once(source: Source, framing: Framing, directory: Path, *, strict: bo
 
 @dataclasses.dataclass(frozen=True)
 class CacheEntry:
-    """What one entry of the cache holds: its source, number of images, and size in bytes."""
+    """What one entry of the cache holds: its source, number of images, and size in bytes; no title if incomplete."""
 
     title: str
     num: int
@@ -104,47 +110,66 @@ class CacheEntry:
 
 
 def list_cache(directory: Path) -> list[CacheEntry]:
-    """The complete entries of a cache."""
+    """The entries of a cache, incomplete ones last: those being written, and those of runs that were killed."""
     entries = []
-    for path in sorted(directory.glob("*/entry.json")):
-        if not path.parent.name.endswith(".partial"):
-            entry = json.loads(path.read_text())
-            size = sum(file.stat().st_size for file in path.parent.iterdir())
-            entries.append(CacheEntry(entry["title"], entry["num"], tuple(entry["shape"]), size))
-    return entries
+    for path in sorted(directory.glob("*")):
+        if path.is_dir() and re.fullmatch(rf"{_KEY}(\.partial)?", path.name):
+            size = sum(file.stat().st_size for file in path.iterdir())
+            entry = _read_entry(path)
+            if entry is None or path.suffix:
+                entries.append(CacheEntry("", 0, (), size))
+            else:
+                entries.append(CacheEntry(entry["title"], entry["num"], tuple(entry["shape"]), size))
+    return sorted(entries, key=lambda entry: not entry.title)
 
 
 def clear_cache(directory: Path) -> int:
-    """Remove all entries, complete or not, and return how many complete ones there were.
+    """Remove all entries, complete or not, but those that are being written, and return how many there were.
 
     A run that uses one goes on: the system keeps mapped files until they are closed.
     """
-    count = len(list_cache(directory))
-    for path in list(directory.glob("*")):
-        if re.fullmatch(r"[0-9a-f]{32}(\.partial)?", path.name):
-            shutil.rmtree(path)
-        elif re.fullmatch(r"[0-9a-f]{32}\.lock", path.name):
-            path.unlink()
+    keys = {match[0] for path in directory.glob("*") if (match := re.match(_KEY, path.name))}
+    count = 0
+    for key in keys:
+        with contextlib.suppress(filelock.Timeout), filelock.FileLock(directory / f"{key}.lock", timeout=0):
+            for path in (directory / key, directory / f"{key}.partial"):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                    count += 1
+            (directory / f"{key}.lock").unlink(missing_ok=True)
     return count
 
 
 def _key(source: Source, framing: Framing) -> str:
-    everything = {"layout": _LAYOUT, "source": source.identity, "framing": dataclasses.asdict(framing)}
+    everything = {
+        "layout": _LAYOUT,
+        "pillow": PIL.__version__,
+        "source": source.identity,
+        "framing": dataclasses.asdict(framing),
+    }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _open(path: Path) -> Decoded | None:
     """The entry, or None if there is none that is whole."""
+    entry = _read_entry(path)
+    if entry is None:
+        return None
+    shape = (entry["num"], *entry["shape"])
+    images = np.asarray(np.memmap(path / "images.bin", np.uint8, "r", shape=shape))
+    return Decoded(images, tuple(entry["levels"]), entry["files"], entry["left_out"], entry["sha256"])
+
+
+def _read_entry(path: Path) -> dict[str, Any] | None:
+    """The description of an entry, or None if a part of it is missing or damaged."""
     try:
         entry = json.loads((path / "entry.json").read_text())
-        shape = (entry["num"], *entry["shape"])
-        if (path / "images.bin").stat().st_size != math.prod(shape):
+        if (path / "images.bin").stat().st_size != math.prod((entry["num"], *entry["shape"])):
             return None
-        images = np.asarray(np.memmap(path / "images.bin", np.uint8, "r", shape=shape))
-        files = tuple(json.loads((path / "files.json").read_text())) if entry["has_files"] else None
-    except (OSError, json.JSONDecodeError, KeyError):
+        entry["files"] = tuple(json.loads((path / "files.json").read_text())) if entry["has_files"] else None
+        return entry if {"title", "levels", "left_out", "sha256"} <= set(entry) else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Decoded(images, tuple(entry["levels"]), files, entry["left_out"])
 
 
 @contextlib.contextmanager
@@ -184,29 +209,39 @@ def _write(source: Source, framing: Framing, partial: Path) -> None:
     left_out: dict[str, str] = {}
     kept: list[int] = []
     low, high = 255, 0
+    digest = hashlib.sha256()
 
     def read(i: int) -> np.ndarray | BadPictureError:
         try:
             return source.read(framing, i)
         except BadPictureError as error:
             return error
+        except OSError as error:
+            raise ValueError(
+                f"expected to read {quote(source.title, 150)}; got {quote(error.strerror or error, 60)} at "
+                f"{quote(_name(source, i))}: try again"
+            ) from None
 
+    chunk_size = max(1, min(1000, _CHUNK_BYTES // math.prod(framing.framed_shape)))
     bar = tqdm(total=source.num, desc=f"decoding {source.title}", unit="image", disable=None, leave=False)
-    with bar, ThreadPoolExecutor(os.cpu_count()) as pool, (partial / "images.bin").open("wb") as file:
-        for start in range(0, source.num, _CHUNK):
-            chunk = range(start, min(start + _CHUNK, source.num))
-            images = []
+    with (
+        warnings.catch_warnings(),
+        bar,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        (partial / "images.bin").open("wb") as file,
+    ):
+        warnings.simplefilter("ignore")  # Pillow's of doubtful metadata and large pictures
+        for start in range(0, source.num, chunk_size):
+            chunk = range(start, min(start + chunk_size, source.num))
             for i, image in zip(chunk, pool.map(read, chunk), strict=True):
                 if isinstance(image, BadPictureError):
-                    name = source.files[i] if source.files is not None else f"number {i}"
-                    left_out[name] = str(image)
-                else:
-                    kept.append(i)
-                    images.append(image)
-            if images:
-                block = np.stack(images)
-                low, high = min(low, int(block.min())), max(high, int(block.max()))
-                file.write(block.tobytes())
+                    left_out[_name(source, i)] = str(image)
+                    continue
+                kept.append(i)
+                low, high = min(low, int(image.min())), max(high, int(image.max()))
+                content = image.tobytes()
+                digest.update(content)
+                file.write(content)
             bar.update(len(chunk))
         file.flush()
         os.fsync(file.fileno())
@@ -225,10 +260,15 @@ def _write(source: Source, framing: Framing, partial: Path) -> None:
         "levels": (low, high),
         "has_files": source.files is not None,
         "left_out": left_out,
+        "sha256": digest.hexdigest(),
         "identity": source.identity,
         "framing": dataclasses.asdict(framing),
     }
     _write_json(partial / "entry.json", entry)
+
+
+def _name(source: Source, i: int) -> str:
+    return source.files[i] if source.files is not None else f"{source.title}, number {i}"
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -1,5 +1,6 @@
 """What a set of images is: counts, sizes, levels, moments, duplicates, bits/dim of simple codes, a contact sheet."""
 
+import contextlib
 import dataclasses
 import hashlib
 import math
@@ -12,13 +13,17 @@ from tqdm import tqdm
 from realnvp_jax.data.arrays import array_splits
 from realnvp_jax.data.baselines import file_bits, histogram_bits
 from realnvp_jax.data.cache import Decoded
-from realnvp_jax.data.framing import Framing
+from realnvp_jax.data.framing import AsTheyAre, BadPictureError, Framing
 from realnvp_jax.data.images import ImageData, image_source, load_split
 from realnvp_jax.data.prepare import find_or_prepare
 from realnvp_jax.data.prepared import prepared_splits
+from realnvp_jax.data.quote import quote
+from realnvp_jax.data.source import Source
 from realnvp_jax.likelihood import mean_and_standard_error
 
 _CHUNK = 1000  # images at a time
+_MOST_LEFT_OUT = 20  # files that are listed
+_NUM_SIZES = 50  # images whose sizes are looked at
 _NUM_FILES = 1000  # images that are written as PNG and WebP
 _LEVELS = {"digits": 17, "shapes": 2}
 _SHAPES = {"digits": (8, 8, 1), "shapes": (20, 20, 1)}
@@ -60,6 +65,7 @@ class Description:
       splits: its splits, the training split first.
       baselines: what is coded by what, with mean and standard error of bits/dim and the number of images.
       sheet: images of the first split, drawn at random, for the contact sheet.
+      is_resized: whether the pictures had other sizes, and were cropped and resized.
     """
 
     title: str
@@ -68,11 +74,14 @@ class Description:
     splits: tuple[SplitDescription, ...]
     baselines: dict[str, tuple[float, float, int]]
     sheet: np.ndarray
+    is_resized: bool
 
     def __str__(self) -> str:
         """The description as a table."""
         height, width, channels = self.shape
-        lines = [f"{self.title}: {height}x{width} pixels, {channels} channel(s), {self.levels} levels", ""]
+        resized = " (cropped and resized)" if self.is_resized else ""
+        title = f"{self.title}: {height}x{width} pixels{resized}, {channels} channel(s), {self.levels} levels"
+        lines = [_printable(title), ""]
         rows = [["split", "images", "levels used", "mean", "deviation", "repeated", f"in {self.splits[0].name}"]]
         for split in self.splits:
             count, low, high = split.levels
@@ -89,8 +98,10 @@ class Description:
             )
         lines += _aligned(rows)
         for split in self.splits:
-            for file, reason in split.left_out.items():
-                lines.append(f"left out of {split.name}: {file}: {reason}")
+            for file, reason in list(split.left_out.items())[:_MOST_LEFT_OUT]:
+                lines.append(f"left out of {split.name}: {quote(file, 100)}: {reason}")
+            if len(split.left_out) > _MOST_LEFT_OUT:
+                lines.append(f"left out of {split.name}: {len(split.left_out) - _MOST_LEFT_OUT} others")
         lines += ["", "bits/dim of simple codes"]
         codes = [
             [name, f"{mean:.3f}" if not num else f"{mean:.3f} +- {error:.3f}", f"{num:,} images" if num else ""]
@@ -100,7 +111,12 @@ class Description:
 
 
 def image_data(name_or_path: str, **options) -> ImageData:
-    """`ImageData` of a data set's name, a folder, an .npz or .npy file, or a directory that TFDS has prepared."""
+    """`ImageData` of a data set's name, a folder, an .npz or .npy file, or a directory that TFDS has prepared.
+
+    A folder comes before a data set of the same name, but for digits and shapes.
+    """
+    if name_or_path in _SHAPES:
+        return ImageData(name_or_path, **options)
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         kind = "tfds" if (path / "dataset_info.json").is_file() else "folder"
@@ -115,15 +131,15 @@ def describe(data: ImageData, shape: tuple[int, ...] | None = None, title: str =
 
     Args:
       data: which.
-      shape: (height, width, channels) that they are framed to; None for their own, or (32, 32, 3) if there is no one
-        size. With a shape and `data.crop` "none", the centre is cropped.
+      shape: (height, width, channels) that they are framed to; None for their own, or (32, 32, 3) if they are of
+        several sizes. Where that is not their own, and `data.crop` is "none", the centre is cropped.
       title: what it is called.
 
     Raises:
       ValueError: the images are not there.
     """
     names = _split_names(data)
-    own = _SHAPES.get(data.name) or image_source(data, names[0]).shape
+    own = _SHAPES.get(data.name) or _own_shape(image_source(data, names[0]))
     shape = shape or own or (32, 32, 3)
     if shape != own and data.crop == "none":
         data = dataclasses.replace(data, crop="centre")
@@ -150,7 +166,19 @@ def describe(data: ImageData, shape: tuple[int, ...] | None = None, title: str =
         tuple(splits),
         _baselines(train, test, levels) if len(test) > 1 else {"uniform": (math.log2(levels), 0.0, 0)},
         np.asarray(train[np.sort(chosen)]),
+        shape != own,
     )
+
+
+def _own_shape(source: Source) -> tuple[int, ...] | None:
+    """The one shape that the images have, as far as the first ones tell, or None if there are several."""
+    if source.shape is not None:
+        return source.shape
+    shapes = set()
+    for i in range(min(source.num, _NUM_SIZES)):
+        with contextlib.suppress(BadPictureError):
+            shapes.add(source.read(AsTheyAre((1, 1, 3)), i).shape)
+    return shapes.pop() if len(shapes) == 1 else None
 
 
 def _split_names(data: ImageData) -> list[str]:
@@ -217,6 +245,11 @@ def _baselines(train: np.ndarray, test: np.ndarray, levels: int) -> dict[str, tu
         codes["PNG, with headers"] = (*mean_and_standard_error(file_bits(some, "PNG")), len(some))
         codes["WebP without loss, with headers"] = (*mean_and_standard_error(file_bits(some, "WebP")), len(some))
     return codes
+
+
+def _printable(text: str) -> str:
+    """Text without line ends, control characters and what is not Unicode, of names of files."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

@@ -42,6 +42,7 @@ class Splits:
       columns: names of the columns of x where it is a table.
       files: names of the files of "train", "validation" and "test" where examples are files.
       left_out: names of files that could not be used, each with the reason.
+      sha256: hashes of the images that the splits are parts of, where they come from files.
     """
 
     train: Examples
@@ -50,3 +51,4 @@ class Splits:
     columns: tuple[str, ...] = ()
     files: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ def folder_source(path: str, split: str, seed: int) -> Source:
     """The pictures of a folder, in an order that `seed` fixes.
 
     The order sorts by a hash of the seed and a file's name within the folder, so that a file that is added later leaves
-    the order of the others as it is. Hidden files are skipped; of a file with several pictures the first is taken.
+    the order of the others as it is. Hidden files are skipped, links followed; of a file with several pictures the
+    first is taken.
 
     Args:
       path: the folder.
@@ -33,7 +35,8 @@ def folder_source(path: str, split: str, seed: int) -> Source:
     if split != "all":
         root = root / split
         if not root.is_dir():
-            folders = sorted(p.name for p in root.parent.iterdir() if p.is_dir() and not p.name.startswith("."))
+            folders = next(os.walk(root.parent, onerror=_refuse))[1]
+            folders = sorted(name for name in folders if not name.startswith("."))
             raise ValueError(
                 f"expected the split 'all' of a folder, or one of the folders in it (there: "
                 f"{quote(', '.join(folders) or 'none', 100)}), or a part such as all[:80%]; got {quote(split)}"
@@ -45,33 +48,56 @@ def folder_source(path: str, split: str, seed: int) -> Source:
             f"got none, and {others} other files"
         )
     found.sort(key=lambda file: hashlib.sha256(f"{seed}:{file[0]}".encode("utf-8", "surrogateescape")).digest())
-    listing = hashlib.sha256(repr(found).encode()).hexdigest()
-    names = [name for name, _, _ in found]
+    paths = [root / file[0] for file in found]
 
     def read(framing: Framing, i: int) -> np.ndarray:
         try:
-            encoded = (root / names[i]).read_bytes()
-        except OSError as error:
-            raise BadPictureError(error.strerror or "not readable") from None
+            encoded = paths[i].read_bytes()
+        except (FileNotFoundError, PermissionError) as error:
+            raise BadPictureError(error.strerror) from None
         return framing.decode(encoded, upright=True)
 
-    return Source(str(root), {"kind": "folder", "files": listing}, len(names), read, names)
+    listing = hashlib.sha256(repr(found).encode()).hexdigest()
+    identity = {"kind": "folder", "folder": str(root.resolve()), "files": listing}
+    prefix = "" if split == "all" else f"{split}/"
+    title = str(root).encode("utf-8", "backslashreplace").decode()
+    return Source(title, identity, len(paths), read, [prefix + file[0] for file in found])
 
 
-def _pictures(root: Path) -> tuple[list[tuple[str, int, int]], int]:
-    """(name within the folder, size, time of change) of every picture, and the number of other files."""
+def _pictures(root: Path) -> tuple[list[tuple[str, int, int, int]], int]:
+    """(name within the folder, size, times of change) of every picture, and the number of other files.
+
+    Links to folders are followed, each folder once.
+    """
     found, others = [], 0
-    for directory, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    seen = set()
+    for directory, folders, files in os.walk(root, followlinks=True, onerror=_refuse):
+        status = os.stat(directory)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             path = Path(directory, name)
-            if name.startswith(".") or path.suffix.lower() not in EXTENSIONS:
+            times = _times(path)
+            if name.startswith(".") or path.suffix.lower() not in EXTENSIONS or times is None:
                 others += not name.startswith(".")
                 continue
-            try:
-                status = path.stat()
-            except OSError:  # a link to nowhere: reading it says so
-                found.append((path.relative_to(root).as_posix(), 0, 0))
-                continue
-            found.append((path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns))
+            found.append((path.relative_to(root).as_posix(), *times))
     return found, others
+
+
+def _times(path: Path) -> tuple[int, int, int] | None:
+    """Size and times of change of a file, zeros of a link to nowhere; None of what is no file, such as a pipe."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+def _refuse(error: OSError) -> None:
+    raise ValueError(
+        f"expected a folder that can be read in {quote(error.filename, 200)}; got {quote(error.strerror)}"
+    ) from None

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import re
-import warnings
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 CROPS = ("none", "centre", "random")
 RESAMPLINGS = ("antialias", "interpolate")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 
 
 class BadPictureError(ValueError):
@@ -23,7 +23,7 @@ class Framing:
 
     Attributes:
       shape: (height, width, channels) that the model takes. With a crop, pictures are turned into greyscale for one
-        channel and into RGB for three.
+        channel and into RGB for three; without, those that are neither greyscale nor RGB nor RGBA are.
       crop: "none": pictures have this shape; "centre": the largest centred part of this aspect ratio is resized to it;
         "random": the same part is resized to a height of `resize`, from which a crop of this shape is drawn anew in
         every step; or rows and columns, such as "40:188,15:163", which are resized to this shape.
@@ -43,6 +43,8 @@ class Framing:
     num_bits: int = 0
 
     def __post_init__(self):
+        if min(self.shape) < 1:
+            raise ValueError(f"expected images of at least 1x1 pixels and one channel; got shape {self.shape}")
         if self.crop not in CROPS and _box(self.crop) is None:
             raise ValueError(
                 f"expected dataset.crop, one of {CROPS} or rows and columns such as '40:188,15:163'; got {self.crop!r}"
@@ -79,12 +81,10 @@ class Framing:
           BadPictureError: it is no picture, is cut off, has more than 8 bits a channel, or is smaller than the crop.
         """
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of doubtful metadata, and large pictures
-                image = Image.open(io.BytesIO(encoded))
-                _check_bits(image, encoded)
-                image.load()
-                image = ImageOps.exif_transpose(image) if upright else image
+            image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
+            _check_bits(image, encoded)
+            image.load()
+            image = ImageOps.exif_transpose(image) if upright else image
         except BadPictureError:
             raise
         except UnidentifiedImageError:
@@ -139,6 +139,15 @@ class Framing:
         if self.resample == "interpolate":
             return np.rint(_interpolate(_interpolate(x.astype(np.float32), height, 0), width, 1)).astype(np.uint8)
         return _array(_image(x).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@dataclasses.dataclass(frozen=True)
+class AsTheyAre(Framing):
+    """Leaves pictures as they are, to look at their sizes."""
+
+    def frame(self, x: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
+        """The pixels."""
+        return x
 
 
 def _box(crop: str) -> tuple[int, int, int, int] | None:

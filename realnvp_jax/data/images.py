@@ -14,7 +14,7 @@ from realnvp_jax.data.arrays import array_source
 from realnvp_jax.data.cache import Decoded, decode_once, default_cache_dir
 from realnvp_jax.data.examples import STREAMS, Examples, Splits
 from realnvp_jax.data.folder import folder_source
-from realnvp_jax.data.framing import Framing
+from realnvp_jax.data.framing import BadPictureError, Framing
 from realnvp_jax.data.prepare import find_or_prepare
 from realnvp_jax.data.prepared import prepared_source
 from realnvp_jax.data.quote import quote
@@ -95,7 +95,8 @@ def load_images(data: ImageData, split_names: dict[str, str], flow: Flow) -> Spl
         if whole.files is not None:
             files[role] = whole.files[part]
     left_out = {file: reason for decoded in sources.values() for file, reason in decoded.left_out.items()}
-    return Splits(splits["train"], splits["validation"], splits["test"], files=files, left_out=left_out)
+    hashes = {name: decoded.sha256 for name, decoded in sources.items() if decoded.sha256}
+    return Splits(splits["train"], splits["validation"], splits["test"], files=files, left_out=left_out, sha256=hashes)
 
 
 def load_split(data: ImageData, split: str, framing: Framing) -> Decoded:
@@ -110,7 +111,10 @@ def load_split(data: ImageData, split: str, framing: Framing) -> Decoded:
         if data.num_bits:
             raise ValueError(f"expected dataset.num_bits of 0 for {data.name}, which have fewer; got {data.num_bits}")
         if data.crop != "none":
-            images = np.stack([framing.frame(image) for image in images])
+            try:
+                images = np.stack([framing.frame(image) for image in images])
+            except BadPictureError as error:
+                raise ValueError(f"expected a crop that fits into the images of {data.name}; got {error}") from None
         return Decoded(images, (int(images.min()), int(images.max())), None, {})
     source = image_source(data, split)
     if source.shape is not None:
@@ -146,7 +150,7 @@ def parse_split(text: str) -> tuple[str, str, str]:
     Raises:
       ValueError: the text is not name, name[a:b] with integers or percentages.
     """
-    match = re.fullmatch(r"(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", text)
+    match = re.fullmatch(r"([\w./ -]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", text)
     if match is None:
         raise ValueError(f"expected a split such as train, train[:90%] or test[-1000:]; got {text!r}")
     return match[1], match[2] or "", match[3] or ""

@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import re
 import threading
 import urllib.error
 import urllib.parse
@@ -11,20 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 import requests
 
 from realnvp_jax.data.builders import archives, builder_class
 from realnvp_jax.data.prepared import find_prepared, prepared_names
 from realnvp_jax.data.quote import quote
 
-_SECONDS = 4.0  # to wait for an answer of the host that the original files are downloaded from
+_SECONDS = 2.0  # to wait for an answer of the host that the original files are downloaded from
 
 _OTHER_NAMES = ("digits", "shapes", "folder", "npz", "tfds")
 
 
 def data_dir_or_default(data_dir: str) -> Path:
     """TFDS's data directory: the argument, or else the environment's TFDS_DATA_DIR, or else ~/tensorflow_datasets."""
-    return Path(data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
 def find_or_prepare(name: str, data_dir: str = "", manual_dir: str = "") -> Path:
@@ -42,19 +44,28 @@ def find_or_prepare(name: str, data_dir: str = "", manual_dir: str = "") -> Path
         cannot be written.
     """
     root = data_dir_or_default(data_dir)
+    if not re.fullmatch(r"\w+(/\w[\w.+-]*)?", name):
+        raise ValueError(
+            f"expected a name, with its config behind a slash if it has some, in dataset.name; got {quote(name)}"
+        )
     found = find_prepared(name, root)
-    if found is None:
-        builder = _builder(name, root)
-        files = archives(builder)
-        manual = _manual_dir(name, manual_dir, files)
-        needed = {file: url for file, url in files.items() if manual is None or not (manual / file).exists()}
-        needed = {file: url for file, url in needed.items() if url not in _downloaded(root)}
-        if not all(_answers(url) for url in _one_of_each_host(needed)):
-            raise ValueError(_where_to_put(name, root, manual_dir, needed))
-        _prepare(builder, name, root, manual, needed)
-        found = find_prepared(name, root)
-        assert found is not None
-    return found
+    if found is not None:
+        return found
+    builder = _builder(name, root)
+    files = archives(builder)
+    manual = _manual_dir(name, manual_dir, files)
+    needed = {file: url for file, url in files.items() if manual is None or not (manual / file).exists()}
+    needed = {file: url for file, url in needed.items() if url not in _downloaded(root)}
+    silent = next((url for url in _one_of_each_host(needed) if not _answers(url)), None)
+    if silent is not None:
+        got = f"no answer from {quote(urllib.parse.urlsplit(silent).netloc, 40)}"
+        raise ValueError(_where_to_put(name, root, manual_dir, needed, got))
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(root / f".{builder.name}.lock"):  # a second process waits, and finds it prepared
+            return find_prepared(name, root) or _prepare(builder, name, root, manual_dir, manual, needed or files)
+    except OSError as error:
+        raise _cannot_write(root, error) from None
 
 
 def _builder(name: str, root: Path) -> Any:
@@ -62,19 +73,20 @@ def _builder(name: str, root: Path) -> Any:
     import tensorflow_datasets as tfds
 
     short, _, config = name.partition("/")
-    known = tfds.list_builders(with_community_datasets=False)
-    if short not in known:
+    try:
+        configs = [c.name for c in tfds.builder_cls(short).BUILDER_CONFIGS]
+    except tfds.core.registered.DatasetNotFoundError:  # pyright: ignore[reportAttributeAccessIssue]
+        known = tfds.list_builders(with_community_datasets=False)
         here = prepared_names(root)
         near = difflib.get_close_matches(name, [*_OTHER_NAMES, *here, *known], n=1)
         raise ValueError(
             f"expected dataset.name to be one of {', '.join(_OTHER_NAMES)}, or a data set of TFDS; got {quote(name)}"
             + (f": did you mean {near[0]!r}?" if near else "")
-            + f" (prepared in {quote(root, 150)}: {quote(', '.join(here) or 'none', 80)})"
-        )
+            + f" (prepared in {quote(root, 120)}: {quote(', '.join(here) or 'none', 80)})"
+        ) from None
     options: dict[str, Any] = {"data_dir": root, "file_format": "array_record"}
     if config:
         options["config"] = config
-    configs = [c.name for c in tfds.builder_cls(short).BUILDER_CONFIGS]
     if (config not in configs) if configs else config:
         choice = f"one of {quote(', '.join(configs), 100)} behind {short!r} and a slash" if configs else repr(short)
         raise ValueError(f"expected {choice} as dataset.name; got {quote(name)}")
@@ -102,7 +114,8 @@ def _downloaded(root: Path) -> set[str]:
     """Addresses of the files that TFDS has downloaded before."""
     urls: set[str] = set()
     for info in (root / "downloads").rglob("*.INFO.json"):
-        urls.update(json.loads(info.read_text()).get("urls", ()))
+        if info.with_name(info.name.removesuffix(".INFO.json")).exists():
+            urls.update(json.loads(info.read_text()).get("urls", ()))
     return urls
 
 
@@ -129,27 +142,28 @@ def _answers(url: str) -> bool:
     return bool(answers)
 
 
-def _where_to_put(name: str, root: Path, manual_dir: str, needed: Mapping[str, str]) -> str:
-    host = urllib.parse.urlsplit(next(iter(needed.values()))).netloc
-    where = f"{quote(manual_dir, 60)}, dataset.manual_dir" if manual_dir else "a directory and set dataset.manual_dir"
+def _where_to_put(name: str, root: Path, manual_dir: str, needed: Mapping[str, str], got: str) -> str:
+    where = f"{quote(manual_dir, 40)}, dataset.manual_dir" if manual_dir else "a directory and set dataset.manual_dir"
     return (
-        f"expected {name!r} prepared under {quote(root, 60)}, dataset.data_dir, or its original files; got neither, "
-        f"and no answer from {quote(host, 40)}: put {quote(', '.join(needed), 120)} into {where}"
+        f"expected {name!r} prepared under {quote(root, 40)}, dataset.data_dir, or its original files; "
+        f"got neither, and {got}: put {', '.join(needed)} into {where}"
     )
 
 
-def _prepare(builder: Any, name: str, root: Path, manual: Path | None, needed: Mapping[str, str]) -> None:
+def _prepare(
+    builder: Any, name: str, root: Path, manual_dir: str, manual: Path | None, files: Mapping[str, str]
+) -> Path:
     import tensorflow_datasets as tfds
 
     print(f"preparing {name} in {root}", flush=True)
     config = tfds.download.DownloadConfig(manual_dir=manual, try_download_gcs=False)
     try:
         builder.download_and_prepare(download_config=config)
-    except requests.RequestException:
-        raise ValueError(_where_to_put(name, root, str(manual or ""), needed)) from None
-    except OSError as error:
-        raise _cannot_write(root, error) from None
-    except Exception as error:  # of many kinds: a wrong checksum, a refused download, an archive that is cut off
+    except (requests.RequestException, tfds.download.DownloadError) as error:
+        raise ValueError(_where_to_put(name, root, manual_dir, files, quote(error, 60))) from None
+    except OSError:
+        raise
+    except Exception as error:  # of many kinds: a wrong checksum, an archive that is cut off
         if isinstance(error, ValueError) and str(error).startswith("expected"):
             raise
         if "No module named 'tensorflow" in str(error):
@@ -158,9 +172,10 @@ def _prepare(builder: Any, name: str, root: Path, manual: Path | None, needed: M
                 f"TensorFlow is installed, with file_format='array_record', and copy it to {quote(root, 150)}"
             ) from None
         raise ValueError(
-            f"expected the original files of {name!r}, as TFDS knows them; got {type(error).__name__}: "
-            f"{quote(error, 200)}"
+            f"expected the original files of {name!r}, {quote(', '.join(files), 80)}, as TFDS knows them; "
+            f"got {type(error).__name__}: {quote(error, 150)}"
         ) from None
+    return Path(builder.data_dir)
 
 
 def _cannot_write(root: Path, error: OSError) -> ValueError:

@@ -20,9 +20,13 @@ _FILE_FORMAT = "array_record"
 
 
 def find_prepared(name: str, root: Path) -> Path | None:
-    """The directory of the newest version of a data set under TFDS's data directory, or None if it is not there."""
-    found = (root / name).glob("*/dataset_info.json")
-    return max((info.parent for info in found), key=_version, default=None)
+    """The directory of the newest version of a data set under TFDS's data directory, or None if it is not there.
+
+    A version that can be read without TensorFlow comes before a newer one that cannot.
+    """
+    found = [info.parent for info in (root / name).glob("*/dataset_info.json")]
+    found = [directory for directory in found if re.fullmatch(r"\d+\.\d+\.\d+", directory.name)]
+    return max(found, key=lambda directory: (_is_readable(directory), _version(directory)), default=None)
 
 
 def prepared_names(root: Path) -> list[str]:
@@ -37,7 +41,7 @@ def prepared_splits(directory: Path) -> list[str]:
     Raises:
       ValueError: the directory does not hold one.
     """
-    return sorted(split["name"] for split in _read(directory, "dataset_info.json")["splits"])
+    return sorted(split["name"] for split in _read_info(directory)["splits"])
 
 
 def prepared_source(directory: Path, split: str) -> Source:
@@ -50,7 +54,7 @@ def prepared_source(directory: Path, split: str) -> Source:
     Raises:
       ValueError: it is prepared in another file format; it has no such split, or no images.
     """
-    info, features = _read(directory, "dataset_info.json"), _read(directory, "features.json")
+    info, features = _read_info(directory), _read(directory, "features.json")
     name = "/".join(info[key] for key in ("name", "configName", "version") if key in info)
     lengths = {entry["name"]: sum(map(int, entry.get("shardLengths", ()))) for entry in info["splits"]}
     if split not in lengths:
@@ -72,16 +76,18 @@ def prepared_source(directory: Path, split: str) -> Source:
         "kind": "tfds",
         "name": name,
         "split": split,
-        "files": [
-            (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(directory.glob(f"*-{split}.*"))
-        ],
+        "directory": str(directory.resolve()),
+        "files": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(directory.iterdir())],
     }
     lock = threading.Lock()  # the reader of array_record files is for one thread
     records = functools.cache(lambda: _records(directory, split))
 
     def read(framing: Framing, i: int) -> np.ndarray:
-        with lock:
-            encoded = records()[i]["image"]
+        try:
+            with lock:
+                encoded = records()[i]["image"]
+        except Exception as error:  # of several kinds, depending on what is damaged
+            raise _damaged(directory, error) from None
         return framing.decode(encoded)
 
     return Source(f"{name}, {split}", identity, lengths[split], read, shape=shape)
@@ -91,21 +97,32 @@ def _records(directory: Path, split: str) -> Any:
     """The records of a split, their images still encoded."""
     import tensorflow_datasets as tfds
 
-    try:
-        builder: Any = tfds.builder_from_directory(directory)  # pyright: ignore
-        return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-    except Exception as error:  # of several kinds, depending on the file that is damaged
-        raise _damaged(directory, error) from None
+    builder: Any = tfds.builder_from_directory(directory)  # pyright: ignore
+    return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+
+
+def _read_info(directory: Path) -> dict[str, Any]:
+    info = _read(directory, "dataset_info.json")
+    if not {"name", "version", "splits"} <= set(info):
+        raise _damaged(directory, "no name, version or splits in dataset_info.json")
+    return info
 
 
 def _read(directory: Path, name: str) -> dict[str, Any]:
     try:
-        return json.loads((directory / name).read_text())
-    except (OSError, ValueError) as error:
+        return dict(json.loads((directory / name).read_text()))
+    except (OSError, ValueError, TypeError) as error:
         raise _damaged(directory, error) from None
 
 
-def _damaged(directory: Path, error: Exception) -> ValueError:
+def _is_readable(directory: Path) -> bool:
+    try:
+        return _read(directory, "dataset_info.json").get("fileFormat") == _FILE_FORMAT
+    except ValueError:
+        return False
+
+
+def _damaged(directory: Path, error: Exception | str) -> ValueError:
     return ValueError(f"expected a data set that TFDS has prepared in {quote(directory, 150)}; got {quote(error, 150)}")
 
 

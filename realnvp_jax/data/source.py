@@ -1,7 +1,7 @@
 """What images come from: a number of encoded or decoded images in a fixed order, and what identifies them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -25,7 +25,7 @@ class Source:
     """
 
     title: str
-    identity: dict[str, object]
+    identity: Mapping[str, object]
     num: int
     read: Reader
     files: Sequence[str] | None = None

@@ -18,7 +18,9 @@ def evaluation_key() -> jax.Array:
     return jax.random.key(_EVALUATION_SEED)
 
 
-def evaluate(step: Callable[..., Any], params: Params, examples: Examples, batch_size: int) -> np.ndarray:
+def evaluate(
+    step: Callable[..., Any], params: Params, examples: Examples, batch_size: int, key: jax.Array | None = None
+) -> np.ndarray:
     """Scores of all examples, [n], from `parallel_eval_step`.
 
     Batches have one shape; the last is filled up with copies of the last example, whose scores are dropped.
@@ -28,17 +30,20 @@ def evaluate(step: Callable[..., Any], params: Params, examples: Examples, batch
       params: parameters.
       examples: the split.
       batch_size: examples per step, at most all, rounded up to a multiple of the number of devices.
+      key: root key of the noise; None for `evaluation_key`.
     """
     batch_size = min(batch_size, len(examples))
     batch_size += -batch_size % jax.device_count()
-    key = evaluation_key()
+    key = evaluation_key() if key is None else key
     scores = [
         step(params, _process_share(examples, indices), key) for indices in _padded_batches(len(examples), batch_size)
     ]
     return np.concatenate([np.asarray(s) for s in scores])[: len(examples)]
 
 
-def evaluate_train_mode(step: Callable[..., Any], params: Params, examples: Examples, batch_size: int) -> np.ndarray:
+def evaluate_train_mode(
+    step: Callable[..., Any], params: Params, examples: Examples, batch_size: int, key: jax.Array | None = None
+) -> np.ndarray:
     """Scores in training mode, under each batch's own statistics, from `parallel_eval_step(train_mode=True)`.
 
     A last batch that is not full is left out; fewer examples than a batch are one smaller batch.
@@ -46,7 +51,7 @@ def evaluate_train_mode(step: Callable[..., Any], params: Params, examples: Exam
     devices = jax.device_count()
     batch_size = max(min(batch_size, len(examples)) // devices * devices, devices)
     num_full = max(len(examples) // batch_size, 1) * batch_size
-    return evaluate(step, params, examples.first(num_full), batch_size)
+    return evaluate(step, params, examples.first(num_full), batch_size, key)
 
 
 def _padded_batches(num_examples: int, batch_size: int) -> Iterator[np.ndarray]:

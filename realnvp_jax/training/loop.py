@@ -94,7 +94,7 @@ def train(config: Config, workdir: str | Path, command: str = "python train.py")
             test=splits.test.first(config.evaluate.num_examples),
         )
     files.start()
-    files.write_split_files(splits.files, splits.left_out)
+    files.write_split_files(splits)
     run = _Run(config, flow, optimizer, schedule, splits, files, command)
     try:
         return run.run()

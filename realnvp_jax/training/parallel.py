@@ -36,9 +36,10 @@ def parallel_train_step(
     return jax.pmap(step, AXIS, in_axes=(None, 0, None), out_axes=None, donate_argnums=0)
 
 
-def parallel_eval_step(flow: Flow, *, train_mode: bool = False) -> Callable[..., Any]:
+@functools.cache  # so that a second evaluation compiles nothing
+def parallel_eval_step(flow: Flow, *, train_mode: bool = False, num_samples: int = 1) -> Callable[..., Any]:
     """`eval_step` as (params, sharded batch, key) -> scores of the global batch."""
-    step = functools.partial(eval_step, flow=flow, train_mode=train_mode, axis_name=AXIS)
+    step = functools.partial(eval_step, flow=flow, train_mode=train_mode, num_samples=num_samples, axis_name=AXIS)
     return jax.pmap(step, AXIS, in_axes=(None, 0, None), out_axes=None)
 
 

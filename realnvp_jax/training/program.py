@@ -51,6 +51,9 @@ def _run(arguments: Sequence[str]) -> None:
     except InterruptedRunError as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+    except KeyboardInterrupt:  # before the training or after it
+        print("interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _check_config_file(arguments: Sequence[str]) -> None:

@@ -54,7 +54,10 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
 
 def image_data(config: Config) -> ImageData:
     """Which images a config wants."""
-    return ImageData(**{field.name: config.dataset[field.name] for field in dataclasses.fields(ImageData)})
+    names = [
+        field.name for field in dataclasses.fields(ImageData) if field.name in config.dataset
+    ]  # all, but of old runs
+    return ImageData(**{name: config.dataset[name] for name in names})
 
 
 def is_of_vectors(config: Config) -> bool:
@@ -113,6 +116,11 @@ def check_config(config: Config) -> None:
     if config.model.name != "image_flow" and config.optimizer.l2:
         raise ValueError(
             f"expected optimizer.l2 of 0, a penalty on gains and scales of the image_flow; got {config.optimizer.l2}"
+        )
+    if is_of_vectors(config) and (config.dataset.num_bits or config.dataset.crop != "none"):
+        raise ValueError(
+            f"expected dataset.num_bits=0 and dataset.crop='none', which are for images, for the {config.model.name}; "
+            f"got {config.dataset.num_bits} and {config.dataset.crop!r}"
         )
     if config.dataset.noise < 0 or (config.dataset.noise and not is_of_vectors(config)):
         raise ValueError(f"expected dataset.noise of at least 0, and 0 for images; got {config.dataset.noise}")

@@ -17,6 +17,7 @@ import optax
 from jaxtyping import Array, Float
 
 from realnvp_jax.likelihood import bits_per_dim
+from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.preprocessing import dequantize_each
 from realnvp_jax.training.optimizer import l2_penalty
@@ -59,9 +60,11 @@ def random_crop(key: jax.Array, indices: jax.Array, x: jax.Array, shape: tuple[i
 
     Every place is equally likely; it depends on the key and the image's index alone.
     """
-    if x.ndim != 4 or x.shape[1:] == shape:
+    if len(shape) != 3 or x.shape[1:] == shape:
         return x
     height, width, channels = shape
+    if x.ndim != 4 or x.shape[3] != channels or x.shape[1] < height or x.shape[2] < width:
+        raise ValueError(f"expected images [n, height, width, channels] of at least {shape}; got {x.shape}")
     free = jnp.array([x.shape[1] - height + 1, x.shape[2] - width + 1])
     crop_key = jax.random.fold_in(key, _CROP)
 
@@ -213,6 +216,7 @@ def eval_step(
     *,
     flow: Flow,
     train_mode: bool = False,
+    num_samples: int = 1,
     axis_name: str | None = None,
 ) -> Float[Array, " global_n"]:
     """`score` of every example of the global batch, in evaluation mode unless `train_mode`.
@@ -223,15 +227,20 @@ def eval_step(
       key: root key of the evaluation's noise.
       flow: the flow.
       train_mode: normalise by the statistics of the batch instead of the running ones.
+      num_samples: dequantizations of the importance-weighted bound on images, in evaluation mode.
       axis_name: axis of devices that share the batch.
     """
-    x = batch["x"]
-    if jnp.issubdtype(x.dtype, jnp.integer):
-        x = dequantize_each(key, batch["index"], random_crop(key, batch["index"], x, flow.event_shape))
-    context = batch.get("context")
-    if train_mode:
-        log_prob, _ = flow.log_prob_train(params, x, context, axis_name=axis_name)
+    x, context = batch["x"], batch.get("context")
+    is_discrete = jnp.issubdtype(x.dtype, jnp.integer)
+    if is_discrete:
+        x = random_crop(key, batch["index"], x, flow.event_shape)
+    if is_discrete and num_samples > 1:
+        scores = pure.bits_per_dim(flow, params, key, batch["index"], x, context, num_samples)
     else:
-        log_prob = flow.log_prob(params, x, context)
-    scores = score(flow, log_prob)
+        x = dequantize_each(key, batch["index"], x) if is_discrete else x
+        if train_mode:
+            log_prob, _ = flow.log_prob_train(params, x, context, axis_name=axis_name)
+        else:
+            log_prob = flow.log_prob(params, x, context)
+        scores = score(flow, log_prob)
     return scores if axis_name is None else jax.lax.all_gather(scores, axis_name, tiled=True)

@@ -1,14 +1,16 @@
 """The files of a run, and the rules for coming back to it."""
 
 import csv
+import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from realnvp_jax.data.examples import Splits
+from realnvp_jax.data.images import ImageData
 from realnvp_jax.data.quote import quote
 from realnvp_jax.models.create import Config
 
@@ -21,6 +23,14 @@ _MAY_DIFFER = (
     "dataset.cache_dir",
     "dataset.strict",
 )
+
+
+# what the keys of images mean to a run whose version did not have them yet
+_OF_OLDER_RUNS = {
+    f"dataset.{field.name}": field.default
+    for field in dataclasses.fields(ImageData)
+    if field.default is not dataclasses.MISSING and field.name not in ("num_train", "seed")
+}
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -69,27 +79,41 @@ class Workdir:
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config_path, json.loads(self._config.to_json()))
 
-    def write_split_files(self, files: Mapping[str, Sequence[str]], left_out: Mapping[str, str]) -> None:
-        """Write which files are in which split, where examples are files.
+    def write_split_files(self, splits: Splits) -> None:
+        """Write which files are in which split, and hashes of the images, where examples come from image files.
 
         Raises:
-          ValueError: the run has started with other files.
+          ValueError: the run has started with other images.
         """
-        if not files:
+        if not splits.sha256:
             return
         path = self.path / "split_files.json"
-        now = {**{role: list(names) for role, names in files.items()}, "left out": dict(left_out)}
+        now = {
+            "sha256": dict(splits.sha256),
+            **{role: list(names) for role, names in splits.files.items()},
+            "left out": dict(splits.left_out),
+        }
         if path.is_file():
-            before = json.loads(path.read_text())
-            changed = set()
-            for role in files:
-                changed |= set(before.get(role, ())) ^ set(now[role])
-            if changed:
-                raise ValueError(
-                    f"expected the files that the run in {self.path} was started with, as in its {path.name}; got "
-                    f"{len(changed)} others or in another split, such as {quote(min(changed))}: use another --workdir"
-                )
+            try:
+                before = dict(json.loads(path.read_text()))
+            except (ValueError, TypeError):
+                raise ValueError(f"expected {quote(path, 150)} as it was written; got a damaged file") from None
+            self._check_same_images(before, now, path.name)
         write_json(path, now)
+
+    def _check_same_images(self, before: dict[str, Any], now: dict[str, Any], name: str) -> None:
+        if before.get("sha256") == now["sha256"]:
+            return
+        changed: set[str] = set()
+        for role in ("train", "validation", "test"):
+            changed |= set(before.get(role, ())) ^ set(now.get(role, ()))
+        what = (
+            f"{len(changed)} others or in another split, such as {quote(min(changed))}" if changed else "other pixels"
+        )
+        raise ValueError(
+            f"expected the images that the run in {quote(self.path, 100)} was started with, as in its {name}; "
+            f"got {what}: use another --workdir"
+        )
 
     @property
     def config_path(self) -> Path:
@@ -113,8 +137,9 @@ class Workdir:
     def _check_same_run(self, config: Config) -> None:
         before = flatten(ConfigDict(json.loads(self.config_path.read_text())))
         now = flatten(config)
-        # a key that the run's version of this package did not have is not compared
-        changed = [k for k in sorted(before) if before[k] != now.get(k) and not k.startswith(_MAY_DIFFER)]
+        before = {**_OF_OLDER_RUNS, **before}
+        keys = sorted(set(before) | set(now))
+        changed = [k for k in keys if before.get(k) != now.get(k) and not k.startswith(_MAY_DIFFER)]
         if changed:
             shown = [f"{k} was {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:3]]
             more = f"; also {', '.join(changed[3:])}" if len(changed) > 3 else ""

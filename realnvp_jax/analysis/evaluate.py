@@ -1,0 +1,75 @@
+"""The score of a run's flow on a split: bits per dimension of images, log-density in nats of vectors."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from realnvp_jax.analysis.run import Run
+from realnvp_jax.likelihood import mean_and_standard_error
+from realnvp_jax.training.evaluation import evaluate as evaluate_examples
+from realnvp_jax.training.evaluation import evaluate_train_mode, evaluation_key
+from realnvp_jax.training.parallel import parallel_eval_step, replicate
+from realnvp_jax.training.steps import unit
+
+NOTABLE_DIFFERENCE = 0.05  # between running statistics and those of a batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A split's scores.
+
+    Attributes:
+      split: its name.
+      scores: one for each example, [n].
+      mean: their mean.
+      standard_error: of the mean, over examples.
+      unit: bits/dim (smaller is better), or nats (larger is better).
+      num_samples: K of the importance-weighted bound.
+      train_mode: mean score under the statistics of batches of the run's size, or None without batch norm.
+    """
+
+    split: str
+    scores: np.ndarray
+    mean: float
+    standard_error: float
+    unit: str
+    num_samples: int
+    train_mode: float | None
+
+    @property
+    def modes_differ(self) -> bool:
+        """Whether running statistics give another result than those of a batch, by 0.05 or more."""
+        return self.train_mode is not None and abs(self.train_mode - self.mean) >= NOTABLE_DIFFERENCE
+
+
+def evaluate(
+    run: Run, split: str = "test", *, num_samples: int = 1, seed: int | None = None, batch_size: int | None = None
+) -> Evaluation:
+    """Evaluate a run on a split, every example once, in evaluation mode.
+
+    Args:
+      run: the run.
+      split: "train", "validation" or "test".
+      num_samples: K dequantizations of each image: the bound -1/(D log 2) log 1/K sum_k p(x + u_k).
+      seed: of the dequantization noise; None for that of training, which gives the number in result.json.
+      batch_size: examples at a time; None for the run's `evaluate.batch_size`. It does not change the result.
+
+    Raises:
+      ValueError: there is no such split or its data are gone; num_samples is less than 1, or not 1 for vectors.
+    """
+    flow = run.flow
+    if num_samples < 1 or (num_samples > 1 and flow.levels is None):
+        raise ValueError(f"expected num_samples of at least 1, and 1 for vectors; got {num_samples}")
+    examples = run.split(split)
+    params = replicate(run.params)
+    key = evaluation_key() if seed is None else jax.random.key(seed)
+    size = batch_size or run.config.evaluate.batch_size
+    scores = evaluate_examples(parallel_eval_step(flow, num_samples=num_samples), params, examples, size, key)
+    train_mode = None
+    if run.params["batch_stats"]:
+        step = parallel_eval_step(flow, train_mode=True)
+        of_batches = evaluate_train_mode(step, params, examples, run.config.batch_size, key)
+        train_mode = float(of_batches.mean(dtype=np.float64))
+    mean, standard_error = mean_and_standard_error(scores)
+    return Evaluation(split, scores, mean, standard_error, unit(flow), num_samples, train_mode)

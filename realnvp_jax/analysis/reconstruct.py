@@ -1,0 +1,181 @@
+"""Is the flow invertible in floating point? x -> z -> x over examples, layer by layer, and the latents it passes.
+
+Couplings divide by exp(s) what they multiplied by it, so a round trip is exact but for rounding, which a layer of
+large scales amplifies. A layer's error is that of its own round trip, layer.inverse(layer.forward(y)) - y, relative
+to the largest |y| of the example (or 1, if that is larger).
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from realnvp_jax.bijections.autoregressive import Autoregressive
+from realnvp_jax.bijections.bijection import Inverse
+from realnvp_jax.bijections.coupling import Coupling
+from realnvp_jax.bijections.linear import DiagonalScaling, LearnedLinear
+from realnvp_jax.bijections.normalization import Normalization
+from realnvp_jax.data.examples import Examples
+from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.preprocessing import dequantize_each
+from realnvp_jax.training.evaluation import evaluation_key
+from realnvp_jax.training.steps import random_crop
+
+_LAYERS = (Autoregressive, Coupling, DiagonalScaling, Inverse, LearnedLinear, Normalization)
+_ERRORS = "round_trip_errors"
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundTrip:
+    """Errors of x -> z -> x in one floating-point type.
+
+    Attributes:
+      largest: largest absolute error of a value, in the data's units (pixels are 1 apart).
+      mean: mean absolute error.
+      changed: share of pixels that floor to another value than before; 0 for vectors.
+      layers: layer name -> (largest, mean) relative error of its own round trip.
+    """
+
+    largest: float
+    mean: float
+    changed: float
+    layers: dict[str, tuple[float, float]]
+
+    @property
+    def worst_layer(self) -> str:
+        """The layer with the largest error of its own."""
+        return max(self.layers, key=lambda name: self.layers[name][0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstruction:
+    """Round trips of examples, and their latents.
+
+    Attributes:
+      float32: as the flow is used.
+      float64: the same parameters and examples in double precision; what float32 should be compared with.
+      latents: [n, *event].
+    """
+
+    float32: RoundTrip
+    float64: RoundTrip
+    latents: np.ndarray
+
+
+def reconstruct(
+    flow: Flow, params: Params, examples: Examples, *, seed: int | None = None, batch_size: int = 100
+) -> Reconstruction:
+    """Send examples to their latents and back, in single and in double precision.
+
+    Args:
+      flow: the flow.
+      params: its parameters.
+      examples: the examples; pixels are dequantized.
+      seed: of the dequantization noise; None for that of evaluation.
+      batch_size: examples at a time; it does not change the result.
+    """
+    key = evaluation_key() if seed is None else jax.random.key(seed)
+    float32, latents = _round_trip(flow, params, examples, key, batch_size, jnp.float32)
+    with jax.enable_x64(True):
+        float64, _ = _round_trip(flow, params, examples, key, batch_size, jnp.float64)
+    return Reconstruction(float32, float64, latents)
+
+
+def _round_trip(
+    flow: Flow, params: Params, examples: Examples, key: jax.Array, batch_size: int, dtype: Any
+) -> tuple[RoundTrip, np.ndarray]:
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), dict(params))
+    size = min(batch_size, len(examples))
+    largest, total, changed, values = 0.0, 0.0, 0, 0
+    layers: dict[str, list[np.ndarray]] = {}
+    latents = []
+    with tqdm(total=len(examples), desc=f"round trip in {np.dtype(dtype)}", disable=None, leave=False) as bar:
+        for start in range(0, len(examples), size):
+            numbers = np.minimum(np.arange(start, start + size), len(examples) - 1)
+            count = min(size, len(examples) - start)
+            batch = examples.batch(numbers)
+            x = continuous(flow, key, jnp.asarray(numbers), jnp.asarray(batch["x"])).astype(dtype)
+            context = None if "context" not in batch else jnp.asarray(batch["context"], dtype)
+            z, back, errors = _there_and_back(flow, params, x, context)
+            difference = np.abs(np.asarray(back, np.float64) - np.asarray(x, np.float64))[:count]
+            largest, total, values = max(largest, difference.max()), total + difference.sum(), values + difference.size
+            if flow.levels is not None:
+                changed += int((np.floor(back) != np.floor(x))[:count].sum())
+            latents.append(np.asarray(z)[:count])
+            for name, error in _named(errors):
+                layers.setdefault(name, []).append(np.asarray(error, np.float64)[:count])
+            bar.update(count)
+    joined = {name: np.concatenate(parts) for name, parts in layers.items()}
+    summary = {name: (float(error.max()), float(error.mean())) for name, error in joined.items()}
+    return RoundTrip(float(largest), float(total / values), changed / values, summary), np.concatenate(latents)
+
+
+def continuous(flow: Flow, key: jax.Array, numbers: jax.Array, x: jax.Array) -> jax.Array:
+    """Examples as the density sees them: pixels cut to the model's size and dequantized, as in evaluation."""
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        return x
+    return dequantize_each(key, numbers, random_crop(key, numbers, x, flow.event_shape))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _there_and_back(
+    flow: Flow, params: Any, x: jax.Array, context: jax.Array | None
+) -> tuple[jax.Array, jax.Array, Any]:
+    """(z, x again, the layers' errors in a tree of their names)."""
+    y, _ = flow.preprocessing.forward(x)
+    with nn.intercept_methods(_note_round_trips()):
+        (z, _), noted = flow.bijection.apply(params, y, context, method="forward", mutable=["intermediates"])
+    back, _ = flow.bijection.apply(params, z, context, method="inverse")
+    return z, flow.preprocessing.inverse(back)[0], noted.get("intermediates", {})
+
+
+def _note_round_trips():
+    """An interceptor that sows, in every layer that `forward` passes, the error of that layer's own round trip."""
+    inside = False
+
+    def intercept(call, arguments, options, method):
+        nonlocal inside
+        layer = method.module
+        if inside or method.method_name != "forward" or not isinstance(layer, _LAYERS):
+            return call(*arguments, **options)
+        inside = True
+        try:
+            z, log_det = call(*arguments, **options)
+            x = arguments[0]
+            context = arguments[1] if len(arguments) > 1 else options.get("context")
+            back, _ = layer.inverse(z, context)
+        finally:
+            inside = False
+        axes = tuple(range(1, x.ndim))
+        size = jnp.maximum(jnp.abs(x).max(axes), 1)
+        layer.sow("intermediates", _ERRORS, jnp.abs(back - x).max(axes) / size)
+        return z, log_det
+
+    return intercept
+
+
+def _named(tree: Any, path: tuple[str, ...] = ()) -> list[tuple[str, np.ndarray]]:
+    """(layer name, errors [n]) of what was sown, in the order of the layers; stacked layers are numbered."""
+    found = []
+    for name in sorted(tree, key=_numbers_in):
+        if name != _ERRORS:
+            found += _named(tree[name], (*path, name))
+            continue
+        (errors,) = tree[name]
+        label = "/".join(path)
+        if errors.ndim == 1:
+            found.append((label, np.asarray(errors)))
+        else:
+            stack = errors.reshape(-1, errors.shape[-1])
+            found += [(f"{label}[{i}]", np.asarray(row)) for i, row in enumerate(stack)]
+    return found
+
+
+def _numbers_in(name: str) -> tuple[str, int]:
+    head, _, number = name.rpartition("_")
+    return (head, int(number)) if number.isdigit() else (name, -1)

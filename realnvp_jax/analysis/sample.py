@@ -1,0 +1,98 @@
+"""Any number of samples in bounded memory; sample number i is the same whatever the batch size."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from realnvp_jax.models import pure
+from realnvp_jax.models.flow import Flow, Params
+
+
+@dataclasses.dataclass
+class Clamping:
+    """How many sampled values were floored to pixels from outside of their range, or were not finite.
+
+    Attributes:
+      values: number of values.
+      clamped: those outside of [0, levels).
+      non_finite: NaN and infinite ones; they become 0.
+    """
+
+    values: int = 0
+    clamped: int = 0
+    non_finite: int = 0
+
+
+def draw_latents(flow: Flow, key: jax.Array, numbers: jax.Array) -> jax.Array:
+    """Latents [n, *event] of the base; each depends on the key and on its number alone."""
+    return jax.vmap(lambda i: flow.base.sample(jax.random.fold_in(key, i), flow.event_shape))(numbers)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _sample(flow: Flow, params: Any, key: jax.Array, numbers: jax.Array, context: Any, temperature: Any) -> jax.Array:
+    return pure.inverse(flow, params, temperature * draw_latents(flow, key, numbers), context)[0]
+
+
+def sample_in_batches(
+    flow: Flow,
+    params: Params,
+    num: int,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    context: np.ndarray | None = None,
+    batch_size: int = 100,
+) -> Iterator[np.ndarray]:
+    """Samples in the data's units, [up to batch_size, *event] at a time, compiled once.
+
+    Args:
+      flow: the flow.
+      params: its parameters.
+      num: how many.
+      seed: of the latents.
+      temperature: factor on the base distribution's deviation.
+      context: [k, context_size] for a conditional flow; sample i gets row i modulo k.
+      batch_size: how many at a time.
+
+    Raises:
+      ValueError: num or batch_size is less than 1; the temperature is negative, or not 1 with a uniform base; the
+        context is missing or has the wrong width.
+    """
+    if num < 1:
+        raise ValueError(f"expected at least one sample; got {num}")
+    if batch_size < 1:
+        raise ValueError(f"expected a batch size of at least 1; got {batch_size}")
+    flow.sample(
+        params, jax.random.key(0), (0,), temperature=temperature, context=None if context is None else context[0]
+    )
+    return _batches(flow, params, num, seed, temperature, context, min(batch_size, num))
+
+
+def _batches(
+    flow: Flow, params: Params, num: int, seed: int, temperature: float, context: np.ndarray | None, batch_size: int
+) -> Iterator[np.ndarray]:
+    key = jax.random.key(seed)
+    with tqdm(total=num, desc="sampling", unit="sample", disable=None, leave=False) as bar:
+        for start in range(0, num, batch_size):
+            numbers = np.arange(start, start + batch_size)
+            rows = None if context is None else jnp.asarray(context, jnp.float32)[numbers % len(context)]
+            samples = np.asarray(_sample(flow, dict(params), key, jnp.asarray(numbers), rows, jnp.float32(temperature)))
+            count = min(batch_size, num - start)
+            yield samples[:count]
+            bar.update(count)
+
+
+def to_pixels(flow: Flow, samples: np.ndarray, clamping: Clamping) -> np.ndarray:
+    """Samples floored and clamped to uint8 pixels; what was clamped is added to `clamping`."""
+    assert flow.levels is not None
+    finite = np.isfinite(samples)
+    clamping.values += samples.size
+    clamping.non_finite += int((~finite).sum())
+    clamping.clamped += int((finite & ((samples < 0) | (samples >= flow.levels))).sum())
+    return np.asarray(flow.to_uint8(np.where(finite, samples, 0.0)))

@@ -1,0 +1,1 @@
+"""The console program `realnvp`: thin shells over `realnvp_jax.analysis`."""

@@ -1,0 +1,123 @@
+"""What the commands share: their options, errors in one sentence, and a note beside every output of how it was made."""
+
+import datetime
+import functools
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+
+def run_options(command: Command) -> Command:
+    """Options of every command that opens a run: workdir, step, data_dir."""
+    steps = "best by validation, last, or the number of a step with a checkpoint."
+    options = [
+        click.option("-w", "--workdir", required=True, type=click.Path(path_type=Path), help="Directory of the run."),
+        click.option("--step", default="best", show_default=True, help=steps),
+        click.option("--data-dir", default="", help="Where the run's data are now, if they have been moved."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+seed_option = click.option("--seed", default=0, show_default=True, help="Of everything random.")
+batch_size_option = click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Examples at a time; the result does not depend on it."
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Write over what is there.")
+
+
+def output_option(help_text: str) -> Callable[[Command], Command]:
+    """--output, with what it defaults to in its help."""
+    return click.option("-o", "--output", type=click.Path(path_type=Path), help=help_text)
+
+
+def in_one_sentence(command: Command) -> Command:
+    """Turn errors of input into one sentence and exit code 1."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        from absl import logging
+
+        logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
+        try:
+            return command(*arguments, **options)
+        except (ValueError, TypeError, OSError) as error:
+            raise click.ClickException(" ".join(str(error).split())) from None
+
+    return wrapped
+
+
+def open_run(workdir: Path, step: str, data_dir: str) -> Any:
+    """The run, and a line about it."""
+    from realnvp_jax.analysis.run import open_run as open_it
+
+    run = open_it(workdir, int(step) if step.isdigit() else step, data_dir)
+    average = ", moving average" if run.ema else ""
+    click.echo(f"{workdir}: {run.config.model.name} of {run.config.dataset.name}, step {run.step}{average}")
+    return run
+
+
+def free_path(output: Path | None, workdir: Path, default: str, overwrite: bool) -> Path:
+    """Where to write, with its directory made.
+
+    Args:
+      output: --output.
+      workdir: the run's directory, which has the default in its folder analysis.
+      default: file name.
+      overwrite: --overwrite.
+
+    Raises:
+      ValueError: something is there already, and not `overwrite`.
+    """
+    path = output or workdir / "analysis" / default
+    for there in (path, note_path(path)):
+        if not overwrite and there.exists() and not (there.is_dir() and not any(there.iterdir())):
+            raise ValueError(f"expected a new file to write; got {str(there)!r}, which is there: add --overwrite")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def note_path(path: Path) -> Path:
+    """Where it is written down how `path` was made."""
+    return path.with_name(path.name + ".json")
+
+
+def write_note(path: Path, run: Any, values: dict[str, Any]) -> None:
+    """Write how an output was made, and its numbers, beside it."""
+    import jax
+
+    import realnvp_jax
+
+    note = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "workdir": str(run.workdir),
+        "step": run.step,
+        "ema": run.ema,
+        "options": _plain(click.get_current_context().params),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "device": jax.devices()[0].device_kind,
+        "version": realnvp_jax.__version__,
+        "jax": jax.__version__,
+        "values": _plain(values),
+    }
+    note_path(path).write_text(json.dumps(note, indent=2) + "\n")
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def table(rows: list[list[str]]) -> str:
+    """Rows as aligned columns; the first is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

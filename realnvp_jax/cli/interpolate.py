@@ -1,0 +1,140 @@
+"""`realnvp interpolate`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from realnvp_jax.cli import common
+
+_KINDS = ("linear", "spherical", "manifold", "scales")
+
+_HELP = """Go between two or four examples in latent space, and draw fine latents anew.
+
+The examples are the first of FILES (images or a table), or chosen by --seed from a split or from samples.
+
+\b
+linear     straight lines between the latents
+spherical  great circles between the latents
+manifold   equation 19 of the paper, through four latents
+scales     each example with the latents of its coarse scales kept and those of
+           its s finest scales drawn anew: s = 1, 2, ... from left to right
+
+Images become a PNG file of each kind, whose corners are the given images; vectors become a CSV file of rows.
+"""
+
+
+@click.command(help=_HELP)
+@click.argument("files", nargs=-1)
+@common.run_options
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Which; all that apply if not set.")
+@click.option("--points", type=click.Choice(["2", "4"]), default="4", show_default=True, help="How many to go between.")
+@click.option("--from", "source", default="test", show_default=True, help="Split that they are taken from, or samples.")
+@click.option("-n", "--num", type=click.IntRange(min=2), default=8, show_default=True, help="Steps along a side.")
+@click.option("--resize", is_flag=True, help="Cut out the centre of images of another size, and resize it.")
+@common.seed_option
+@common.output_option("Directory; interpolate in the folder analysis of the workdir if not set.")
+@common.overwrite_option
+@common.in_one_sentence
+def main(
+    files: tuple[str, ...],
+    workdir: Path,
+    step: str,
+    data_dir: str,
+    kinds: tuple[str, ...],
+    points: str,
+    source: str,
+    num: int,
+    resize: bool,
+    seed: int,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Go between two or four examples in latent space, and draw fine latents anew."""
+    from realnvp_jax.models.real_nvp import RealNVP
+
+    count = int(points)
+    directory = common.free_path(output, workdir, "interpolate", overwrite)
+    run = common.open_run(workdir, step, data_dir)
+    has_scales = isinstance(run.flow.bijection, RealNVP) and run.flow.bijection.num_scales > 1
+    possible = [k for k in _KINDS if (k != "manifold" or count == 4) and (k != "scales" or has_scales)]
+    for kind in kinds:
+        if kind not in possible:
+            needs = "--points 4" if kind == "manifold" else "a RealNVP of images with two scales or more"
+            raise ValueError(f"expected {needs} for --kind {kind}; got a run and options of {', '.join(possible)} only")
+    x = _examples(run, files, source, count, seed, resize)
+    directory.mkdir(exist_ok=True)
+    written = []
+    for kind in kinds or possible:
+        values = _values(run, kind, x, num, seed)
+        path = directory / (f"{kind}.png" if run.flow.levels is not None else f"{kind}.csv")
+        _save(run, path, values)
+        written.append(path.name)
+    common.write_note(directory, run, {"written": written})
+    click.echo(f"{', '.join(written)}: {directory}")
+
+
+def _examples(run: Any, files: tuple[str, ...], source: str, count: int, seed: int, resize: bool) -> np.ndarray:
+    """The examples to go between, [count, *event]."""
+    from realnvp_jax.analysis.sample import Clamping, sample_in_batches, to_pixels
+    from realnvp_jax.analysis.score import read_examples
+
+    if run.flow.context_size:
+        raise ValueError("expected a run without a context to interpolate in; got a conditional one")
+    if files:
+        x = read_examples(run, files, resize=resize)[0].x
+    elif source == "samples":
+        x = np.concatenate(list(sample_in_batches(run.flow, run.params, count, seed=seed)))
+        return x if run.flow.levels is None else to_pixels(run.flow, x, Clamping())
+    else:
+        split = run.split(source).x
+        x = split[np.random.default_rng(seed).permutation(len(split))[:count]]
+    if len(x) < count:
+        raise ValueError(f"expected {count} examples to go between; got {len(x)}")
+    return _cut(run, np.asarray(x[:count]))
+
+
+def _cut(run: Any, x: np.ndarray) -> np.ndarray:
+    """The centre of images of a run that draws random crops from larger ones."""
+    shape = run.flow.event_shape
+    if run.flow.levels is None or x.shape[1:] == shape:
+        return x
+    top, left = ((have - want) // 2 for have, want in zip(x.shape[1:3], shape, strict=False))
+    return x[:, top : top + shape[0], left : left + shape[1]]
+
+
+def _values(run: Any, kind: str, x: np.ndarray, num: int, seed: int) -> np.ndarray:
+    """[rows, columns, *event] in the data's units."""
+    import jax
+
+    from realnvp_jax.analysis.interpolate import interpolate, manifold, resample_scales, to_latents
+
+    flow, params = run.flow, run.params
+    if kind == "scales":
+        drawn = resample_scales(flow, params, jax.random.key(seed), x, 3)  # [n, scales, 3, *event]; scale 0 keeps all
+        rows = np.concatenate([drawn[:, :1, 0], drawn[:, 1:].reshape(len(x), -1, *flow.event_shape)], axis=1)
+        return rows
+    corners = to_latents(flow, params, x)
+    if kind == "manifold":
+        return manifold(flow, params, corners, num)
+    values = interpolate(flow, params, corners, num, kind=kind)
+    return values if len(x) == 4 else values[None]
+
+
+def _save(run: Any, path: Path, values: np.ndarray) -> None:
+    """A picture of images in rows, or a table of vectors with their places."""
+    rows, columns = values.shape[:2]
+    if run.flow.levels is not None:
+        from realnvp_jax import plots
+
+        pixels = np.asarray(run.flow.to_uint8(values.reshape(-1, *run.flow.event_shape)))
+        plots.save_image_grid(pixels, run.flow.levels, path, columns=columns)
+        return
+    import pandas as pd
+
+    names = run.splits().columns or [f"column {i}" for i in range(values.shape[-1])]
+    flat = values.reshape(rows * columns, -1)
+    place = np.indices((rows, columns)).reshape(2, -1)
+    frame = pd.DataFrame({"row": place[0], "place": place[1], **dict(zip(names, flat.T, strict=True))})
+    frame.to_csv(path, index=False, float_format="%.9g")

@@ -1,0 +1,60 @@
+"""`realnvp`: the commands."""
+
+import importlib
+
+import click
+
+_COMMANDS = {
+    "evaluate": "Bits/dim of images or nats of vectors on a split, with its standard error.",
+    "sample": "Draw any number of samples.",
+    "reconstruct": "Errors of data -> latents -> data, layer by layer, and the latents beside their base.",
+    "interpolate": "Between two or four examples; resample fine scales; the paper's manifold.",
+    "score": "Anomaly and out-of-distribution scores of images, arrays or tables.",
+    "show": "What a workdir holds.",
+    "data": "What a data set, a folder or a file of images holds.",
+}
+
+
+class _Commands(click.Group):
+    """Commands whose modules are imported when they are used, so that --help is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = "realnvp_jax.data.__main__" if cmd_name == "data" else f"realnvp_jax.cli.{cmd_name}"
+        return importlib.import_module(module).main
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+_EXAMPLES = """\b
+Examples:
+  realnvp evaluate -w runs/digits
+  realnvp sample -w runs/digits --num 100 --temperature 0.8
+  realnvp score -w runs/digits photographs/
+"""
+
+
+@click.command(
+    cls=_Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="realnvp-jax")
+def main() -> None:
+    """Use the flow of a finished or unfinished run.
+
+    Training writes a workdir (python train.py --workdir=runs/digits); every command here but `data` opens one with
+    --workdir. What a command writes goes to the folder analysis of the workdir unless --output says otherwise,
+    with a .json file beside it of how it was made. Nothing is overwritten without --overwrite.
+    """
+
+
+if __name__ == "__main__":
+    main(prog_name="realnvp")

@@ -1,0 +1,87 @@
+"""`realnvp reconstruct`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from realnvp_jax.cli import common
+
+
+@click.command()
+@common.run_options
+@click.option("--split", default="test", show_default=True, help="train, validation or test.")
+@click.option(
+    "-n", "--num", type=click.IntRange(min=1), default=1000, show_default=True, help="Examples, from the first."
+)
+@click.option("--seed", type=int, help="Of the dequantization noise; that of training's own evaluation if not set.")
+@common.batch_size_option
+@common.output_option("PNG file of the latents' distributions; reconstruct.png in the folder analysis if not set.")
+@common.overwrite_option
+@common.in_one_sentence
+def main(
+    workdir: Path,
+    step: str,
+    data_dir: str,
+    split: str,
+    num: int,
+    seed: int | None,
+    batch_size: int | None,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Send examples to their latents and back, and look at both.
+
+    Printed are the largest and the mean error in the data's units (pixels are 1 apart), in single and in double
+    precision, and the error of every layer's own round trip, relative to what goes into it: a layer that stands out is
+    badly conditioned. The picture shows the latents of each scale beside the base distribution.
+    """
+    from realnvp_jax import plots
+    from realnvp_jax.analysis.reconstruct import reconstruct
+
+    path = common.free_path(output, workdir, "reconstruct.png", overwrite)
+    run = common.open_run(workdir, step, data_dir)
+    examples = run.split(split).first(num)
+    result = reconstruct(
+        run.flow, run.params, examples, seed=seed, batch_size=batch_size or run.config.evaluate.batch_size
+    )
+    single, double = result.float32, result.float64
+    rows = [["round trip", "largest error", "mean error", *(["pixels changed"] if run.flow.levels else [])]]
+    for name, trip in (("float32", single), ("float64", double)):
+        changed = [f"{trip.changed:.4%}"] if run.flow.levels else []
+        rows.append([name, f"{trip.largest:.2e}", f"{trip.mean:.2e}", *changed])
+    click.echo(f"{len(examples)} examples of {split}")
+    click.echo(common.table(rows) + "\n")
+    rows = [["layer", "largest, float32", "mean, float32", "largest, float64"]]
+    for name, (largest, mean) in single.layers.items():
+        mark = "  <- largest" if name == single.worst_layer else ""
+        rows.append([name, f"{largest:.1e}", f"{mean:.1e}", f"{double.layers[name][0]:.1e}{mark}"])
+    click.echo(common.table(rows) + "\n")
+    groups = latent_groups(run.flow, result.latents)
+    rows = [["latents", "mean", "deviation", "lowest", "highest"]]
+    for name, values in groups.items():
+        rows.append([name, *(f"{v:.3f}" for v in (values.mean(), values.std(), values.min(), values.max()))])
+    click.echo(common.table(rows))
+    plots.save_latent_distributions(groups, run.flow.base, path)
+    values = {
+        "num": len(examples),
+        **{
+            f"{name}_{key}": getattr(trip, key)
+            for name, trip in (("float32", single), ("float64", double))
+            for key in ("largest", "mean", "changed", "layers")
+        },
+    }
+    common.write_note(path, run, values)
+    click.echo(f"distributions: {path}")
+
+
+def latent_groups(flow: Any, latents: np.ndarray) -> dict[str, np.ndarray]:
+    """Latents by the scale at which they are factored out, the finest first; all together where there are no scales."""
+    from realnvp_jax.analysis.interpolate import latent_scales
+    from realnvp_jax.models.real_nvp import RealNVP
+
+    if not isinstance(flow.bijection, RealNVP):
+        return {"all": latents}
+    scales = latent_scales(flow)
+    return {f"scale {k}": latents[:, scales == k] for k in range(scales.max() + 1)}

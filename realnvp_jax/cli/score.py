@@ -1,0 +1,110 @@
+"""`realnvp score`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from realnvp_jax.cli import common
+
+_CAUTION = """\b
+What a likelihood cannot do: images that are smooth or simple are often MORE
+likely than every training image, and a flow trained on CIFAR-10 finds SVHN
+more likely than CIFAR-10 (Nalisnick et al., 2019). A high log_prob does not
+mean "normal". Use --against with data for which the answer is known, and
+believe a score only where its AUROC is far above 0.5.
+"""
+
+_HELP = """Anomaly scores of FILES: pictures, folders of pictures, a .npz or .npy file of images, or a table.
+
+\b
+log_prob              log-density in nats
+bits_per_dim          of images
+percentile            percent of the training data that are less likely
+complexity_corrected  bits/dim less those of PNG or WebP (Serra et al., 2020)
+typicality            distance of -log p from its mean over training data
+
+Larger complexity_corrected and typicality, and smaller log_prob, mean more anomalous. A CSV file has the scores of
+every example. The AUROC of a score is the probability that it takes one of FILES for more anomalous than one of
+--against: 1 is perfect, 0.5 is chance, below 0.5 it takes them for more normal.
+"""
+
+
+@click.command(help=_HELP, epilog=_CAUTION)
+@click.argument("files", nargs=-1, required=True)
+@common.run_options
+@click.option(
+    "--against",
+    multiple=True,
+    default=("test",),
+    show_default=True,
+    help="Data that count as normal, for the AUROC of each score: a split of the run, or files; repeatable.",
+)
+@click.option("--split", default="all", show_default=True, help="Of FILES: a folder in the folder, or an array.")
+@click.option("--resize", is_flag=True, help="Cut out the centre of images of another size, and resize it.")
+@click.option(
+    "--reference",
+    type=click.IntRange(min=2),
+    default=2000,
+    show_default=True,
+    help="Training examples that percentile and typicality are relative to.",
+)
+@click.option("--seed", type=int, help="Of the dequantization noise; that of training's own evaluation if not set.")
+@common.batch_size_option
+@common.output_option("CSV file of the scores; score.csv in the folder analysis of the workdir if not set.")
+@common.overwrite_option
+@common.in_one_sentence
+def main(
+    files: tuple[str, ...],
+    workdir: Path,
+    step: str,
+    data_dir: str,
+    against: tuple[str, ...],
+    split: str,
+    resize: bool,
+    reference: int,
+    seed: int | None,
+    batch_size: int | None,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Anomaly scores of FILES: pictures, folders of pictures, a .npz or .npy file of images, or a table."""
+    from realnvp_jax.analysis.score import aurocs, read_examples, score_examples
+
+    path = common.free_path(output, workdir, "score.csv", overwrite)
+    run = common.open_run(workdir, step, data_dir)
+    examples, names = read_examples(run, files, split=split, resize=resize)
+    training = run.split("train").first(reference)
+    options = {"seed": seed, "batch_size": batch_size}
+    outside = score_examples(run, examples, training, **options)
+    inside = score_examples(run, _normal(run, against, resize), training, **options)
+    areas = aurocs(inside, outside)
+    rows = [["score", f"median of {len(names)} scored", f"median of {', '.join(against)}"]]
+    for name, values in outside.columns().items():
+        rows.append([name, f"{np.median(values):.3f}", f"{np.median(inside.columns()[name]):.3f}"])
+    click.echo(common.table(rows) + "\n")
+    click.echo(common.table([["AUROC by", ""], *([name, f"{area:.3f}"] for name, area in areas.items())]))
+    failing = [name for name, area in areas.items() if area < 0.5]
+    if failing:
+        click.echo(f"below 0.5, which takes the scored data for more normal: {', '.join(failing)}")
+    _write(path, names, outside.columns())
+    common.write_note(path, run, {"num": len(names), "aurocs": areas})
+    click.echo(f"scores: {path}")
+
+
+def _normal(run: Any, against: Sequence[str], resize: bool) -> Any:
+    """The data that count as normal."""
+    from realnvp_jax.analysis.run import SPLITS
+    from realnvp_jax.analysis.score import read_examples
+
+    if len(against) == 1 and against[0] in SPLITS:
+        return run.split(against[0])
+    return read_examples(run, against, resize=resize)[0]
+
+
+def _write(path: Path, names: Sequence[str], columns: dict[str, np.ndarray]) -> None:
+    import pandas as pd
+
+    pd.DataFrame({"example": names, **columns}).to_csv(path, index=False, float_format="%.9g")

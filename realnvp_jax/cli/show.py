@@ -1,0 +1,55 @@
+"""`realnvp show`."""
+
+import csv
+import json
+from pathlib import Path
+
+import click
+
+from realnvp_jax.cli import common
+
+
+@click.command()
+@click.option("-w", "--workdir", required=True, type=click.Path(path_type=Path), help="Directory of the run.")
+@click.option("--config", "whole_config", is_flag=True, help="Print every key of the config.")
+@common.in_one_sentence
+def main(workdir: Path, whole_config: bool) -> None:
+    """What a workdir is: its model and data, checkpoints, validation results, test result, and sizes."""
+    from realnvp_jax.checkpoints import Checkpoints, read_config
+    from realnvp_jax.models.create import create
+    from realnvp_jax.training.loop import describe_result
+    from realnvp_jax.training.workdir import flatten
+
+    config = read_config(workdir)
+    if whole_config:
+        for key, value in sorted(flatten(config).items()):
+            click.echo(f"{key} = {value!r}")
+        return
+    click.echo(f"{workdir}")
+    click.echo(f"data: {config.dataset.name} {config.dataset.path}".rstrip())
+    click.echo(f"model: {create(config)}")
+    click.echo(f"training: {config.num_steps} steps of {config.batch_size}, learning rate {config.learning_rate:g}")
+    if (workdir / "checkpoints").is_dir():
+        checkpoints = Checkpoints(workdir, read_only=True)
+        click.echo(f"checkpoints: steps {', '.join(map(str, sorted(checkpoints.steps()))) or 'none'}")
+        checkpoints.close()
+    rows = []
+    if (workdir / "metrics.csv").is_file():
+        with (workdir / "metrics.csv").open() as file:
+            rows = [row for row in csv.DictReader(file) if row["validation"]]
+    if rows:
+        shown = [rows[i * (len(rows) - 1) // 7] for i in range(8)] if len(rows) > 8 else rows
+        click.echo(
+            common.table(
+                [["step", "train", "validation"]]
+                + [[row["step"], *(f"{float(row[key]):.3f}" for key in ("train", "validation"))] for row in shown]
+            )
+        )
+    result = workdir / "result.json"
+    click.echo(describe_result(json.loads(result.read_text())) if result.is_file() else "no test result yet")
+    sizes = [(sum(f.stat().st_size for f in _files(path)), path.name) for path in sorted(workdir.iterdir())]
+    click.echo("sizes: " + ", ".join(f"{name} {size / 1e6:.1f} MB" for size, name in sorted(sizes, reverse=True)[:5]))
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]

@@ -1,0 +1,467 @@
+"""Scores of anomalies: the numbers, their AUROC, and the files to be scored."""
+
+import dataclasses
+import functools
+import itertools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+import realnvp_jax
+from configs import default, digits, table, toy2d
+from realnvp_jax.analysis.run import Run
+from realnvp_jax.analysis.score import Scores, aurocs, read_examples, score_examples
+from realnvp_jax.data.baselines import file_bits
+from realnvp_jax.data.examples import Examples
+from realnvp_jax.data.framing import Framing
+from realnvp_jax.training.evaluation import evaluation_key
+from realnvp_jax.training.steps import random_crop
+from tests.helpers import perturb
+
+HINT = "--resize crops the centre and resizes"
+
+
+def refusal(function, *arguments, **keywords) -> str:
+    """The message with which `function` refuses its arguments: one sentence of at most 400 characters."""
+    with pytest.raises(ValueError, match=r"expected .*; got ") as caught:
+        function(*arguments, **keywords)
+    message = str(caught.value)
+    assert len(message) <= 400
+    assert "\n" not in message
+    return message
+
+
+def pixels(*shape: int, seed: int = 0, levels: int = 256) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, levels, shape).astype(np.uint8)
+
+
+def points(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def run_of(config) -> Run:
+    """An untrained run without parameters, evaluated with 7 examples at a time."""
+    config.evaluate.batch_size = 7
+    return Run(Path("nowhere"), config, realnvp_jax.create(config), {}, 1, False)
+
+
+def of_images(shape=(4, 4, 3), levels=256, make=default.get_config, **dataset) -> Run:
+    config = make()
+    config.model.update(event_shape=shape, levels=levels, num_scales=1, base_features=2, num_blocks=1)
+    config.model.normalization = "batch_norm" if shape == (4, 4, 3) else "none"
+    config.dataset.update(dataset)
+    return run_of(config)
+
+
+def of_vectors(columns: int, context: str = "") -> Run:
+    config = table.get_config() if context else toy2d.get_config()
+    config.model.update(event_shape=(columns,), num_layers=2, hidden=(4,), transform="affine", masks="halves")
+    config.dataset.context = context
+    return run_of(config)
+
+
+@functools.cache
+def parameters(flow):
+    """Random ones, the same for equal flows."""
+
+    def start(path, leaf):
+        return np.full(leaf.shape, float("variance" in jax.tree_util.keystr(path)), leaf.dtype)
+
+    params = jax.tree_util.tree_map_with_path(start, jax.eval_shape(flow.init, jax.random.key(0)))
+    return perturb(params, jax.random.key(1))
+
+
+def with_parameters(run: Run) -> Run:
+    return dataclasses.replace(run, params=parameters(run.flow))
+
+
+RGB = functools.cache(of_images)
+GREY = functools.cache(lambda: of_images((8, 8, 1), 17, digits.get_config))
+PLANE = functools.cache(lambda: with_parameters(of_vectors(2)))
+CONDITIONAL = functools.cache(lambda: with_parameters(of_vectors(2, "age, height")))
+
+
+def bits_of(run: Run, x: np.ndarray, key: jax.Array) -> np.ndarray:
+    """Bits per dimension, from the flow itself."""
+    log_prob = run.flow.log_prob(run.params, run.flow.dequantize(key, x))
+    return -np.asarray(log_prob, np.float64) / (run.flow.num_dims * np.log(2))
+
+
+def smaller_file(x: np.ndarray) -> list[float]:
+    return [min(sizes) for sizes in zip(file_bits(x, "PNG"), file_bits(x, "WebP"), strict=True)]
+
+
+# scores: those of one flow are together, which is compiled once
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_scores_of_images_are_what_they_are_said_to_be(seed):
+    run, x, reference = with_parameters(RGB()), pixels(7, 4, 4, 3), pixels(7, 4, 4, 3, seed=1)
+    x[0] = 128
+    scores = score_examples(run, Examples(x), Examples(reference), seed=seed)
+    key = evaluation_key() if seed is None else jax.random.key(seed)
+    bits, of_reference = bits_of(run, x, key), bits_of(run, reference, key)
+    np.testing.assert_allclose(scores.bits_per_dim, bits, rtol=1e-5)
+    np.testing.assert_allclose(scores.log_prob, -bits * 48 * np.log(2), rtol=1e-5)
+    expected = [np.log(2) * abs(b - of_reference.mean()) for b in bits]
+    np.testing.assert_allclose(scores.typicality, expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(scores.percentile, [100 * np.mean(of_reference > b) for b in bits])
+    expected = [b - smallest for b, smallest in zip(bits, smaller_file(x), strict=True)]
+    np.testing.assert_allclose(scores.complexity_corrected, expected, rtol=1e-5, atol=1e-5)
+    names = ["log_prob", "bits_per_dim", "percentile", "complexity_corrected", "typicality"]
+    assert list(scores.columns()) == names
+    assert {values.shape for values in scores.columns().values()} == {(7,)}
+
+
+def same_scores_in_other_batches(run: Run, x: np.ndarray, reference: np.ndarray) -> None:
+    whole = score_examples(run, Examples(x), Examples(reference)).columns()
+    for num in (len(x), 4):
+        part = score_examples(run, Examples(x[:num]), Examples(reference), batch_size=3).columns()
+        for name, values in part.items():
+            np.testing.assert_allclose(values, whole[name][:num], rtol=1e-5, atol=1e-5)
+
+
+def test_scores_of_images_do_not_depend_on_the_batch_size_or_on_the_other_examples():
+    same_scores_in_other_batches(with_parameters(RGB()), pixels(10, 4, 4, 3), pixels(10, 4, 4, 3, seed=1))
+
+
+def test_the_complexity_of_random_crops_is_that_of_the_part_that_is_evaluated():
+    run, x = with_parameters(of_images(crop="random", resize=6)), pixels(7, 6, 6, 3)
+    x[:, :3] = 7
+    scores = score_examples(run, Examples(x), Examples(x))
+    cut = np.asarray(random_crop(evaluation_key(), jnp.arange(7), jnp.asarray(x), (4, 4, 3)))
+    np.testing.assert_allclose(scores.bits_per_dim, bits_of(run, cut, evaluation_key()), rtol=1e-5)
+    np.testing.assert_allclose(scores.bits_per_dim - scores.complexity_corrected, smaller_file(cut))
+    already_cut = score_examples(run, Examples(cut), Examples(x))
+    np.testing.assert_allclose(already_cut.log_prob, scores.log_prob, rtol=1e-5)
+
+
+def test_the_complexity_of_grey_images_is_that_of_their_own_levels():
+    run, x = with_parameters(GREY()), pixels(4, 8, 8, 1, levels=17)
+    x[1] = 16
+    scores = score_examples(run, Examples(x), Examples(x))
+    complexity = scores.bits_per_dim - scores.complexity_corrected
+    np.testing.assert_allclose(complexity, smaller_file(x))
+    assert complexity.argmin() == 1
+
+
+def test_images_of_two_channels_have_no_complexity():
+    x = pixels(4, 2, 2, 2)
+    scores = score_examples(with_parameters(of_images((2, 2, 2))), Examples(x), Examples(x))
+    assert list(scores.columns()) == ["log_prob", "bits_per_dim", "percentile", "typicality"]
+    assert "input complexity" not in aurocs(scores, scores)
+
+
+def test_scores_of_vectors_are_what_they_are_said_to_be():
+    run, x, reference = PLANE(), 2 * points(15, 2), points(30, 2, seed=1)
+    scores = score_examples(run, Examples(x), Examples(reference))
+    log_prob = np.asarray(run.flow.log_prob(run.params, x))
+    of_reference = np.asarray(run.flow.log_prob(run.params, reference))
+    np.testing.assert_allclose(scores.log_prob, log_prob, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scores.typicality, np.abs(of_reference.mean() - log_prob), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(scores.percentile, [100 * np.mean(of_reference < value) for value in log_prob])
+    assert list(scores.columns()) == ["log_prob", "percentile", "typicality"]
+    far = score_examples(run, Examples(np.full((2, 2), 1e3, np.float32)), Examples(reference))
+    assert far.percentile.tolist() == [0, 0]
+    assert (far.typicality > scores.typicality.max()).all()
+
+
+def test_the_percentile_of_the_reference_itself_is_its_rank():
+    reference = Examples(points(20, 2))
+    scores = score_examples(PLANE(), reference, reference)
+    assert sorted(scores.percentile) == [5.0 * i for i in range(20)]
+    np.testing.assert_array_equal(np.argsort(scores.percentile), np.argsort(scores.log_prob))
+
+
+def test_the_context_counts():
+    run, x, context = CONDITIONAL(), points(9, 2), points(9, 2, seed=1)
+    scores = score_examples(run, Examples(x, context), Examples(x, context))
+    expected = run.flow.log_prob(run.params, x, context)
+    np.testing.assert_allclose(scores.log_prob, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_scores_of_vectors_do_not_depend_on_the_batch_size_or_on_the_other_examples():
+    same_scores_in_other_batches(PLANE(), points(10, 2), points(10, 2, seed=1))
+
+
+def test_densities_that_are_no_numbers_are_not_hidden():
+    run, reference = PLANE(), Examples(points(5, 2))
+    broken = np.array([[np.nan, 0], [0, 0]], np.float32)
+    scores = score_examples(run, Examples(broken), reference)
+    for values in scores.columns().values():
+        assert np.isnan(values).tolist() == [True, False]
+    message = refusal(score_examples, run, reference, Examples(broken))
+    assert message == "expected a finite density of the reference; got 1 of 2 that are not"
+    message = refusal(aurocs, scores, scores)
+    assert message == "expected scores of the data inside that are numbers; got 1 that are NaN of 2"
+
+
+def test_examples_that_do_not_fit_are_refused():
+    x, v = Examples(pixels(5, 4, 4, 3)), Examples(points(5, 2))
+    assert refusal(score_examples, RGB(), x.first(0), x) == "expected examples to score; got none"
+    assert refusal(score_examples, RGB(), x, x.first(0)) == "expected reference examples; got none"
+    assert "batch size of at least 1; got 0" in refusal(score_examples, RGB(), x, x, batch_size=0)
+    larger = Examples(pixels(5, 6, 6, 3))  # a crop at random would be scored without a word
+    message = refusal(score_examples, RGB(), larger, x)
+    assert message == "expected examples to score of shape (4, 4, 3); got (6, 6, 3)"
+    assert "expected reference examples of shape (4, 4, 3); got" in refusal(score_examples, RGB(), x, larger)
+    assert "(2,); got (3,)" in refusal(score_examples, PLANE(), Examples(points(5, 3)), v)
+    grey = Examples(pixels(5, 8, 8, 1))
+    assert "expected pixels in [0, 17); got values" in refusal(score_examples, GREY(), grey, grey)
+    with pytest.raises(TypeError, match="expected integer pixels"):
+        score_examples(RGB(), Examples(points(5, 4, 4, 3)), x)
+    with pytest.raises(TypeError, match="expected examples to score of floating-point values; got int64"):
+        score_examples(PLANE(), Examples(np.zeros((5, 2), int)), v)
+
+
+# areas under the ROC curve
+
+
+def made_up(log_prob, corrected=None, typicality=None) -> Scores:
+    """Scores with these values."""
+    log_prob = np.array(log_prob, float)
+    corrected = None if corrected is None else np.array(corrected, float)
+    typicality = np.abs(log_prob) if typicality is None else np.array(typicality, float)
+    return Scores(log_prob, np.zeros(len(log_prob)), typicality, -log_prob, corrected)
+
+
+def test_areas_are_oriented_so_that_one_is_perfect():
+    inside = made_up([-1, -2, -3], corrected=[1, 2, 3], typicality=[0.1, 0.2, 0.3])
+    outside = made_up([-4, -5], corrected=[4, 5], typicality=[0.4, 0.5])
+    assert aurocs(inside, outside) == {"likelihood": 1.0, "input complexity": 1.0, "typicality": 1.0}
+    assert aurocs(outside, inside) == {"likelihood": 0.0, "input complexity": 0.0, "typicality": 0.0}
+    assert aurocs(inside, inside) == {"likelihood": 0.5, "input complexity": 0.5, "typicality": 0.5}
+    constant = made_up([1, 1], corrected=[1, 1], typicality=[1, 1])
+    assert set(aurocs(constant, constant).values()) == {0.5}
+
+
+def test_areas_are_probabilities_of_pairs():
+    rng = np.random.default_rng(0)
+    inside = made_up(rng.integers(0, 9, 30), rng.integers(0, 9, 30), rng.integers(0, 9, 30))
+    outside = made_up(rng.integers(0, 9, 20), rng.integers(3, 12, 20), rng.integers(0, 6, 20))
+    for name, (normal, other) in {
+        "likelihood": (-inside.log_prob, -outside.log_prob),
+        "input complexity": (inside.complexity_corrected, outside.complexity_corrected),
+        "typicality": (inside.typicality, outside.typicality),
+    }.items():
+        pairs = [(b > a) + 0.5 * (b == a) for a, b in itertools.product(normal, other)]
+        assert aurocs(inside, outside)[name] == pytest.approx(np.mean(pairs))
+        labels = [0] * 30 + [1] * 20
+        assert aurocs(inside, outside)[name] == pytest.approx(roc_auc_score(labels, np.concatenate([normal, other])))
+
+
+def test_areas_of_infinite_none_and_missing_scores():
+    areas = aurocs(made_up([-1, -2]), made_up([-np.inf, -1.5], corrected=[1, 2]))
+    assert areas == {"likelihood": 0.75, "typicality": 0.75}
+    message = refusal(aurocs, made_up([-1]), made_up([]))
+    assert message == "expected scores of the data outside that are numbers; got none of 0"
+
+
+# pictures
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """A folder of pictures of 4x4, in it one more with the same, and a text."""
+    (tmp_path / "in" / "more").mkdir(parents=True)
+    for i, name in enumerate(["b.png", "a.bmp", "c.TIFF", "more/d.png"]):
+        Image.fromarray(pixels(4, 4, 3, seed=i)).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "readme.txt").write_text("no picture")
+    return tmp_path / "in"
+
+
+def test_pictures_and_folders_are_read_in_the_order_of_their_names(pictures):
+    examples, names = read_examples(RGB(), [str(pictures / "c.TIFF"), str(pictures)])
+    assert names == [str(pictures / name) for name in ("c.TIFF", "a.bmp", "b.png", "c.TIFF", "more/d.png")]
+    for image, seed in zip(examples.x, [2, 1, 0, 2, 3], strict=True):
+        np.testing.assert_array_equal(image, pixels(4, 4, 3, seed=seed))
+    assert examples.context is None
+    assert read_examples(RGB(), [str(pictures)], split="more")[1] == [str(pictures / "more" / "d.png")]
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "WebP"])
+def test_formats_with_loss_are_read(tmp_path, file_format):
+    Image.fromarray(np.full((4, 4, 3), 200, np.uint8)).save(tmp_path / f"a.{file_format}")
+    assert np.abs(read_examples(RGB(), [str(tmp_path / f"a.{file_format}")])[0].x.astype(int) - 200).max() < 9
+
+
+def test_pictures_of_another_size_are_resized_only_where_it_is_asked_for(tmp_path):
+    x = pixels(10, 30, 3)
+    Image.fromarray(x).save(tmp_path / "x.png")
+    path = str(tmp_path / "x.png")
+    message = refusal(read_examples, RGB(), [path])
+    assert message == f"expected images of 4x4 pixels; got 10x30 in '{path}': {HINT}"
+    examples, _ = read_examples(RGB(), [path], resize=True)
+    np.testing.assert_array_equal(examples.x[0], Framing((4, 4, 3), "centre").frame(x))
+    Image.fromarray(x[:4, :4, 0]).save(path)
+    message = refusal(read_examples, RGB(), [path])
+    assert f"got 4x4 in '{path}' with 1 channel(s) instead of 3: {HINT}, and converts colours" in message
+    np.testing.assert_array_equal(read_examples(RGB(), [path], resize=True)[0].x[0], x[:4, :4, :1].repeat(3, axis=2))
+
+
+def test_pictures_are_framed_as_the_run_framed_its_own(tmp_path):
+    x = pixels(12, 20, 3)
+    Image.fromarray(x).save(tmp_path / "x.png")
+    paths = [str(tmp_path / "x.png")]
+    for options in (
+        {"crop": "centre", "resample": "interpolate"},
+        {"crop": "2:10,0:8", "num_bits": 3},
+        {"crop": "random", "resize": 6},
+    ):
+        run = of_images((4, 4, 3), 2 ** options.get("num_bits", 8), **options)
+        expected = Framing((4, 4, 3), **options).frame(x)
+        np.testing.assert_array_equal(read_examples(run, paths)[0].x[0], expected)
+        resized = Framing((4, 4, 3), **{**options, "crop": "centre", "resize": 0}).frame(x)
+        np.testing.assert_array_equal(read_examples(run, paths, resize=True)[0].x[0], resized)
+    run = of_images(crop="2:14,0:8")
+    assert "'x.png': 20x12 pixels do not contain" in refusal(read_examples, run, paths).replace(f"{tmp_path}/", "")
+
+
+def test_bits_are_reduced_as_the_run_reduced_them(tmp_path):
+    x = pixels(3, 4, 4, 3)
+    Image.fromarray(x[0]).save(tmp_path / "x.png")
+    np.save(tmp_path / "x.npy", x)
+    run = of_images(levels=32, num_bits=5)
+    np.testing.assert_array_equal(read_examples(run, [str(tmp_path / "x.png")])[0].x, x[:1] >> 3)
+    np.testing.assert_array_equal(read_examples(run, [str(tmp_path / "x.npy")])[0].x, x >> 3)
+
+
+def test_runs_from_before_some_keys(pictures):
+    run = of_images()
+    config = run.config.copy_and_resolve_references().unlock()
+    for key in ("crop", "resize", "resample", "num_bits", "path", "cache_dir"):
+        del config.dataset[key]
+    run = Run(run.workdir, config, run.flow, run.params, run.step, run.ema)
+    for resize in (False, True):
+        examples, _ = read_examples(run, [str(pictures / "a.bmp")], resize=resize)
+        np.testing.assert_array_equal(examples.x[0], pixels(4, 4, 3, seed=1))
+
+
+def test_what_is_no_picture_is_named(pictures, tmp_path):
+    (pictures / "notes.png").write_text("notes")
+    message = refusal(read_examples, RGB(), [str(pictures)])
+    assert message == f"expected images that can be used; got '{pictures}/notes.png': not a picture"
+    (pictures / "notes.png").unlink()
+    (pictures / "gone.jpg").symlink_to(pictures / "nowhere.jpg")
+    assert message.replace("notes.png': not a picture", "gone.jpg': No such file or directory") == refusal(
+        read_examples, RGB(), [str(pictures)]
+    )
+    small = tmp_path / "small.png"
+    Image.fromarray(pixels(3, 9, 3)).save(small)
+    assert "small.png': 9x3 pixels, smaller than 4x4" in refusal(read_examples, RGB(), [str(small)], resize=True)
+    for path, problem in [("in/readme.txt", "which is none of these"), ("x.png", "where there is no file")]:
+        message = refusal(read_examples, RGB(), [str(tmp_path / path)])
+        assert f"folders, .npz or .npy; got '{tmp_path / path}', {problem}" in message
+    (tmp_path / "empty").mkdir()
+    assert "got none, and 0 other files" in refusal(read_examples, RGB(), [str(tmp_path / "empty")])
+    assert len(refusal(read_examples, RGB(), [str(tmp_path / ("x" * 200) / ("y" * 200))])) <= 400
+
+
+def test_nothing_and_splits_that_are_not_there(pictures):
+    assert refusal(read_examples, RGB(), []) == "expected files to score; got none"
+    assert "as a split to score; got 'all[:10]'" in refusal(read_examples, RGB(), [str(pictures)], split="all[:10]")
+    assert "(there: 'more')" in refusal(read_examples, RGB(), [str(pictures)], split="test")
+    message = refusal(read_examples, RGB(), [str(pictures / "a.bmp")], split="test")
+    assert message == "expected the split 'all' of files that are pictures; got 'test'"
+
+
+@pytest.mark.parametrize(("shape", "levels"), [((8, 8, 1), 17), ((4, 4, 1), 2)])
+def test_pictures_are_refused_by_a_run_of_few_levels(pictures, shape, levels):
+    for path in (pictures, pictures / "a.bmp"):
+        for resize in (False, True):
+            message = refusal(read_examples, of_images(shape, levels), [str(path)], resize=resize)
+            assert f"expected an .npz or .npy file of pixels in [0, {levels}), the run's levels; got '" in message
+            assert "no dataset.num_bits says how to reduce them" in message
+
+
+# arrays and tables
+
+
+@pytest.mark.parametrize("shape", [(20, 8, 8), (20, 8, 8, 1)])
+def test_arrays_are_read_as_they_are_in_their_own_order(tmp_path, shape):
+    x = pixels(*shape, levels=17)
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "one.npz", images=x, labels=np.arange(20))
+    np.savez(tmp_path / "two.npz", train=x[:3], test=x)
+    for name, split in [("x.npy", "all"), ("one.npz", "all"), ("one.npz", "images"), ("two.npz", "test")]:
+        for resize in (False, True):
+            examples, names = read_examples(GREY(), [str(tmp_path / name)], split=split, resize=resize)
+            np.testing.assert_array_equal(examples.x, x.reshape(20, 8, 8, 1))
+            assert names == [str(i) for i in range(20)]
+    assert "'train, test', as a split; got 'all'" in refusal(read_examples, GREY(), [str(tmp_path / "two.npz")])
+
+
+def test_arrays_that_do_not_fit_are_refused_or_resized(tmp_path):
+    path = tmp_path / "x.npy"
+    x = pixels(5, 6, 9, 3)
+    np.save(path, x)
+    assert refusal(read_examples, RGB(), [str(path)]) == f"expected images of 4x4 pixels; got 6x9 in 'x.npy': {HINT}"
+    resized, _ = read_examples(RGB(), [str(path)], resize=True)
+    np.testing.assert_array_equal(resized.x, [Framing((4, 4, 3), "centre").frame(image) for image in x])
+    for resize in (False, True):
+        message = refusal(read_examples, GREY(), [str(path)], resize=resize)
+        assert "instead of 1: pixels of 17 levels cannot be resized" in message
+    np.save(path, pixels(5, 4, 9, 2))
+    assert "'x.npy': 2 channels, of which 3 cannot" in refusal(read_examples, RGB(), [str(path)], resize=True)
+    np.save(path, pixels(5, 3, 9, 3))
+    assert "'x.npy': 9x3 pixels, smaller" in refusal(read_examples, RGB(), [str(path)], resize=True)
+    np.save(path, pixels(50, 8, 8))
+    message = refusal(read_examples, GREY(), [str(path)])
+    assert message == "expected pixels in [0, 17), the run's levels, in 'x.npy'; got values from 0 to 255"
+    np.save(path, points(5, 4, 4, 3))
+    assert "expected uint8 pixels in 'x.npy'; got float32" in refusal(read_examples, RGB(), [str(path)])
+    assert "alone; got 2 paths" in refusal(read_examples, RGB(), [str(path), str(path)])
+    assert "where there is no file" in refusal(read_examples, RGB(), [str(tmp_path / "y.npy")])
+
+
+def write_csv(path: Path, columns: str, values: np.ndarray) -> str:
+    np.savetxt(path, values, delimiter=",", header=columns, comments="")
+    return str(path)
+
+
+def test_tables_are_read(tmp_path):
+    values = points(6, 2)
+    path = write_csv(tmp_path / "x.csv", "a,b", values)
+    examples, names = read_examples(PLANE(), [path])
+    np.testing.assert_allclose(examples.x, values)
+    assert examples.x.dtype == np.float32
+    assert examples.context is None
+    assert names == ["0", "1", "2", "3", "4", "5"]
+    np.savez(tmp_path / "x.npz", values)
+    np.testing.assert_array_equal(read_examples(PLANE(), [str(tmp_path / "x.npz")])[0].x, values)
+    assert np.isfinite(score_examples(PLANE(), examples, examples).log_prob).all()
+
+
+def test_the_context_is_found_by_name(tmp_path):
+    values = points(6, 4)
+    path = write_csv(tmp_path / "x.csv", "height,a,age,b", values)
+    examples, _ = read_examples(CONDITIONAL(), [path])
+    np.testing.assert_allclose(examples.x, values[:, [1, 3]])
+    np.testing.assert_allclose(examples.context, values[:, [2, 0]])
+    assert np.isfinite(score_examples(CONDITIONAL(), examples, examples).log_prob).all()
+    path = write_csv(tmp_path / "x.csv", "size,a,age,b", values)
+    message = refusal(read_examples, CONDITIONAL(), [path])
+    assert message == ("expected the run's dataset.context, 'height', in 'x.csv'; got the columns 'size, a, age, b'")
+    path = write_csv(tmp_path / "x.csv", "height,a,age", values[:, :3])
+    message = refusal(read_examples, CONDITIONAL(), [path])
+    assert message == "expected 2 columns besides those of dataset.context, as in training, in 'x.csv'; got 1"
+
+
+def test_tables_that_do_not_fit_are_refused(tmp_path):
+    path = write_csv(tmp_path / "x.csv", "a,b,c", points(6, 3))
+    assert refusal(read_examples, PLANE(), [path]) == "expected 2 columns, as in training, in 'x.csv'; got 3"
+    for keywords, got in [
+        ({"paths": [path, path]}, "2 paths"),
+        ({"split": "test"}, "the split 'test'"),
+        ({"resize": True}, "--resize"),
+    ]:
+        message = refusal(lambda options: read_examples(PLANE(), **options), {"paths": [path], **keywords})
+        assert message == f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}"
+    assert "got 'x.png'" in refusal(read_examples, PLANE(), ["x.png"])
+    path = write_csv(tmp_path / "x.csv", "a,b", np.array([[1, np.nan], [2, 3]]))
+    assert "expected finite values; got NaN" in refusal(read_examples, PLANE(), [path])
