@@ -1147,7 +1147,7 @@ def test_the_data_command(three_splits, folder, tmp_path):
         (["digits", "--crop", "random"], "which is for training"),
         (["digits", "--output", str(tmp_path / "no" / "x.png")], "in a directory that is there"),
     ]:
-        result = runner.invoke(main, [*arguments, *options, "--overwrite"])
+        result = runner.invoke(main, [*options, "--overwrite", *arguments])
         assert result.exit_code != 0
         assert expected in result.output
     result = runner.invoke(main, ["--cache", "--cache-dir", str(tmp_path / "cache")])

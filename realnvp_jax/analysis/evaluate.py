@@ -26,7 +26,8 @@ class Evaluation:
       standard_error: of the mean, over examples.
       unit: bits/dim (smaller is better), or nats (larger is better).
       num_samples: K of the importance-weighted bound.
-      train_mode: mean score under the statistics of batches of the run's size, or None without batch norm.
+      train_mode: mean score under the statistics of batches of the run's size; None without batch norm, and for more
+        than one sample.
     """
 
     split: str
@@ -67,7 +68,7 @@ def evaluate(
     size = batch_size or run.config.evaluate.batch_size
     scores = evaluate_examples(parallel_eval_step(flow, num_samples=num_samples), params, examples, size, key)
     train_mode = None
-    if run.params["batch_stats"]:
+    if run.params["batch_stats"] and num_samples == 1:  # the bound of several samples is another quantity
         step = parallel_eval_step(flow, train_mode=True)
         of_batches = evaluate_train_mode(step, params, examples, run.config.batch_size, key)
         train_mode = float(of_batches.mean(dtype=np.float64))

@@ -91,6 +91,7 @@ def _round_trip(
 ) -> tuple[RoundTrip, np.ndarray]:
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), dict(params))
     size = min(batch_size, len(examples))
+    order = _layer_order(flow, params)
     largest, total, changed, values = 0.0, 0.0, 0, 0
     layers: dict[str, list[np.ndarray]] = {}
     latents = []
@@ -110,7 +111,8 @@ def _round_trip(
             for name, error in _named(errors):
                 layers.setdefault(name, []).append(np.asarray(error, np.float64)[:count])
             bar.update(count)
-    joined = {name: np.concatenate(parts) for name, parts in layers.items()}
+    names = sorted(layers, key=lambda name: (order[name.split("[")[0]], name))
+    joined = {name: np.concatenate(layers[name]) for name in names}
     summary = {name: (float(error.max()), float(error.mean())) for name, error in joined.items()}
     return RoundTrip(float(largest), float(total / values), changed / values, summary), np.concatenate(latents)
 
@@ -132,6 +134,23 @@ def _there_and_back(
         (z, _), noted = flow.bijection.apply(params, y, context, method="forward", mutable=["intermediates"])
     back, _ = flow.bijection.apply(params, z, context, method="inverse")
     return z, flow.preprocessing.inverse(back)[0], noted.get("intermediates", {})
+
+
+def _layer_order(flow: Flow, params: Any) -> dict[str, int]:
+    """Numbers of the layers in the order in which `forward` passes them."""
+    order: dict[str, int] = {}
+
+    def intercept(call, arguments, options, method):
+        if method.method_name == "forward" and isinstance(method.module, _LAYERS):
+            order.setdefault("/".join(method.module.path), len(order))
+        return call(*arguments, **options)
+
+    dtype = jax.tree.leaves(params)[0].dtype
+    x = jax.ShapeDtypeStruct((1, *flow.event_shape), dtype)
+    context = jax.ShapeDtypeStruct((1, flow.context_size), dtype) if flow.context_size else None
+    with nn.intercept_methods(intercept):
+        jax.eval_shape(lambda x, context: flow.bijection.apply(params, x, context, method="forward"), x, context)
+    return order
 
 
 def _note_round_trips():
@@ -160,9 +179,9 @@ def _note_round_trips():
 
 
 def _named(tree: Any, path: tuple[str, ...] = ()) -> list[tuple[str, np.ndarray]]:
-    """(layer name, errors [n]) of what was sown, in the order of the layers; stacked layers are numbered."""
+    """(layer name, errors [n]) of what was sown; stacked layers are numbered."""
     found = []
-    for name in sorted(tree, key=_numbers_in):
+    for name in tree:
         if name != _ERRORS:
             found += _named(tree[name], (*path, name))
             continue
@@ -172,10 +191,5 @@ def _named(tree: Any, path: tuple[str, ...] = ()) -> list[tuple[str, np.ndarray]
             found.append((label, np.asarray(errors)))
         else:
             stack = errors.reshape(-1, errors.shape[-1])
-            found += [(f"{label}[{i}]", np.asarray(row)) for i, row in enumerate(stack)]
+            found += [(f"{label}[{i:0{len(str(len(stack) - 1))}d}]", np.asarray(row)) for i, row in enumerate(stack)]
     return found
-
-
-def _numbers_in(name: str) -> tuple[str, int]:
-    head, _, number = name.rpartition("_")
-    return (head, int(number)) if number.isdigit() else (name, -1)
