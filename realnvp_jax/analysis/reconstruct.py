@@ -28,6 +28,7 @@ from realnvp_jax.training.steps import random_crop
 
 _LAYERS = (Autoregressive, Coupling, DiagonalScaling, Inverse, LearnedLinear, Normalization)
 _ERRORS = "round_trip_errors"
+_ALL = "the flow"  # name of a bijection that is one layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _layer_order(flow: Flow, params: Any) -> dict[str, int]:
 
     def intercept(call, arguments, options, method):
         if method.method_name == "forward" and isinstance(method.module, _LAYERS):
-            order.setdefault("/".join(method.module.path), len(order))
+            order.setdefault("/".join(method.module.path) or _ALL, len(order))
         return call(*arguments, **options)
 
     dtype = jax.tree.leaves(params)[0].dtype
@@ -186,7 +187,7 @@ def _named(tree: Any, path: tuple[str, ...] = ()) -> list[tuple[str, np.ndarray]
             found += _named(tree[name], (*path, name))
             continue
         (errors,) = tree[name]
-        label = "/".join(path)
+        label = "/".join(path) or _ALL
         if errors.ndim == 1:
             found.append((label, np.asarray(errors)))
         else:
