@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from realnvp_jax.bijections.act_norm import ActNorm, Standardize
 from realnvp_jax.bijections.autoregressive import Autoregressive
@@ -121,6 +122,16 @@ ZOO = {
         lambda: RealNVP(channels=2, num_scales=1, base_features=2, num_blocks=1), (3, 3, 2)
     ),
 }
+
+
+def refusal(function, *arguments, **keywords) -> str:
+    """The message with which `function` refuses its arguments: one sentence of at most 400 characters."""
+    with pytest.raises(ValueError, match=r"expected .*; got ") as caught:
+        function(*arguments, **keywords)
+    message = str(caught.value)
+    assert len(message) <= 400
+    assert "\n" not in message
+    return message
 
 
 def perturb(tree: Any, key: jax.Array, size: float = 0.3) -> Any:

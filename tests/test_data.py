@@ -16,19 +16,10 @@ from sklearn.datasets import load_breast_cancer, make_moons
 from realnvp_jax.data.mixture import GaussianMixture, sample_synthetic_table
 from realnvp_jax.data.tables import TABLES, Table, load_table_splits, read_table
 from realnvp_jax.data.toy import TOY, sample_toy
+from tests.helpers import refusal
 
 SPLITS = {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}
 PARTS = {"train": "train", "validation": "validation", "test": "test"}
-
-
-def refusal(function, *arguments) -> str:
-    """The message with which `function` refuses its arguments: one sentence of at most 400 characters."""
-    with pytest.raises(ValueError, match=r"expected .*; got ") as caught:
-        function(*arguments)
-    message = str(caught.value)
-    assert len(message) <= 400
-    assert "\n" not in message
-    return message
 
 
 @pytest.mark.parametrize("name", TOY)

@@ -40,16 +40,6 @@ ROOT = Path(__file__).parent.parent
 SPLITS = {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}
 
 
-def refusal(function, *arguments, **keywords) -> str:
-    """The message with which `function` refuses its arguments: one sentence of at most 400 characters."""
-    with pytest.raises(ValueError, match=r"expected .*; got ") as caught:
-        function(*arguments, **keywords)
-    message = str(caught.value)
-    assert len(message) <= 400
-    assert "\n" not in message
-    return message
-
-
 def pixels(*shape: int, seed: int = 0, levels: int = 256) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, levels, shape).astype(np.uint8)
 
@@ -1009,6 +999,7 @@ if num > 1:
     jax.distributed.initialize(address, num, index)
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.training.parallel import training_batch
+from tests.helpers import refusal
 reads = []
 class Watched(Examples):
     def batch(self, indices):

@@ -21,19 +21,9 @@ from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.framing import Framing
 from realnvp_jax.training.evaluation import evaluation_key
 from realnvp_jax.training.steps import random_crop
-from tests.helpers import perturb
+from tests.helpers import perturb, refusal
 
 HINT = "--resize crops the centre and resizes"
-
-
-def refusal(function, *arguments, **keywords) -> str:
-    """The message with which `function` refuses its arguments: one sentence of at most 400 characters."""
-    with pytest.raises(ValueError, match=r"expected .*; got ") as caught:
-        function(*arguments, **keywords)
-    message = str(caught.value)
-    assert len(message) <= 400
-    assert "\n" not in message
-    return message
 
 
 def pixels(*shape: int, seed: int = 0, levels: int = 256) -> np.ndarray:

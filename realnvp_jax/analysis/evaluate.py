@@ -66,7 +66,8 @@ def evaluate(
     params = replicate(run.params)
     key = evaluation_key() if seed is None else jax.random.key(seed)
     size = batch_size or run.config.evaluate.batch_size
-    scores = evaluate_examples(parallel_eval_step(flow, num_samples=num_samples), params, examples, size, key)
+    step = parallel_eval_step(flow, num_samples=num_samples)
+    scores = evaluate_examples(step, params, examples, size, key, progress=True)
     train_mode = None
     if run.params["batch_stats"] and num_samples == 1:  # the bound of several samples is another quantity
         step = parallel_eval_step(flow, train_mode=True)

@@ -10,7 +10,6 @@ sets: measure them with `aurocs` on data for which the answer is known.
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,8 +33,6 @@ from realnvp_jax.training.parallel import parallel_eval_step, replicate
 from realnvp_jax.training.steps import random_crop
 
 _ARRAYS = (".npz", ".npy")
-
-_eval_step = functools.lru_cache(maxsize=1)(parallel_eval_step)  # several data sets are scored with one compilation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +93,9 @@ def score_examples(
     size = run.config.evaluate.batch_size if batch_size is None else batch_size
     key = evaluation_key() if seed is None else jax.random.key(seed)
     params = replicate(run.params)
+    step = parallel_eval_step(flow)
     scores, of_reference = (
-        evaluate(_eval_step(flow), params, some, size, key).astype(np.float64) for some in (examples, reference)
+        evaluate(step, params, some, size, key, progress=True).astype(np.float64) for some in (examples, reference)
     )
     if not np.isfinite(of_reference).all():
         count = int((~np.isfinite(of_reference)).sum())

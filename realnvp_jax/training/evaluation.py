@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.models.flow import Params
@@ -19,7 +20,13 @@ def evaluation_key() -> jax.Array:
 
 
 def evaluate(
-    step: Callable[..., Any], params: Params, examples: Examples, batch_size: int, key: jax.Array | None = None
+    step: Callable[..., Any],
+    params: Params,
+    examples: Examples,
+    batch_size: int,
+    key: jax.Array | None = None,
+    *,
+    progress: bool = False,
 ) -> np.ndarray:
     """Scores of all examples, [n], from `parallel_eval_step`.
 
@@ -31,6 +38,7 @@ def evaluate(
       examples: the split.
       batch_size: examples per step, at most all, rounded up to a multiple of the number of devices.
       key: root key of the noise; None for `evaluation_key`.
+      progress: whether to show a progress bar.
     """
     batch_size = min(batch_size, len(examples))
     batch_size += -batch_size % jax.device_count()
@@ -38,7 +46,8 @@ def evaluate(
     scores = [
         step(params, _process_share(examples, indices), key) for indices in _padded_batches(len(examples), batch_size)
     ]
-    return np.concatenate([np.asarray(s) for s in scores])[: len(examples)]
+    bar = tqdm(scores, "evaluating", unit="batch", disable=None if progress else True, leave=False)
+    return np.concatenate([np.asarray(s) for s in bar])[: len(examples)]
 
 
 def evaluate_train_mode(
