@@ -24,6 +24,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 import realnvp_jax
+from realnvp_jax.data.quote import quote
 from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.training.state import TrainState
@@ -215,7 +216,10 @@ def read_config(workdir: Path) -> Config:
     path = workdir / "config.json"
     if not path.is_file():
         raise ValueError(f"expected the workdir of a run, with config.json; got {workdir}")
-    return ConfigDict(json.loads(path.read_text()))
+    try:
+        return ConfigDict(dict(json.loads(path.read_text())))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"expected a config in {quote(path, 150)}; got {_first_line(error)}") from None
 
 
 def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = None) -> tuple[Flow, dict[str, Any]]:
@@ -238,10 +242,7 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
     try:
         flow = create(config)
     except (AttributeError, KeyError) as error:
-        raise ValueError(
-            f"expected the config keys of version {realnvp_jax.__version__} in {workdir}; got {_first_line(error)}: "
-            f"the run was made by {_version_of(workdir)}"
-        ) from None
+        raise other_version(workdir, error) from None
     if ema and not config.ema_decay:
         raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has none")
     use_ema = bool(config.ema_decay) if ema is None else ema
@@ -256,6 +257,14 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
                 raise
             raise CorruptCheckpointError(f"{error} (the run was made by {made_by})") from None
     return flow, params
+
+
+def other_version(workdir: Path, error: Exception) -> ValueError:
+    """The error to raise for a config without keys that this version has."""
+    return ValueError(
+        f"expected the config keys of version {realnvp_jax.__version__} in {quote(workdir, 100)}; "
+        f"got {_first_line(error)}: the run was made by {_version_of(workdir)}"
+    )
 
 
 def newest_or_best_step(workdir: Path, step: int | str | None = None) -> int:

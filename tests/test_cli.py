@@ -163,6 +163,7 @@ def test_samples_of_images_are_written(digits, tmp_path):
     x = np.load(tmp_path / "x.npz")["x"]
     assert (x.shape, x.dtype) == ((11, 8, 8, 1), np.uint8)
     assert x.max() <= 16
+    (tmp_path / "d.png").mkdir()
     realnvp("sample", "-w", digits, "-n", 11, "-o", tmp_path / "pictures")
     with Image.open(tmp_path / "pictures" / "000003.png") as picture:
         third = np.asarray(picture)
@@ -172,6 +173,9 @@ def test_samples_of_images_are_written(digits, tmp_path):
     assert note["values"]["num"] == 11
     assert 0 <= note["values"]["clamped"] < 1
     assert "which is there" in refused("sample", "-w", digits, "-o", tmp_path / "pictures")
+    realnvp("sample", "-w", digits, "-n", 4, "-o", tmp_path / "pictures", "--overwrite")
+    assert len(list((tmp_path / "pictures").iterdir())) == 4
+    assert "expected a file to write" in refused("reconstruct", "-w", digits, "-o", tmp_path / "d.png")
     assert "expected at most 1024 images in a grid" in refused("sample", "-w", digits, "-n", 2000, "--overwrite")
     assert "one of the extensions .png, .npz" in refused("sample", "-w", digits, "-o", tmp_path / "x.csv")
     assert "expected a temperature of at least 0; got -1.0" in refused(
@@ -187,6 +191,7 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path):
     written = np.loadtxt(tmp_path / "x.csv", delimiter=",", skiprows=1)
     np.testing.assert_allclose(written, np.load(tmp_path / "x.npz")["x"], rtol=1e-4, atol=1e-5)
     assert (tmp_path / "x.csv").read_text().startswith("x,y\n")
+    assert "0.000% were not finite" in realnvp("sample", "-w", moons, "-n", 5, "-o", tmp_path / "y.csv")
     assert "this flow is conditional" in refused("sample", "-w", shop, "-o", tmp_path / "shop.csv")
     realnvp("sample", "-w", shop, "-n", 5, "--context", "1", "-o", tmp_path / "shop.csv")
     assert (tmp_path / "shop.csv").read_text().startswith("size,price\n")
@@ -195,11 +200,14 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path):
     one, both = (np.loadtxt(tmp_path / f"{name}.csv", delimiter=",", skiprows=1) for name in ("shop", "both"))
     np.testing.assert_allclose(both[1::2], one[1::2], rtol=1e-4)
     assert not np.allclose(both[0], one[0])
+    (tmp_path / "empty.csv").write_text("kind\n")
     for context, expected in [
         ("a", "expected numbers separated by commas in --context, or a .csv file; got 'a'"),
         ("1,2", "expected context of shape (*batch, 1)"),
         (tmp_path / "x.csv", "expected the columns kind in"),
         (tmp_path / "none.csv", "No such file"),
+        (tmp_path / "empty.csv", "expected rows of numbers"),
+        ("nan", "expected finite contexts"),
     ]:
         assert expected in refused("sample", "-w", shop, "--context", context, "-o", tmp_path / "z.csv")
     assert "expected no context" in refused("sample", "-w", moons, "--context", "1", "-o", tmp_path / "z.csv")
@@ -252,11 +260,14 @@ def test_show(digits, shop):
 def test_workdirs_that_cannot_be_opened_are_refused(digits, tmp_path):
     for command in ("evaluate", "sample", "reconstruct", "show"):
         assert "expected the workdir of a run, with config.json; got" in refused(command, "-w", tmp_path / "nowhere")
+        assert not (tmp_path / "nowhere").exists()
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
     shutil.copy(digits / "config.json", unfinished)
     assert "expected a checkpoint in" in refused("evaluate", "-w", unfinished)
     assert "no test result yet" in realnvp("show", "-w", unfinished)
+    (unfinished / "config.json").write_text("[")
+    assert "expected a config in" in refused("show", "-w", unfinished)
     assert "expected one of the steps [6, 3]" in refused("sample", "-w", digits, "--step", 5, "--overwrite")
     assert "'best' or 'last'; got 'first'" in refused("sample", "-w", digits, "--step", "first", "--overwrite")
 
@@ -271,6 +282,7 @@ def test_a_run_of_another_version_says_which(digits, tmp_path):
     del config["model"]["num_blocks"]
     (other / "config.json").write_text(json.dumps(config))
     assert "the run was made by version 0.0.7" in refused("evaluate", "-w", other)
+    assert "the run was made by version 0.0.7" in refused("show", "-w", other)
     config["model"]["num_blocks"] = 3
     (other / "config.json").write_text(json.dumps(config))
     assert "(the run was made by version 0.0.7)" in refused("evaluate", "-w", other)
@@ -334,6 +346,8 @@ def test_scores_of_images(digits, tmp_path):
     options = ["--against", "validation", "--reference", 50, "--overwrite", "-o", tmp_path / "scores.csv"]
     printed = realnvp("score", tmp_path / "same.npz", "-w", digits, *options)
     assert "median of validation" in printed
+    printed = realnvp("score", tmp_path / "same.npz", "-w", digits, *options, "--against", tmp_path / "same.npz")
+    assert f"median of validation, {tmp_path / 'same.npz'}" in printed
     np.savez(tmp_path / "large.npz", x=np.zeros((3, 9, 9, 1), np.uint8))
     (tmp_path / "notes.png").write_text("no picture")
     for file in ("large.npz", "notes.png", "none.npz"):

@@ -404,7 +404,7 @@ def test_arrays_that_do_not_fit_are_refused_or_resized(tmp_path):
     message = refusal(read_examples, GREY(), [str(path)])
     assert message == "expected pixels in [0, 17), the run's levels, in 'x.npy'; got values from 0 to 255"
     np.save(path, points(5, 4, 4, 3))
-    assert "expected uint8 pixels in 'x.npy'; got float32" in refusal(read_examples, RGB(), [str(path)])
+    assert "expected uint8 pixels in 'x.npy'; got 'float32'" in refusal(read_examples, RGB(), [str(path)])
     assert "alone; got 2 paths" in refusal(read_examples, RGB(), [str(path), str(path)])
     assert "where there is no file" in refusal(read_examples, RGB(), [str(tmp_path / "y.npy")])
 

@@ -65,7 +65,7 @@ def evaluate(
     examples = run.split(split)
     params = replicate(run.params)
     key = evaluation_key() if seed is None else jax.random.key(seed)
-    size = batch_size or run.config.evaluate.batch_size
+    size = max(1, (batch_size or run.config.evaluate.batch_size) // num_samples)  # all K copies are evaluated at once
     step = parallel_eval_step(flow, num_samples=num_samples)
     scores = evaluate_examples(step, params, examples, size, key, progress=True)
     train_mode = None

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from realnvp_jax.checkpoints import load, newest_or_best_step, read_config
+from realnvp_jax.checkpoints import load, newest_or_best_step, other_version, read_config
 from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.models.create import Config
 from realnvp_jax.models.flow import Flow, Params
@@ -38,8 +38,11 @@ class Run:
         Raises:
           ValueError: they are not there any more.
         """
-        splits = load_data(self.config, self.flow)
-        num = self.config.evaluate.num_examples
+        try:
+            splits = load_data(self.config, self.flow)
+            num = self.config.evaluate.num_examples
+        except (AttributeError, KeyError) as error:
+            raise other_version(self.workdir, error) from None
         if not num:
             return splits
         return dataclasses.replace(splits, validation=splits.validation.first(num), test=splits.test.first(num))
@@ -69,7 +72,7 @@ def open_run(workdir: str | Path, step: int | str = "best", data_dir: str = "") 
     """
     workdir = Path(workdir).expanduser()
     config = read_config(workdir)
-    number = newest_or_best_step(workdir, step)
+    number = newest_or_best_step(workdir, None if step == "best" else step)
     flow, params = load(workdir, step=number)
     if data_dir:
         config.dataset.data_dir = data_dir

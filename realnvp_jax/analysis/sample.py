@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from realnvp_jax.checks import check_finite
 from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow, Params
 
@@ -68,9 +69,10 @@ def sample_in_batches(
         raise ValueError(f"expected at least one sample; got {num}")
     if batch_size < 1:
         raise ValueError(f"expected a batch size of at least 1; got {batch_size}")
-    flow.sample(
-        params, jax.random.key(0), (0,), temperature=temperature, context=None if context is None else context[0]
-    )
+    if context is not None:
+        check_finite(np.asarray(context), what="contexts")
+    one = None if context is None else context[0]
+    flow.sample(params, jax.random.key(0), (0,), temperature=temperature, context=one)  # checks both
     return _batches(flow, params, num, seed, temperature, context, min(batch_size, num))
 
 

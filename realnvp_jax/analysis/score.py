@@ -251,8 +251,7 @@ def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tup
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            root = path if split == "all" else path / split
-            files += [root / name for name in sorted(folder_source(str(path), split, 0).files or ())]
+            files += [path / name for name in sorted(folder_source(str(path), split, 0).files or ())]
             continue
         if path.suffix.lower() not in EXTENSIONS or not path.is_file():
             what, problem = f"pictures ({', '.join(EXTENSIONS)}), folders, .npz or .npy", "which is none of these"

@@ -27,7 +27,11 @@ def run_options(command: Command) -> Command:
     return command
 
 
-seed_option = click.option("--seed", default=0, show_default=True, help="Of everything random.")
+SEEDS = click.IntRange(0, 2**32 - 1)
+seed_option = click.option("--seed", type=SEEDS, default=0, show_default=True, help="Of everything random.")
+noise_seed_option = click.option(
+    "--seed", type=SEEDS, help="Of the dequantization noise; that of training's own evaluation if not set."
+)
 batch_size_option = click.option(
     "--batch-size", type=click.IntRange(min=1), help="Examples at a time; the result does not depend on it."
 )
@@ -40,13 +44,14 @@ def output_option(help_text: str) -> Callable[[Command], Command]:
 
 
 def in_one_sentence(command: Command) -> Command:
-    """Turn errors of input into one sentence and exit code 1."""
+    """Turn errors of input into one sentence and exit code 1, and ~ in the paths of options into the home directory."""
 
     @functools.wraps(command)
     def wrapped(*arguments: Any, **options: Any) -> Any:
         from absl import logging
 
         logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
+        options = {name: value.expanduser() if isinstance(value, Path) else value for name, value in options.items()}
         try:
             return command(*arguments, **options)
         except (ValueError, TypeError, OSError) as error:
@@ -59,29 +64,43 @@ def open_run(workdir: Path, step: str, data_dir: str) -> Any:
     """The run, and a line about it."""
     from realnvp_jax.analysis.run import open_run as open_it
 
-    run = open_it(workdir, int(step) if step.isdigit() else step, data_dir)
+    run = open_it(workdir, int(step) if step.isdecimal() else step, data_dir)
     average = ", moving average" if run.ema else ""
     click.echo(f"{workdir}: {run.config.model.name} of {run.config.dataset.name}, step {run.step}{average}")
     return run
 
 
-def free_path(output: Path | None, workdir: Path, default: str, overwrite: bool) -> Path:
-    """Where to write, with its directory made.
+def free_path(
+    output: Path | None, workdir: Path, default: str, overwrite: bool, extensions: tuple[str, ...] = ()
+) -> Path:
+    """Where to write, after a look at what is there; nothing is made yet.
 
     Args:
       output: --output.
       workdir: the run's directory, which has the default in its folder analysis.
       default: file name.
       overwrite: --overwrite.
+      extensions: those that the file may have; "" is a directory. None given is a directory too.
 
     Raises:
-      ValueError: something is there already, and not `overwrite`.
+      ValueError: something is there already, and not `overwrite`; a directory is there for a file or the other way
+        round; the file has another extension.
     """
+    from realnvp_jax.data.quote import quote
+
     path = output or workdir / "analysis" / default
+    kinds = extensions or ("",)
+    extension = path.suffix if path.suffix in kinds else "" if "" in kinds and not path.suffix else None
+    if extension is None:
+        expected = ", ".join(kind or "none (a directory)" for kind in kinds)
+        raise ValueError(f"expected --output with one of the extensions {expected}; got {quote(path.name)}")
+    if path.exists() and path.is_dir() != (extension == ""):
+        raise ValueError(
+            f"expected a {'file' if extension else 'directory'} to write; got {quote(path)}, which is none"
+        )
     for there in (path, note_path(path)):
         if not overwrite and there.exists() and not (there.is_dir() and not any(there.iterdir())):
-            raise ValueError(f"expected a new file to write; got {str(there)!r}, which is there: add --overwrite")
-    path.parent.mkdir(parents=True, exist_ok=True)
+            raise ValueError(f"expected a new file to write; got {quote(there, 200)}, which is there: add --overwrite")
     return path
 
 
@@ -98,7 +117,7 @@ def write_note(path: Path, run: Any, values: dict[str, Any]) -> None:
 
     note = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "workdir": str(run.workdir),
+        "workdir": str(run.workdir.resolve()),
         "step": run.step,
         "ema": run.ema,
         "options": _plain(click.get_current_context().params),

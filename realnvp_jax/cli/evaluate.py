@@ -11,7 +11,7 @@ from realnvp_jax.cli import common
 @common.run_options
 @click.option("--split", default="test", show_default=True, help="train, validation or test.")
 @click.option("--num-samples", default=1, show_default=True, help="K dequantizations of the importance-weighted bound.")
-@click.option("--seed", type=int, help="Of the dequantization noise; that of training's own evaluation if not set.")
+@common.noise_seed_option
 @common.batch_size_option
 @click.option("--csv", type=click.Path(dir_okay=False, path_type=Path), help="File for the score of every example.")
 @common.overwrite_option
@@ -36,17 +36,19 @@ def main(
     """
     from realnvp_jax.analysis.evaluate import NOTABLE_DIFFERENCE, evaluate
 
-    path = None if csv is None else common.free_path(csv, workdir, csv.name, overwrite)
+    path = None if csv is None else common.free_path(csv, workdir, csv.name, overwrite, (".csv",))
     run = common.open_run(workdir, step, data_dir)
     result = evaluate(run, split, num_samples=num_samples, seed=seed, batch_size=batch_size)
     bound = f", {num_samples} samples" if num_samples > 1 else ""
     number = f"{result.mean:.3f} +- {result.standard_error:.3f} {result.unit}"
-    click.echo(f"{split}: {number} ({len(result.scores)} examples{bound})")
+    first = "the first " if run.config.evaluate.num_examples and split != "train" else ""
+    click.echo(f"{split}: {number} ({first}{len(result.scores)} examples{bound})")
     if result.train_mode is not None:
         click.echo(f"under the statistics of batches: {result.train_mode:.3f} {result.unit}")
     if result.modes_differ:
         click.echo(f"warning: the two differ by {NOTABLE_DIFFERENCE} or more: running statistics do not fit", err=True)
     if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         rows = (f"{i},{score:.9g}\n" for i, score in enumerate(result.scores))
         path.write_text("example," + result.unit.replace("/", "_per_") + "\n" + "".join(rows))
         values = {"mean": result.mean, "standard_error": result.standard_error, "train_mode": result.train_mode}

@@ -19,7 +19,7 @@ linear     straight lines between the latents
 spherical  great circles between the latents
 manifold   equation 19 of the paper, through four latents
 scales     each example with the latents of its coarse scales kept and those of
-           its s finest scales drawn anew: s = 1, 2, ... from left to right
+           its s finest scales drawn anew, three times for each s = 1, 2, ...
 
 Images become a PNG file of each kind, whose corners are the given images; vectors become a CSV file of rows.
 """
@@ -58,13 +58,17 @@ def main(
     directory = common.free_path(output, workdir, "interpolate", overwrite)
     run = common.open_run(workdir, step, data_dir)
     has_scales = isinstance(run.flow.bijection, RealNVP) and run.flow.bijection.num_scales > 1
+    if resize and not files:
+        raise ValueError("expected FILES to resize with --resize; got none")
     possible = [k for k in _KINDS if (k != "manifold" or count == 4) and (k != "scales" or has_scales)]
     for kind in kinds:
         if kind not in possible:
             needs = "--points 4" if kind == "manifold" else "a RealNVP of images with two scales or more"
             raise ValueError(f"expected {needs} for --kind {kind}; got a run and options of {', '.join(possible)} only")
     x = _examples(run, files, source, count, seed, resize)
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    for old in (directory / f"{kind}{extension}" for kind in _KINDS for extension in (".png", ".csv")):
+        old.unlink(missing_ok=True)
     written = []
     for kind in kinds or possible:
         values = _values(run, kind, x, num, seed)

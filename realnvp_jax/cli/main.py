@@ -51,7 +51,7 @@ def main() -> None:
     """Use the flow of a finished or unfinished run.
 
     Training writes a workdir (python train.py --workdir=runs/digits); every command here but `data` opens one with
-    --workdir. What a command writes goes to the folder analysis of the workdir unless --output says otherwise,
+    --workdir. What they write goes to the folder analysis of the workdir unless --output says otherwise,
     with a .json file beside it of how it was made. Nothing is overwritten without --overwrite.
     """
 

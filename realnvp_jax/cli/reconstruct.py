@@ -15,7 +15,7 @@ from realnvp_jax.cli import common
 @click.option(
     "-n", "--num", type=click.IntRange(min=1), default=1000, show_default=True, help="Examples, from the first."
 )
-@click.option("--seed", type=int, help="Of the dequantization noise; that of training's own evaluation if not set.")
+@common.noise_seed_option
 @common.batch_size_option
 @common.output_option("PNG file of the latents' distributions; reconstruct.png in the folder analysis if not set.")
 @common.overwrite_option
@@ -40,7 +40,7 @@ def main(
     from realnvp_jax import plots
     from realnvp_jax.analysis.reconstruct import reconstruct
 
-    path = common.free_path(output, workdir, "reconstruct.png", overwrite)
+    path = common.free_path(output, workdir, "reconstruct.png", overwrite, (".png",))
     run = common.open_run(workdir, step, data_dir)
     examples = run.split(split).first(num)
     result = reconstruct(
@@ -63,6 +63,7 @@ def main(
     for name, values in groups.items():
         rows.append([name, *(f"{v:.3f}" for v in (values.mean(), values.std(), values.min(), values.max()))])
     click.echo(common.table(rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
     plots.save_latent_distributions(groups, run.flow.base, path)
     values = {
         "num": len(examples),

@@ -15,7 +15,9 @@ _MOST_IN_A_GRID = 1024
 
 @click.command()
 @common.run_options
-@click.option("-n", "--num", type=click.IntRange(min=1), default=64, show_default=True, help="How many samples.")
+@click.option(
+    "-n", "--num", type=click.IntRange(min=1), help="How many; 64, or one for each row of --context, if not set."
+)
 @click.option("--temperature", default=1.0, show_default=True, help="Factor on the base distribution's deviation.")
 @click.option("--context", default="", help="For conditional flows: numbers such as 0.5,-1, or a .csv file with rows.")
 @common.seed_option
@@ -30,7 +32,7 @@ def main(
     workdir: Path,
     step: str,
     data_dir: str,
-    num: int,
+    num: int | None,
     temperature: float,
     context: str,
     seed: int,
@@ -45,13 +47,12 @@ def main(
     """
     from realnvp_jax.analysis.sample import Clamping, sample_in_batches, to_pixels
 
-    path = common.free_path(output, workdir, "sample.png", overwrite)
     run = common.open_run(workdir, step, data_dir)
     flow, clamping = run.flow, Clamping()
     kinds = (".png", ".npz", "") if flow.levels is not None else (".png", ".npz", ".csv")
-    if path.suffix not in kinds:
-        expected = ", ".join(kind or "no extension (a directory)" for kind in kinds)
-        raise ValueError(f"expected --output with one of the extensions {expected}; got {path.name!r}")
+    path = common.free_path(output, workdir, "sample.png", overwrite, kinds)
+    contexts = _contexts(context, run)
+    num = num or (64 if contexts is None or len(contexts) == 1 else len(contexts))
     if flow.levels is not None and path.suffix == ".png" and num > _MOST_IN_A_GRID:
         raise ValueError(f"expected at most {_MOST_IN_A_GRID} images in a grid; got {num}: --output samples.npz")
     batches: Iterable[np.ndarray] = sample_in_batches(
@@ -60,16 +61,21 @@ def main(
         num,
         seed=seed,
         temperature=temperature,
-        context=_contexts(context, run),
+        context=contexts,
         batch_size=batch_size or run.config.evaluate.batch_size,
     )
     if flow.levels is not None:
         batches = (to_pixels(flow, batch, clamping) for batch in batches)
+    else:
+        batches = (_counted(batch, clamping) for batch in batches)
+    path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, run, num, batches)
-    values: dict[str, Any] = {"num": num}
+    values: dict[str, Any] = {"num": num, "non_finite": clamping.non_finite / clamping.values}
+    clamped = ""
     if flow.levels is not None:
-        values |= {"clamped": clamping.clamped / clamping.values, "non_finite": clamping.non_finite / clamping.values}
-        click.echo(f"clamped {values['clamped']:.3%} of the values, {values['non_finite']:.3%} were not finite")
+        values["clamped"] = clamping.clamped / clamping.values
+        clamped = f"clamped {values['clamped']:.3%} of the values, "
+    click.echo(f"{clamped}{values['non_finite']:.3%} were not finite")
     common.write_note(path, run, values)
     click.echo(f"{num} samples: {path}")
 
@@ -94,7 +100,17 @@ def _contexts(text: str, run: Any) -> np.ndarray | None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise ValueError(f"expected the columns {', '.join(names)} in {text!r}; got none called {', '.join(missing)}")
-    return frame[list(names)].to_numpy(np.float32)
+    rows = frame[list(names)].to_numpy(np.float32)
+    if len(rows) == 0:
+        raise ValueError(f"expected rows of numbers in {text!r}; got none")
+    return rows
+
+
+def _counted(batch: np.ndarray, clamping: Any) -> np.ndarray:
+    """A batch of vectors, its values that are not finite counted."""
+    clamping.values += batch.size
+    clamping.non_finite += int((~np.isfinite(batch)).sum())
+    return batch
 
 
 def _write(path: Path, run: Any, num: int, batches: Iterable[np.ndarray]) -> None:
@@ -102,11 +118,15 @@ def _write(path: Path, run: Any, num: int, batches: Iterable[np.ndarray]) -> Non
     if path.suffix == ".npz":
         _write_npz(path, num, flow.event_shape, np.dtype(np.uint8 if flow.levels else np.float32), batches)
     elif path.suffix == ".csv":
-        names = run.splits().columns or tuple(f"column {i}" for i in range(flow.num_dims))
-        with path.open("w") as file:
-            file.write(",".join(names) + "\n")
-            for batch in batches:
-                np.savetxt(file, batch, delimiter=",", fmt="%.9g")
+        temporary = path.with_name(path.name + ".partial")
+        try:
+            with temporary.open("w") as file:
+                file.write(",".join(_column_names(run)) + "\n")
+                for batch in batches:
+                    np.savetxt(file, batch, delimiter=",", fmt="%.9g")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     elif path.suffix == ".png":
         from realnvp_jax import plots
 
@@ -138,9 +158,20 @@ def _write_pictures(path: Path, levels: int, batches: Iterable[np.ndarray]) -> N
     from PIL import Image
 
     path.mkdir(exist_ok=True)
+    for old in path.glob("[0-9][0-9][0-9][0-9][0-9][0-9].png"):
+        old.unlink()
     for i, image in enumerate(_each(batches)):
         shades = np.round(image * (255 / (levels - 1))).astype(np.uint8)
         Image.fromarray(shades[..., 0] if shades.shape[2] == 1 else shades).save(path / f"{i:06d}.png")
+
+
+def _column_names(run: Any) -> list[str]:
+    """Names of the columns of vectors, or numbers where the data are gone or have none."""
+    try:
+        names = list(run.splits().columns)
+    except ValueError:
+        names = []
+    return names or [f"column {i}" for i in range(run.flow.num_dims)]
 
 
 def _each(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -49,9 +49,9 @@ every example. The AUROC of a score is the probability that it takes one of FILE
     type=click.IntRange(min=2),
     default=2000,
     show_default=True,
-    help="Training examples that percentile and typicality are relative to.",
+    help="Training examples, chosen at random, that percentile and typicality are relative to.",
 )
-@click.option("--seed", type=int, help="Of the dequantization noise; that of training's own evaluation if not set.")
+@common.noise_seed_option
 @common.batch_size_option
 @common.output_option("CSV file of the scores; score.csv in the folder analysis of the workdir if not set.")
 @common.overwrite_option
@@ -73,10 +73,10 @@ def main(
     """Anomaly scores of FILES: pictures, folders of pictures, a .npz or .npy file of images, or a table."""
     from realnvp_jax.analysis.score import aurocs, read_examples, score_examples
 
-    path = common.free_path(output, workdir, "score.csv", overwrite)
+    path = common.free_path(output, workdir, "score.csv", overwrite, (".csv",))
     run = common.open_run(workdir, step, data_dir)
     examples, names = read_examples(run, files, split=split, resize=resize)
-    training = run.split("train").first(reference)
+    training = _some(run.split("train"), reference)
     options = {"seed": seed, "batch_size": batch_size}
     outside = score_examples(run, examples, training, **options)
     inside = score_examples(run, _normal(run, against, resize), training, **options)
@@ -89,8 +89,9 @@ def main(
     failing = [name for name, area in areas.items() if area < 0.5]
     if failing:
         click.echo(f"below 0.5, which takes the scored data for more normal: {', '.join(failing)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, names, outside.columns())
-    common.write_note(path, run, {"num": len(names), "aurocs": areas})
+    common.write_note(path, run, {"num": len(names), "reference": len(training), "aurocs": areas})
     click.echo(f"scores: {path}")
 
 
@@ -98,10 +99,22 @@ def _normal(run: Any, against: Sequence[str], resize: bool) -> Any:
     """The data that count as normal."""
     from realnvp_jax.analysis.run import SPLITS
     from realnvp_jax.analysis.score import read_examples
+    from realnvp_jax.data.examples import Examples
 
-    if len(against) == 1 and against[0] in SPLITS:
-        return run.split(against[0])
-    return read_examples(run, against, resize=resize)[0]
+    files = [name for name in against if name not in SPLITS]
+    parts = [run.split(name) for name in against if name in SPLITS]
+    if files:
+        parts.append(read_examples(run, files, resize=resize)[0])
+    context = None if parts[0].context is None else np.concatenate([part.context for part in parts])
+    return Examples(np.concatenate([part.x for part in parts]), context)
+
+
+def _some(examples: Any, num: int) -> Any:
+    """Up to `num` examples, chosen at random, always the same ones."""
+    from realnvp_jax.data.examples import Examples
+
+    chosen = np.sort(np.random.default_rng(0).permutation(len(examples))[:num])
+    return Examples(examples.x[chosen], None if examples.context is None else examples.context[chosen])
 
 
 def _write(path: Path, names: Sequence[str], columns: dict[str, np.ndarray]) -> None:
