@@ -35,6 +35,7 @@ from realnvp_jax.data.images import ImageData, load_images, load_split, parse_sp
 from realnvp_jax.data.prepared import find_prepared
 from realnvp_jax.data.source import Source
 from realnvp_jax.training.steps import augment, random_crop
+from tests.helpers import refusal
 
 ROOT = Path(__file__).parent.parent
 SPLITS = {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}
@@ -999,7 +1000,6 @@ if num > 1:
     jax.distributed.initialize(address, num, index)
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.training.parallel import training_batch
-from tests.helpers import refusal
 reads = []
 class Watched(Examples):
     def batch(self, indices):

@@ -415,7 +415,9 @@ def test_prepared_tfds_data_are_read(tmp_path):
     splits = load_images(data, {"train": "train[:2]", "validation": "train[2:]", "test": "test"}, flow)
     found = np.concatenate([part.x for part in (splits.train, splits.validation, splits.test)])
     np.testing.assert_array_equal(np.sort(found.reshape(6, -1), 0), np.sort(images.reshape(6, -1), 0))
-    with pytest.raises(ValueError, match=r"expected one of the splits \['test', 'train'\] of 'tiny/1.0.0'; got 'validation'"):
+    with pytest.raises(
+        ValueError, match=r"expected one of the splits \['test', 'train'\] of 'tiny/1.0.0'; got 'validation'"
+    ):
         load_images(data, {"train": "validation"}, flow)
 
 
