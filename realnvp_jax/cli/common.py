@@ -136,7 +136,6 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 def table(rows: list[list[str]]) -> str:
     """Rows as aligned columns; the first is the heading."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    from realnvp_jax.data.description import aligned
+
+    return "\n".join(aligned(rows))

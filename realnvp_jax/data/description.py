@@ -96,7 +96,7 @@ class Description:
                     "" if split is self.splits[0] else f"{split.in_first:,}",
                 ]
             )
-        lines += _aligned(rows)
+        lines += aligned(rows)
         for split in self.splits:
             for file, reason in list(split.left_out.items())[:_MOST_LEFT_OUT]:
                 lines.append(f"left out of {split.name}: {quote(file, 100)}: {reason}")
@@ -107,7 +107,7 @@ class Description:
             [name, f"{mean:.3f}" if not num else f"{mean:.3f} +- {error:.3f}", f"{num:,} images" if num else ""]
             for name, (mean, error, num) in self.baselines.items()
         ]
-        return "\n".join([*lines, *_aligned(codes)])
+        return "\n".join([*lines, *aligned(codes)])
 
 
 def image_data(name_or_path: str, **options) -> ImageData:
@@ -252,6 +252,7 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
+    """A line for each row, its cells in columns; the first row is the heading, if there is one."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -14,15 +14,9 @@ import jax
 import numpy as np
 
 import realnvp_jax
+from realnvp_jax.data.baselines import histogram_bits
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.training.setup import load_data
-
-
-def histogram_bits(train: np.ndarray, test: np.ndarray, levels: int) -> np.ndarray:
-    counts = np.stack([(train == value).sum(0) + 0.1 for value in range(levels)], axis=-1)
-    probabilities = counts / counts.sum(-1, keepdims=True)
-    chosen = np.take_along_axis(probabilities[None], test[..., None].astype(int), axis=-1)
-    return -np.log2(chosen).reshape(len(test), -1).mean(1)
 
 
 def gaussian_bits(train: np.ndarray, test: np.ndarray, flow: realnvp_jax.Flow) -> np.ndarray:
