@@ -12,6 +12,13 @@ KEYS = {
     "learning_rate": (1e-3, "step size of the optimizer, after warm-up and before decay"),
     "init_examples": (0, "training examples that standardisation and ActNorm are initialised from; 0 for one batch"),
     "ema_decay": (0.0, "decay of a moving average of parameters and statistics, which is then evaluated; 0 for none"),
+    "memory": (
+        "store",
+        "image_flow, what training keeps for the backward pass of a coupling: store; remat computes it again; invert "
+        "finds it from the output, so that memory does not grow with the number of couplings",
+    ),
+    "dtype": ("float32", "image_flow: of the conditioners in training, float32 or bfloat16; evaluation is float32"),
+    "unroll": (False, "image_flow: couplings and blocks one after the other instead of in loops; compiles far longer"),
     "dataset.name": (
         "cifar10",
         "digits, shapes, folder, npz, tfds, a data set of TFDS, toy data or a table (see the README)",

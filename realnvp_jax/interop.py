@@ -4,9 +4,9 @@
 
     bn_in/{beta,mean,var}                      conditioner/norm_in
     resnet/h_in/{weights,biases}               conditioner/conv_in
-    resnet/skip_in/{weights,magnitude,biases}  conditioner/skip_in
-    resnet/block_<j>/bn_in, h_0, bn_0, out     conditioner/block_<j>/norm_in, conv_in, norm_out, conv_out
-    resnet/skip_<j>, bn_pre_out, out           conditioner/skip_<j>, norm_out, conv_out
+    resnet/block_<j>/bn_in, h_0, bn_0, out     conditioner/blocks/norm_in, conv_in, norm_out, conv_out [j]
+    resnet/skip_in, skip_<j>                   conditioner/blocks/skip [0], [j + 1]
+    resnet/skip_<last>, bn_pre_out, out        conditioner/skip_out, norm_out, conv_out
     rescaling_scale or scale                   transform/scale
     bn_out/{mean,var}                          normalization/statistics/{mean,variance}
 
@@ -34,25 +34,25 @@ _LEAVES = {
     "mean": ("batch_stats", "statistics/mean"),
     "var": ("batch_stats", "statistics/variance"),
 }
-_LAYERS = (
+_LAYERS = (  # the authors' name within a coupling -> ours
     (r"bn_in", "conditioner/norm_in"),
     (r"bn_out", "normalization"),
     (r"resnet/h_in", "conditioner/conv_in"),
-    (r"resnet/skip_(in|\d+)", r"conditioner/skip_\1"),
-    (r"resnet/block_(\d+)/bn_in", r"conditioner/block_\1/norm_in"),
-    (r"resnet/block_(\d+)/h_0", r"conditioner/block_\1/conv_in"),
-    (r"resnet/block_(\d+)/bn_0", r"conditioner/block_\1/norm_out"),
-    (r"resnet/block_(\d+)/out", r"conditioner/block_\1/conv_out"),
+    (r"resnet/block_\d+/bn_in", "conditioner/blocks/norm_in"),
+    (r"resnet/block_\d+/h_0", "conditioner/blocks/conv_in"),
+    (r"resnet/block_\d+/bn_0", "conditioner/blocks/norm_out"),
+    (r"resnet/block_\d+/out", "conditioner/blocks/conv_out"),
     (r"resnet/bn_pre_out", "conditioner/norm_out"),
     (r"resnet/out", "conditioner/conv_out"),
 )
 
 
 def from_authors(variables: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
-    """Rename and reshape the authors' variables into the parameters of an `image_flow`.
+    """Rename, reshape and stack the authors' variables into the parameters of an `image_flow`.
 
     Only names and shapes are looked at, so a mapping of gradients or of statistics works as well; part of the names
-    gives a tree with those leaves only. Step counters are ignored.
+    gives a tree with those leaves only. A leaf stacks the variables of couplings of one shape, and of the residual
+    blocks in them; those that are not among the names are NaN in it. Step counters are ignored.
 
     Args:
       variables: arrays by the authors' names, e.g. "scale_0/coupling_0/resnet/h_in/weights".
@@ -67,17 +67,18 @@ def from_authors(variables: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
     if not isinstance(flow.bijection, RealNVP):
         raise ValueError(f"expected an image_flow; got {flow}")
     expected: dict[str, Any] = dict(flax.traverse_util.flatten_dict(_shapes(flow), sep="/"))
-    leaves = {}
+    pieces: dict[str, dict[tuple[int, ...], Any]] = {}
     for name, value in variables.items():
         if name.rsplit("/", 1)[-1] == "step":
             continue
-        path = _path(name)
-        if path not in expected:
+        path, index = _place(name, flow.bijection.num_blocks) or ("", ())
+        if path not in expected or any(i >= n for i, n in zip(index, expected[path].shape, strict=False)):
             raise ValueError(f"expected the authors' variable names of {flow}; got {name!r}")
-        shape = expected[path].shape
+        shape = expected[path].shape[len(index) :]
         if np.size(value) != np.prod(shape, dtype=int):
             raise ValueError(f"expected {name!r} to have shape {shape}; got {np.shape(value)}")
-        leaves[path] = jnp.asarray(value).reshape(shape)
+        pieces.setdefault(path, {})[index] = value.reshape(shape)
+    leaves = {path: _stacked(found, expected[path].shape) for path, found in pieces.items()}
     return flax.traverse_util.unflatten_dict(leaves, sep="/")
 
 
@@ -85,20 +86,41 @@ def _shapes(flow: Flow) -> dict[str, Any]:
     return jax.eval_shape(flow.init, jax.random.key(0))
 
 
-def _path(name: str) -> str | None:
-    """The path of a variable in the parameters' tree, or None for a name that does not parse."""
+def _stacked(pieces: Mapping[tuple[int, ...], Any], shape: tuple[int, ...]) -> jax.Array:
+    """The leaf with every piece at its index, and NaN where there is none."""
+    num_axes = len(next(iter(pieces)))
+    numpy = jnp if any(isinstance(piece, jax.core.Tracer) for piece in pieces.values()) else np
+    missing = numpy.full(shape[num_axes:], np.nan, next(iter(pieces.values())).dtype)
+    stacked = numpy.stack([pieces.get(index, missing) for index in np.ndindex(shape[:num_axes])])
+    return jnp.asarray(stacked.reshape(shape))
+
+
+def _place(name: str, num_blocks: int) -> tuple[str, tuple[int, ...]] | None:
+    """(path of the leaf, index in its leading axes) of a variable, or None for a name that does not parse."""
     match = re.fullmatch(r"scale_(\d+)/coupling_([0-6])/(.+)", name)
     if match is None:
         return None
     scale, number, rest = match[1], int(match[2]), match[3]
-    coupling = f"scales_{scale}/" + (f"checkerboard_{number}" if number <= 3 else f"channel_wise_{number - 4}")
+    coupling = f"scales_{scale}/" + ("checkerboard" if number <= 3 else "channel_wise") + "/coupling"
+    layer = number if number <= 3 else number - 4
     if rest == ("rescaling_scale" if number <= 3 else "scale"):
-        return f"params/{coupling}/transform/scale"
-    layer, _, leaf = rest.rpartition("/")
+        return f"params/{coupling}/transform/scale", (layer,)
+    module, _, leaf = rest.rpartition("/")
     if leaf not in _LEAVES:
         return None
     collection, leaf_path = _LEAVES[leaf]
-    for pattern, replacement in _LAYERS:
-        if re.fullmatch(pattern, layer):
-            return f"{collection}/{coupling}/{re.sub(pattern, replacement, layer)}/{leaf_path}"
+    found = _module(module, num_blocks)
+    return found and (f"{collection}/{coupling}/{found[0]}/{leaf_path}", (layer, *found[1]))
+
+
+def _module(name: str, num_blocks: int) -> tuple[str, tuple[int, ...]] | None:
+    """(path within a coupling, index of the block if it is in one)."""
+    skip = re.fullmatch(r"resnet/skip_(in|\d+)", name)
+    if skip is not None:
+        stream = 0 if skip[1] == "in" else int(skip[1]) + 1  # which the skip connection starts from
+        return ("conditioner/skip_out", ()) if stream == num_blocks else ("conditioner/blocks/skip", (stream,))
+    block = re.match(r"resnet/block_(\d+)/", name)
+    for pattern, path in _LAYERS:
+        if re.fullmatch(pattern, name):
+            return path, (int(block[1]),) if block else ()
     return None

@@ -3,18 +3,23 @@
 Everywhere `True` marks the identity half. A mask is a pure function of (kind, parity, shape) and never a
 parameter. Each kind is a hashable specification that knows how to take its input apart into (identity half,
 transformed half) and how to put the two together again: `Checkerboard`, `ImageHalves` and `Halves`.
+
+In a loop over layers the parity is an array, known at run time only: `mask.with_parity(parity)`.
 """
 
 import abc
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+Parity = int | Int[Array, ""]
 
-def checkerboard(height: int, width: int, parity: int) -> Bool[Array, "height width 1"]:
+
+def checkerboard(height: int, width: int, parity: Parity) -> Bool[Array, "height width 1"]:
     """True where (row + column) mod 2 = parity, so that parity 0 keeps the cell (0, 0)."""
     cells = jnp.arange(height)[:, None] + jnp.arange(width)[None, :]
     return (cells % 2 == parity)[:, :, None]
@@ -24,12 +29,19 @@ def checkerboard(height: int, width: int, parity: int) -> Bool[Array, "height wi
 class CellMask(abc.ABC):
     """A mask over the cells of an image. Both halves keep the image's shape, with zeros in the other's cells."""
 
+    parity: Parity
+    num_parities: ClassVar[int] = 2
+
+    def with_parity(self, parity: Parity) -> "CellMask":
+        """The mask of this kind with another parity."""
+        return dataclasses.replace(self, parity=parity)
+
     @abc.abstractmethod
     def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
         """The mask for images of shape [n, height, width, channels]."""
 
     @abc.abstractmethod
-    def num_transformed(self, shape: tuple[int, ...]) -> int:
+    def num_transformed(self, shape: tuple[int, ...]) -> Parity:
         """Number of positions (height x width) that the coupling transforms."""
 
     def split(
@@ -56,17 +68,14 @@ class CellMask(abc.ABC):
 class Checkerboard(CellMask):
     """The checkerboard mask; parity 0 keeps the cell (0, 0)."""
 
-    parity: int
-
     def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
         """The mask for images of shape [n, height, width, channels]."""
         return checkerboard(shape[-3], shape[-2], self.parity)[None]
 
-    def num_transformed(self, shape: tuple[int, ...]) -> int:
+    def num_transformed(self, shape: tuple[int, ...]) -> Parity:
         """Number of positions (height x width) that the coupling transforms."""
         height, width = shape[-3:-1]
-        even = (height * width + 1) // 2
-        return height * width - even if self.parity == 0 else even
+        return height * width // 2 + self.parity * (height * width % 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,25 +85,21 @@ class ImageHalves(CellMask):
     Parity 0 and 1 keep the top and the bottom half, 2 and 3 the left and the right half.
     """
 
-    parity: int
-
-    def _axis_and_middle(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        axis = 0 if self.parity < 2 else 1
-        return axis, (shape[-3 + axis] + 1) // 2
+    num_parities: ClassVar[int] = 4
 
     def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
         """The mask for images of shape [n, height, width, channels]."""
-        axis, middle = self._axis_and_middle(shape)
-        first = jnp.arange(shape[-3 + axis]) < middle
-        kept = first if self.parity % 2 == 0 else ~first
-        line = kept.reshape((1, -1, 1, 1) if axis == 0 else (1, 1, -1, 1))
-        return jnp.broadcast_to(line, (1, *shape[-3:-1], 1))
+        height, width = shape[-3:-1]
+        top = jnp.arange(height)[:, None] < (height + 1) // 2
+        left = jnp.arange(width)[None, :] < (width + 1) // 2
+        first = jnp.where(jnp.asarray(self.parity < 2), top, left)
+        return (first == (self.parity % 2 == 0))[None, :, :, None]
 
-    def num_transformed(self, shape: tuple[int, ...]) -> int:
+    def num_transformed(self, shape: tuple[int, ...]) -> Parity:
         """Number of positions (height x width) that the coupling transforms."""
-        axis, middle = self._axis_and_middle(shape)
-        across = shape[-2 - axis]
-        return across * (shape[-3 + axis] - middle if self.parity % 2 == 0 else middle)
+        height, width = shape[-3:-1]
+        counts = (height // 2 * width, (height + 1) // 2 * width, height * (width // 2), height * ((width + 1) // 2))
+        return counts[self.parity] if isinstance(self.parity, int) else jnp.asarray(counts)[self.parity]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,10 +107,21 @@ class Halves:
     """Halves of the last axis: the channel-wise mask of images, and the mask of vectors.
 
     Parity 0 keeps the first half, parity 1 the second; of an odd size the first half is the larger. The halves are
-    real halves: each has its own channels, or elements, only.
+    real halves: each has its own channels, or elements, only. A parity at run time needs an even size.
     """
 
-    parity: int
+    parity: Parity
+    num_parities: ClassVar[int] = 2
+
+    def with_parity(self, parity: Parity) -> "Halves":
+        """Halves with another parity."""
+        return Halves(parity)
+
+    def _in_order(self, first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(first, second) for parity 0, (second, first) for parity 1: its own inverse."""
+        if isinstance(self.parity, int):
+            return (first, second) if self.parity == 0 else (second, first)
+        return jnp.where(self.parity == 0, first, second), jnp.where(self.parity == 0, second, first)
 
     def size_transformed(self, size: int) -> int:
         """Size of the transformed half."""
@@ -118,15 +134,13 @@ class Halves:
     def split(self, x: Float[Array, "*n size"]) -> tuple[Float[Array, "*n first"], Float[Array, "*n second"]]:
         """(identity half, transformed half)."""
         middle = (x.shape[-1] + 1) // 2
-        first, second = x[..., :middle], x[..., middle:]
-        return (first, second) if self.parity == 0 else (second, first)
+        return self._in_order(x[..., :middle], x[..., middle:])
 
     def merge(
         self, identity: Float[Array, "*n first"], transformed: Float[Array, "*n second"]
     ) -> Float[Array, "*n size"]:
         """Inverse of `split`."""
-        halves = (identity, transformed) if self.parity == 0 else (transformed, identity)
-        return jnp.concatenate(halves, axis=-1)
+        return jnp.concatenate(self._in_order(identity, transformed), axis=-1)
 
     def only_transformed(self, values: jax.Array) -> jax.Array:
         """`values`: a transformed half has no cells of the identity half."""

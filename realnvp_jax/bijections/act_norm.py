@@ -17,8 +17,10 @@ class ActNorm(Normalization):
         """Mean and log-deviation."""
         self.statistics = DataStatistics()
 
-    def _mean_and_log_deviation(self, x, *, train, axis_name):
-        cells = None if self.mask is None else self.mask.cells(x.shape)
+    def statistics_of(self, x, *, train=False, axis_name=None, parity=None):
+        """The trained ones."""
+        mask = self._mask(parity)
+        cells = None if mask is None else mask.cells(x.shape)
         return self.statistics(x, identity_cells=cells, axis_name=axis_name)
 
 
@@ -29,5 +31,6 @@ class Standardize(Normalization):
         """Mean and log-deviation, in their own collection."""
         self.statistics = DataStatistics(STANDARDIZATION)
 
-    def _mean_and_log_deviation(self, x, *, train, axis_name):
+    def statistics_of(self, x, *, train=False, axis_name=None, parity=None):
+        """The constants."""
         return self.statistics(x, axis_name=axis_name)

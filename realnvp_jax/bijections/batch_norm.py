@@ -30,8 +30,10 @@ class BatchNorm(Normalization):
         """The statistics of the transformed half."""
         self.statistics = BatchStatistics(lag=self.lag)
 
-    def _mean_and_log_deviation(self, x, *, train, axis_name):
-        if self.mask is not None:
-            x = self.mask.only_transformed(x)
+    def statistics_of(self, x, *, train=False, axis_name=None, parity=None):
+        """The batch's in training, the running ones otherwise."""
+        mask = self._mask(parity)
+        if mask is not None:
+            x = mask.only_transformed(x)
         mean, variance = self.statistics(x, train=train, axis_name=axis_name)
         return mean, 0.5 * jnp.log(variance + self.epsilon)

@@ -8,11 +8,14 @@ per channel, on all positions, or on the transformed cells of a mask.
 import abc
 import math
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from realnvp_jax.bijections.bijection import Bijection
-from realnvp_jax.masks import CellMask
+from realnvp_jax.masks import CellMask, Parity
+
+Statistics = tuple[Array, Array]  # (mean, log_deviation), both shaped to broadcast against x
 
 
 class Normalization(Bijection):
@@ -25,27 +28,46 @@ class Normalization(Bijection):
     mask: CellMask | None = None
 
     @abc.abstractmethod
-    def _mean_and_log_deviation(
-        self, x: Float[Array, "n *positions channels"], *, train: bool, axis_name: str | None
-    ) -> tuple[Array, Array]:
-        """Both shaped to broadcast against x."""
+    def statistics_of(
+        self,
+        x: Float[Array, "n *positions channels"],
+        *,
+        train: bool = False,
+        axis_name: str | None = None,
+        parity: Parity | None = None,
+    ) -> Statistics:
+        """The statistics that x is normalised by."""
 
-    def _log_det(self, log_deviation, x):
-        positions = math.prod(x.shape[1:-1]) if self.mask is None else self.mask.num_transformed(x.shape)
+    def _mask(self, parity: Parity | None) -> CellMask | None:
+        return self.mask if self.mask is None or parity is None else self.mask.with_parity(parity)
+
+    def _log_det(self, log_deviation: jax.Array, x: jax.Array, mask: CellMask | None) -> jax.Array:
+        positions = math.prod(x.shape[1:-1]) if mask is None else mask.num_transformed(x.shape)
         return jnp.broadcast_to(-positions * jnp.sum(log_deviation), x.shape[:1])
 
-    def forward(self, x, context=None, *, train=False, axis_name=None):
-        """Normalise."""
-        mean, log_deviation = self._mean_and_log_deviation(x, train=train, axis_name=axis_name)
+    def normalize(
+        self, x: Float[Array, "n *positions channels"], statistics: Statistics, parity: Parity | None = None
+    ) -> tuple[Array, Float[Array, " n"]]:
+        """(z, log_det) under given statistics."""
+        mean, log_deviation = statistics
+        mask = self._mask(parity)
         z = (x - mean) * jnp.exp(-log_deviation)
-        if self.mask is not None:
-            z = self.mask.merge(x, z)
-        return z, self._log_det(log_deviation, x)
+        return z if mask is None else mask.merge(x, z), self._log_det(log_deviation, x, mask)
 
-    def inverse(self, z, context=None):
-        """Undo the normalisation."""
-        mean, log_deviation = self._mean_and_log_deviation(z, train=False, axis_name=None)
+    def denormalize(
+        self, z: Float[Array, "n *positions channels"], statistics: Statistics, parity: Parity | None = None
+    ) -> tuple[Array, Float[Array, " n"]]:
+        """(x, log_det) under given statistics."""
+        mean, log_deviation = statistics
+        mask = self._mask(parity)
         x = z * jnp.exp(log_deviation) + mean
-        if self.mask is not None:
-            x = self.mask.merge(z, x)
-        return x, -self._log_det(log_deviation, z)
+        return x if mask is None else mask.merge(z, x), -self._log_det(log_deviation, z, mask)
+
+    def forward(self, x, context=None, *, train=False, axis_name=None, parity=None):
+        """Normalise."""
+        statistics = self.statistics_of(x, train=train, axis_name=axis_name, parity=parity)
+        return self.normalize(x, statistics, parity)
+
+    def inverse(self, z, context=None, *, parity=None):
+        """Undo the normalisation."""
+        return self.denormalize(z, self.statistics_of(z, parity=parity), parity)

@@ -3,58 +3,113 @@
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from realnvp_jax.bijections.bijection import Bijection
+from realnvp_jax.bijections.coupling import Coupling
+from realnvp_jax.bijections.invertible import forward_keeping_the_end
+from realnvp_jax.networks.execution import Execution
+from realnvp_jax.networks.loop import KEEP_NOTHING, loop_over
+from realnvp_jax.networks.residual_loop import KEPT
 
-_STACKED: Any = {"params": 0, "batch_stats": 0, "intermediates": 0}  # collections with a leading axis for the layers
+KEEP_OUTPUTS = jax.checkpoint_policies.save_only_these_names(KEPT)
 
-Values = tuple[Float[Array, "n dims"], Float[Array, " n"]]  # (value, log_det)
+Values = tuple[Float[Array, "n *event"], Float[Array, " n"]]  # (value, log_det)
 
 
 def scan_layers(
-    apply: Callable[[Any, Float[Array, "n dims"]], Values],
+    apply: Callable[[Any, Float[Array, "n *event"], Any], Values],
     layer: Bijection,
-    x: Float[Array, "n dims"],
+    x: Float[Array, "n *event"],
     num_layers: int,
-    orders: Int[Array, "layers 2 dims"] | None = None,
-    *,
-    reverse: bool = False,
+    items: Any = None,
+    **options: Any,
 ) -> Values:
     """(value, log_det) of all layers.
 
     Args:
-      apply: (layer, x) -> (value, log_det) of one layer, its forward or inverse direction.
+      apply: (layer, x, item) -> (value, log_det) of one layer, its forward or inverse direction.
       layer: the layer, whose parameters get a leading axis.
-      x: vectors.
+      x: the input.
       num_layers: how many layers.
-      orders: for every layer, the order in which it sees the elements, and the way back (`there_and_back`); None for
-        the elements as they come.
-      reverse: whether the last layer comes first.
+      items: what the layers differ in besides their parameters: arrays with a leading axis for the layers, or None.
+      **options: of `loop_over`; with reverse=True the last layer comes first.
     """
 
-    def step(layer, carry, order):
+    def step(layer, carry, item):
         x, log_det = carry
-        x, layer_log_det = in_order(lambda x: apply(layer, x), x, order)
-        return (x, log_det + layer_log_det), None
+        x, layer_log_det = apply(layer, x, item)
+        return x, log_det + layer_log_det
 
-    loop = nn.scan(
-        step, variable_axes=_STACKED, split_rngs={"params": True}, length=num_layers, reverse=reverse, in_axes=0
-    )
-    return loop(layer, (x, jnp.zeros(x.shape[:1], x.dtype)), orders)[0]
+    return loop_over(step, layer, (x, jnp.zeros(x.shape[:1], x.dtype)), num_layers, items, **options)
+
+
+class CouplingStack(Bijection):
+    """Couplings of one shape, whose parity alternates (halves of an image take turns in all four).
+
+    Attributes:
+      coupling: one of them; its mask has the kind of all.
+      num_layers: how many.
+      execution: how training passes are carried out.
+    """
+
+    coupling: Coupling
+    num_layers: int
+    execution: Execution = Execution()
+
+    def _parities(self) -> Int[np.ndarray, " layers"]:
+        return np.arange(self.num_layers, dtype=np.int32) % self.coupling.mask.num_parities
+
+    def forward(self, x, context=None, *, train=False, axis_name=None):
+        """Data to latent."""
+        is_plain = not train or self.is_mutable_collection("params")  # nothing is differentiated, or parameters are set
+        if not is_plain and self.execution.memory == "invert":
+            return self._forward_keeping_the_end(x, context, axis_name)
+
+        def apply(coupling, x, parity):
+            return coupling.forward(x, context, train=train, axis_name=axis_name, parity=parity)
+
+        keep = None if is_plain else {"store": KEEP_OUTPUTS, "remat": KEEP_NOTHING}[self.execution.memory]
+        parities = jnp.asarray(self._parities())
+        unroll = self.execution.unroll
+        return scan_layers(apply, self.coupling, x, self.num_layers, parities, unroll=unroll, keep=keep)
+
+    def _forward_keeping_the_end(self, x, context, axis_name):
+        coupling, variables = self.coupling.unbind()
+        z, log_det, statistics = forward_keeping_the_end(
+            coupling, variables, x, context, self._parities(), axis_name=axis_name, unroll=self.execution.unroll
+        )
+        if statistics and self.is_mutable_collection("batch_stats"):
+            self.put_variable("batch_stats", "coupling", statistics)
+        return z, log_det
+
+    def inverse(self, z, context=None):
+        """Latent to data."""
+
+        def apply(coupling, z, parity):
+            return coupling.inverse(z, context, parity=parity)
+
+        parities = jnp.asarray(self._parities())
+        return scan_layers(
+            apply, self.coupling, z, self.num_layers, parities, reverse=True, unroll=self.execution.unroll
+        )
 
 
 def in_order(
-    apply: Callable[[Float[Array, "n dims"]], Values], x: Float[Array, "n dims"], order: Int[Array, "2 dims"] | None
-) -> Values:
-    """(value, log_det) of `apply` between a reordering of the elements and the way back."""
-    if order is None:
-        return apply(x)
-    value, log_det = apply(x[:, order[0]])
-    return value[:, order[1]], log_det
+    apply: Callable[[Any, Float[Array, "n dims"]], Values],
+) -> Callable[[Any, Float[Array, "n dims"], Int[Array, "2 dims"] | None], Values]:
+    """`apply` between a reordering of the elements and the way back: (layer, x, order) -> (value, log_det)."""
+
+    def between(layer, x, order):
+        if order is None:
+            return apply(layer, x)
+        value, log_det = apply(layer, x[:, order[0]])
+        return value[:, order[1]], log_det
+
+    return between
 
 
 def there_and_back(orders: Int[np.ndarray, "layers dims"]) -> Int[Array, "layers 2 dims"]:

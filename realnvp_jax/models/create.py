@@ -24,6 +24,7 @@ VECTOR_MODELS = {
     "autoregressive_flow": (*_VECTOR, *_MIXTURE, "conditioner", "order", "residual"),
     "masked_autoregressive_flow": (*_VECTOR, *_LAYERS, "num_layers", "order", "residual", "inverse"),
 }
+EXECUTION = ("memory", "dtype", "unroll")  # top-level keys that the image_flow reads
 MODELS = {**IMAGE_MODELS, **VECTOR_MODELS}  # and the keys of config.model that each reads
 
 
@@ -35,7 +36,7 @@ def create(config: Config) -> Flow:
     """
     name, shape = config.model.name, tuple(config.model.event_shape)
     if name in IMAGE_MODELS:
-        return _image_flow(config.model, shape)
+        return _image_flow(config, shape)
     if name not in VECTOR_MODELS:
         raise ValueError(f"expected model.name to be one of {tuple(MODELS)}; got {name!r}")
     if len(shape) != 1:
@@ -43,7 +44,8 @@ def create(config: Config) -> Flow:
     return _vector_flow(config.model, shape[0], len(context_columns(config)))
 
 
-def _image_flow(model: Config, shape: tuple[int, ...]) -> Flow:
+def _image_flow(config: Config, shape: tuple[int, ...]) -> Flow:
+    model = config.model
     if model.name == "pixelcnn_flow":
         return pixelcnn_flow(
             shape,
@@ -62,6 +64,7 @@ def _image_flow(model: Config, shape: tuple[int, ...]) -> Flow:
         alpha=model.alpha,
         masks=model.masks,
         **_select(model, _LAYERS),
+        **{key: config[key] for key in EXECUTION},
     )
 
 

@@ -7,6 +7,7 @@ from realnvp_jax.bijections.transforms import TransformSpec
 from realnvp_jax.models import arguments
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.real_nvp import IMAGE_MASKS, RealNVP
+from realnvp_jax.networks.execution import Execution
 from realnvp_jax.networks.normalization import NormalizationSpec
 from realnvp_jax.preprocessing import Logit
 
@@ -26,6 +27,9 @@ def image_flow(
     normalization: str = "batch_norm",
     batch_norm_lag: float = 0.0,
     masks: str = "checkerboard",
+    memory: str = "store",
+    dtype: str = "float32",
+    unroll: bool = False,
 ) -> Flow:
     """RealNVP for images: logit of the squashed pixels, `RealNVP`, standard normal latents.
 
@@ -46,6 +50,9 @@ def image_flow(
         `flow.init(key, x)`), or none.
       batch_norm_lag: weight of the running statistics in training; 0 is plain batch norm (Section 3.7 of the paper).
       masks: checkerboard, or halves of the image, a bad choice to compare with.
+      memory: what training keeps for the backward pass of a coupling: store, remat or invert (`Execution`).
+      dtype: of the conditioners in training, float32 or bfloat16; densities and samples are always float32.
+      unroll: couplings and residual blocks one after the other instead of in loops, which compile many times faster.
 
     Raises:
       ValueError: a size is not positive, the scales do not divide the image, levels < 2, alpha not in [0, 0.5), or a
@@ -74,6 +81,7 @@ def image_flow(
             TransformSpec(transform, num_bins, tail_bound),
             NormalizationSpec(normalization, batch_norm_lag),
             masks,
+            Execution(memory, dtype, unroll),
         ),
         base=Normal(),
         preprocessing=Logit(levels, alpha),

@@ -15,7 +15,7 @@ from realnvp_jax.base import Normal
 from realnvp_jax.bijections.autoregressive import Autoregressive
 from realnvp_jax.bijections.bijection import Chain, Inverse
 from realnvp_jax.bijections.create import create_normalization
-from realnvp_jax.bijections.stack import scan_layers, there_and_back
+from realnvp_jax.bijections.stack import in_order, scan_layers, there_and_back
 from realnvp_jax.bijections.transforms import TransformSpec
 from realnvp_jax.models import arguments
 from realnvp_jax.models.flow import Flow
@@ -82,7 +82,7 @@ class MaskedAutoregressive(Standardized):
         def apply(layer, x):
             return layer.forward(x, context, train=train, axis_name=axis_name)
 
-        return scan_layers(apply, self.layer, x, self.num_layers, self._orders())
+        return scan_layers(in_order(apply), self.layer, x, self.num_layers, self._orders())
 
     def inverse_standardized(self, z, context=None):
         """Latent to standardised data."""
@@ -90,7 +90,7 @@ class MaskedAutoregressive(Standardized):
         def apply(layer, z):
             return layer.inverse(z, context)
 
-        return scan_layers(apply, self.layer, z, self.num_layers, self._orders(), reverse=True)
+        return scan_layers(in_order(apply), self.layer, z, self.num_layers, self._orders(), reverse=True)
 
 
 def layer_orders(kind: str, num_dims: int, num_layers: int, seed: int) -> Int[np.ndarray, "layers dims"]:

@@ -10,6 +10,9 @@ At every scale but the last, with C channels and width w:
 and the last scale is 4 checkerboard couplings. The factored-out halves return to where they were taken from, so
 the latent has the shape of the image.
 
+Couplings of one shape are a loop, and so are the residual blocks of their conditioners: three bodies of one block for
+two scales, whatever the depth.
+
 Variants to compare with: other transforms (additive couplings end in a diagonal scaling of the latent, as in NICE),
 other normalisation, and halves of the image in place of the checkerboard.
 """
@@ -21,8 +24,10 @@ from realnvp_jax.bijections.coupling import Coupling
 from realnvp_jax.bijections.create import create_normalization
 from realnvp_jax.bijections.linear import DiagonalScaling
 from realnvp_jax.bijections.squeeze import Squeeze, Unsqueeze
+from realnvp_jax.bijections.stack import CouplingStack
 from realnvp_jax.bijections.transforms import TransformSpec
-from realnvp_jax.masks import CellMask, Checkerboard, Halves, ImageHalves, Mask
+from realnvp_jax.masks import Checkerboard, Halves, ImageHalves, Mask
+from realnvp_jax.networks.execution import Execution
 from realnvp_jax.networks.normalization import NormalizationSpec
 from realnvp_jax.networks.resnet import ResNet
 from realnvp_jax.squeeze import squeeze_diagonal, unsqueeze_diagonal
@@ -42,6 +47,7 @@ class RealNVP(Bijection):
       transform: what a coupling does to its transformed half.
       normalization: behind every coupling and inside of the conditioners.
       masks: of the couplings that are not channel-wise: checkerboard, or halves (top, bottom, left, right).
+      execution: how training passes are carried out.
     """
 
     channels: int
@@ -51,6 +57,7 @@ class RealNVP(Bijection):
     transform: TransformSpec = TransformSpec()
     normalization: NormalizationSpec = NormalizationSpec()
     masks: str = "checkerboard"
+    execution: Execution = Execution()
 
     def setup(self):
         """The couplings of every scale, and the final scaling of additive ones."""
@@ -63,6 +70,7 @@ class RealNVP(Bijection):
                 transform=self.transform,
                 normalization=self.normalization,
                 masks=self.masks,
+                execution=self.execution,
             )
             for k in range(self.num_scales)
         ]
@@ -110,7 +118,7 @@ class Scale(Bijection):
       features: channels of the checkerboard couplings' conditioners; channel-wise ones have twice as many.
       num_blocks: residual blocks of each conditioner.
       is_last: whether this is the last scale, four checkerboard couplings and nothing else.
-      transform, normalization, masks: as in `RealNVP`.
+      transform, normalization, masks, execution: as in `RealNVP`.
     """
 
     channels: int
@@ -120,23 +128,19 @@ class Scale(Bijection):
     transform: TransformSpec = TransformSpec()
     normalization: NormalizationSpec = NormalizationSpec()
     masks: str = "checkerboard"
+    execution: Execution = Execution()
 
     def setup(self):
         """Three or four checkerboard couplings, and three channel-wise ones unless this is the last scale."""
-        self.checkerboard = [
-            self._coupling(self._cell_mask(i), self.features, self.channels, initial_scale=0.0)
-            for i in range(4 if self.is_last else 3)
-        ]
+        cell_mask = Checkerboard(0) if self.masks == "checkerboard" else ImageHalves(0)
+        checkerboard = self._coupling(cell_mask, self.features, self.channels, initial_scale=0.0)
+        self.checkerboard = CouplingStack(checkerboard, 4 if self.is_last else 3, self.execution)
         if self.is_last:
             return
         self.squeeze = Squeeze()
-        self.channel_wise = [
-            self._coupling(Halves(i % 2), 2 * self.features, 2 * self.channels, initial_scale=1.0) for i in range(3)
-        ]
+        channel_wise = self._coupling(Halves(0), 2 * self.features, 2 * self.channels, initial_scale=1.0)
+        self.channel_wise = CouplingStack(channel_wise, 3, self.execution)
         self.unsqueeze = Unsqueeze()
-
-    def _cell_mask(self, layer: int) -> CellMask:
-        return Checkerboard(layer % 2) if self.masks == "checkerboard" else ImageHalves(layer)
 
     def _coupling(self, mask: Mask, features: int, transformed_channels: int, initial_scale: float) -> Coupling:
         has_offset = self.normalization.kind != "batch_norm"
@@ -144,7 +148,7 @@ class Scale(Bijection):
         out_channels = transform.parameters_per_dim * transformed_channels
         return Coupling(
             mask=mask,
-            conditioner=ResNet(features, self.num_blocks, out_channels, self.normalization),
+            conditioner=ResNet(features, self.num_blocks, out_channels, self.normalization, self.execution),
             transform=transform,
             normalization=create_normalization(self.normalization, mask),
         )
@@ -153,8 +157,8 @@ class Scale(Bijection):
     def layers(self) -> tuple[Bijection, ...]:
         """The layers in the order of `forward`."""
         if self.is_last:
-            return tuple(self.checkerboard)
-        return (*self.checkerboard, self.squeeze, *self.channel_wise, self.unsqueeze)
+            return (self.checkerboard,)
+        return (self.checkerboard, self.squeeze, self.channel_wise, self.unsqueeze)
 
     def forward(self, x, context=None, *, train=False, axis_name=None):
         """Data to latent."""

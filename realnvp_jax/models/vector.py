@@ -134,9 +134,9 @@ class VectorRealNVP(Standardized):
             return layers.forward(x, context, train=train, axis_name=axis_name)
 
         if self.num_layers > 1:
-            x, log_det = scan_layers(apply, self.pairs, x, self.num_layers // 2, self._pair_orders())
+            x, log_det = scan_layers(in_order(apply), self.pairs, x, self.num_layers // 2, self._pair_orders())
         if self.last is not None:
-            x, last_log_det = in_order(lambda x: apply(self.last, x), x, self._last_order())
+            x, last_log_det = in_order(apply)(self.last, x, self._last_order())
             log_det = log_det + last_log_det
         if self.scaling is not None:
             x, scaling_log_det = self.scaling.forward(x)
@@ -153,11 +153,11 @@ class VectorRealNVP(Standardized):
         if self.scaling is not None:
             z, log_det = self.scaling.inverse(z)
         if self.last is not None:
-            z, last_log_det = in_order(lambda z: apply(self.last, z), z, self._last_order())
+            z, last_log_det = in_order(apply)(self.last, z, self._last_order())
             log_det = log_det + last_log_det
         if self.num_layers > 1:
             z, pairs_log_det = scan_layers(
-                apply, self.pairs, z, self.num_layers // 2, self._pair_orders(), reverse=True
+                in_order(apply), self.pairs, z, self.num_layers // 2, self._pair_orders(), reverse=True
             )
             log_det = log_det + pairs_log_det
         return z, log_det

@@ -11,6 +11,8 @@ With a `lag` above 0, training uses a running average over recent batches (Secti
 which also becomes the new running value; gradients flow through the batch's part alone.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -20,15 +22,57 @@ from jaxtyping import Array, Float
 def moments(
     x: Float[Array, "*n channels"], axis_name: str | None = None
 ) -> tuple[Float[Array, " channels"], Float[Array, " channels"]]:
-    """Mean and biased variance over all axes but the last, and over the devices of `axis_name`."""
+    """Mean and biased variance E[x^2] - E[x]^2 over all axes but the last, and over the devices of `axis_name`.
+
+    One pass over x; its rounding is a matter of means that are hundreds of deviations away from zero.
+    """
     axes = tuple(range(x.ndim - 1))
-    mean = jnp.mean(x, axes)
+    averages = jnp.mean(x, axes), jnp.mean(jnp.square(x), axes)
     if axis_name is not None:
-        mean = jax.lax.pmean(mean, axis_name)
-    variance = jnp.mean(jnp.square(x - mean.reshape((1,) * (x.ndim - 1) + (-1,))), axes)
+        averages = jax.lax.pmean(averages, axis_name)
+    mean, square = averages
+    return mean, jnp.maximum(square - jnp.square(mean), 0)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _normalize(x, running_mean, running_variance, lag, epsilon, axis_name):
+    """((x - mean) / sqrt(variance + epsilon), mean, variance), with the statistics used in training."""
+    return _normalize_forward(x, running_mean, running_variance, lag, epsilon, axis_name)[0]
+
+
+def _normalize_forward(x, running_mean, running_variance, lag, epsilon, axis_name):
+    batch_mean, batch_variance = moments(x, axis_name)
+    mean = lag * running_mean + (1 - lag) * batch_mean
+    variance = lag * running_variance + (1 - lag) * batch_variance
+    scale = jax.lax.rsqrt(variance + epsilon)
+    y = (x - _wide(mean, x)) * _wide(scale, x)
+    return (y, mean, variance), (x, batch_mean, mean, scale)
+
+
+def _normalize_backward(lag, epsilon, axis_name, residuals, cotangents):
+    """The gradient in x, with two reductions in one pass.
+
+    dx = scale (g - w E[g] - w scale^2 E[g (x - mean)] (x - batch_mean)),    w = 1 - lag
+    """
+    x, batch_mean, mean, scale = residuals
+    g, _, _ = cotangents  # nothing flows back from statistics
+    axes = tuple(range(x.ndim - 1))
+    averages = jnp.mean(g, axes), jnp.mean(g * x, axes)
     if axis_name is not None:
-        variance = jax.lax.pmean(variance, axis_name)
-    return mean, variance
+        averages = jax.lax.pmean(averages, axis_name)
+    average, with_x = averages
+    slope = (1 - lag) * jnp.square(scale) * (with_x - mean * average)
+    constant = (1 - lag) * average - slope * batch_mean
+    x_bar = _wide(scale, x) * (g - _wide(constant, x) - _wide(slope, x) * x)
+    return x_bar, jnp.zeros_like(mean), jnp.zeros_like(mean)
+
+
+_normalize.defvjp(_normalize_forward, _normalize_backward)
+
+
+def _wide(values: jax.Array, x: jax.Array) -> jax.Array:
+    """Values per channel, to broadcast against x."""
+    return values.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 class BatchStatistics(nn.Module):
@@ -42,24 +86,38 @@ class BatchStatistics(nn.Module):
     rate: float = 0.1
     lag: float = 0.0
 
-    @nn.compact
+    def normalized(
+        self, x: Float[Array, "*n channels"], epsilon: float, *, train: bool = False, axis_name: str | None = None
+    ) -> Float[Array, "*n channels"]:
+        """(x - mean) / sqrt(variance + epsilon); in training with a gradient of its own, in reverse mode only."""
+        if not train:
+            mean, variance = self(x)
+            return (x - mean) * jax.lax.rsqrt(variance + epsilon)
+        running_mean, running_variance = self._running(x.shape[-1:])
+        y, mean, variance = _normalize(x, running_mean.value, running_variance.value, self.lag, epsilon, axis_name)
+        self._update(mean, variance)
+        return y
+
     def __call__(
         self, x: Float[Array, "*n channels"], *, train: bool = False, axis_name: str | None = None
     ) -> tuple[Float[Array, "*ones channels"], Float[Array, "*ones channels"]]:
         """(mean, variance) of the batch if `train`, else the running ones."""
-        shape = x.shape[-1:]
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
-        running_variance = self.variable("batch_stats", "variance", jnp.ones, shape)
+        running_mean, running_variance = self._running(x.shape[-1:])
+        mean, variance = running_mean.value, running_variance.value
         if train:
-            mean, variance = moments(x, axis_name)
-            rate = self.rate
-            if self.lag:
-                mean = self.lag * jax.lax.stop_gradient(running_mean.value) + (1 - self.lag) * mean
-                variance = self.lag * jax.lax.stop_gradient(running_variance.value) + (1 - self.lag) * variance
-                rate = 1
-            running_mean.value += rate * (jax.lax.stop_gradient(mean) - running_mean.value)
-            running_variance.value += rate * (jax.lax.stop_gradient(variance) - running_variance.value)
-        else:
-            mean, variance = running_mean.value, running_variance.value
-        broadcast = (1,) * (x.ndim - 1) + shape
-        return mean.reshape(broadcast), variance.reshape(broadcast)
+            batch_mean, batch_variance = moments(x, axis_name)
+            mean = self.lag * jax.lax.stop_gradient(mean) + (1 - self.lag) * batch_mean
+            variance = self.lag * jax.lax.stop_gradient(variance) + (1 - self.lag) * batch_variance
+            self._update(mean, variance)
+        return _wide(mean, x), _wide(variance, x)
+
+    @nn.compact
+    def _running(self, shape: tuple[int, ...]) -> tuple[nn.Variable, nn.Variable]:
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        return mean, self.variable("batch_stats", "variance", jnp.ones, shape)
+
+    def _update(self, mean: jax.Array, variance: jax.Array) -> None:
+        """Move the running statistics towards those that were used."""
+        rate = 1 if self.lag else self.rate
+        for running, used in zip(self._running(mean.shape), (mean, variance), strict=True):
+            running.value += rate * (jax.lax.stop_gradient(used) - running.value)

@@ -1,14 +1,21 @@
 """Convolution for the conditioners: stride 1, NHWC, by default odd kernels and SAME padding.
 
-A 1x1 kernel is a matrix product. For larger kernels XLA's CPU backend computes the gradient with respect to the
-kernel several times slower than the convolution itself; `convolve_for_training` forms it there as one matrix
-product for each kernel position. That rule has no forward mode, so evaluation uses plain `convolve`.
+    y[p] = sum_t x[p + t] kernel[t]
+    d loss / d x[p]      = sum_t g[p - t] kernel[t]^T       a convolution with the kernel turned round
+    d loss / d kernel[t] = sum_p x[p + t]^T g[p]            one matrix product for each tap t
+
+A 1x1 kernel is a matrix product. For larger ones XLA's CPU backend is several times slower with the gradients that
+JAX derives, 5 times (x) and 30 times (kernel) inside of a loop, so both gradients are written out here as above.
+`convolve` can be differentiated in every mode; `convolve_for_training` in reverse mode only, but it compiles faster,
+and leaves the gradients to the backend on everything that is no CPU.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 Padding = tuple[tuple[int, int], tuple[int, int]]  # ((above, below), (left, right))
@@ -28,26 +35,7 @@ def convolve(
     """
     if kernel.shape[:2] == (1, 1):
         return x @ kernel[0, 0]
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1, 1),
-        padding=padding or _same_padding(kernel),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
-def _same_padding(kernel: jax.Array) -> Padding:
-    rows, columns = kernel.shape[:2]
-    return (rows // 2, rows // 2), (columns // 2, columns // 2)
-
-
-_SMALLEST_IMAGE_FOR_PRODUCTS = 16 * 16  # on 8x8 images the products are no faster, and take longer to compile
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve_fast_gradient(x, kernel, padding):
-    return convolve(x, kernel, padding)
+    return _convolve_any_mode(x, kernel, padding or _same_padding(kernel))
 
 
 def convolve_for_training(
@@ -55,47 +43,95 @@ def convolve_for_training(
     kernel: Float[Array, "kh kw channels features"],
     padding: Padding | None = None,
 ) -> Float[Array, "n height width features"]:
-    """`convolve` with a fast gradient on CPUs; reverse mode only."""
-    height, width = x.shape[1:3]
-    if kernel.shape[:2] == (1, 1) or height * width < _SMALLEST_IMAGE_FOR_PRODUCTS:
-        return convolve(x, kernel, padding)
-    return _convolve_fast_gradient(x, kernel, padding or _same_padding(kernel))
+    """`convolve`, in reverse mode only."""
+    if kernel.shape[:2] == (1, 1):
+        return x @ kernel[0, 0]
+    return _convolve_reverse_mode(x, kernel, padding or _same_padding(kernel))
+
+
+def _same_padding(kernel: jax.Array) -> Padding:
+    rows, columns = kernel.shape[:2]
+    return (rows // 2, rows // 2), (columns // 2, columns // 2)
+
+
+def _convolve(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    return jax.lax.conv_general_dilated(
+        x, kernel, window_strides=(1, 1), padding=padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _turned(kernel: jax.Array, padding: Padding) -> tuple[jax.Array, Padding]:
+    """Kernel and padding of the convolution that takes the output's gradient to the input's."""
+    (above, below), (left, right) = padding
+    rows, columns = kernel.shape[:2]
+    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    return turned, ((rows - 1 - above, rows - 1 - below), (columns - 1 - left, columns - 1 - right))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _convolve_any_mode(x, kernel, padding):
+    return _convolve(x, kernel, padding)
+
+
+@functools.partial(_convolve_any_mode.defjvp, symbolic_zeros=True)
+def _tangent(padding: Padding, primals: tuple[jax.Array, jax.Array], tangents: tuple[Any, Any]):
+    """Tangent of a bilinear map, written such that its transposes are the gradients at the head of this file."""
+    x, kernel = primals
+    y = _convolve_any_mode(x, kernel, padding)
+    total = jnp.zeros_like(y)
+    if not isinstance(tangents[0], SymbolicZero):
+        turned, turned_padding = _turned(kernel, padding)
+        (part,) = jax.linear_transpose(lambda g: _convolve(g, turned, turned_padding), y)(tangents[0])
+        total = total + part
+    if not isinstance(tangents[1], SymbolicZero):
+        total = total + _by_taps(x, tangents[1], padding)
+    return y, total
+
+
+def _by_taps(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    """The convolution as one matrix product for each tap."""
+    (height, width), (rows, columns) = x.shape[1:3], kernel.shape[:2]
+    padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    taps = [(i, j) for i in range(rows) for j in range(columns)]
+    products = [padded[:, i : i + height, j : j + width] @ kernel[i, j] for i, j in taps]
+    return functools.reduce(jnp.add, products)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolve_reverse_mode(x, kernel, padding):
+    return _convolve(x, kernel, padding)
 
 
 def _forward(x, kernel, padding):
-    return convolve(x, kernel, padding), (x, kernel)
+    return _convolve(x, kernel, padding), (x, kernel)
 
 
 def _backward(padding, residuals, g):
     x, kernel = residuals
-    (x_gradient,) = jax.vjp(lambda x: convolve(x, kernel, padding), x)[1](g)
-    kernel_gradient = jax.lax.platform_dependent(
+    return jax.lax.platform_dependent(
         x,
         kernel,
         g,
-        cpu=functools.partial(_kernel_gradient_by_products, padding),
-        default=functools.partial(_kernel_gradient, padding),
+        cpu=functools.partial(_gradients_by_products, padding),
+        default=functools.partial(_gradients, padding),
     )
-    return x_gradient, kernel_gradient
 
 
-def _kernel_gradient(padding, x, kernel, g):
-    (gradient,) = jax.vjp(lambda kernel: convolve(x, kernel, padding), kernel)[1](g)
-    return gradient
+def _gradients(padding, x, kernel, g):
+    return jax.vjp(lambda x, kernel: _convolve(x, kernel, padding), x, kernel)[1](g)
 
 
-def _kernel_gradient_by_products(padding, x, kernel, g):
-    """d/d kernel[i, j] = sum over positions of x shifted by (i, j), outer product g."""
-    height, width = x.shape[1:3]
-    rows, columns = kernel.shape[:2]
-    padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    g = g.reshape(-1, g.shape[-1])
-    gradient = [
-        padded[:, i : i + height, j : j + width].reshape(-1, x.shape[-1]).T @ g
-        for i in range(rows)
-        for j in range(columns)
-    ]
-    return jnp.stack(gradient).reshape(kernel.shape)
+def _gradients_by_products(padding, x, kernel, g):
+    (n, height, width, channels), (rows, columns, _, features) = x.shape, kernel.shape
+    padded = jnp.pad(x.transpose(3, 0, 1, 2), ((0, 0), (0, 0), *padding))
+    positions = g.reshape(-1, features)
+
+    def tap(number: jax.Array) -> jax.Array:
+        corner = (0, 0, number // columns, number % columns)
+        return jax.lax.dynamic_slice(padded, corner, (channels, n, height, width)).reshape(channels, -1) @ positions
+
+    kernel_gradient = jax.lax.map(tap, jnp.arange(rows * columns)).reshape(kernel.shape)
+    return _convolve(g, *_turned(kernel, padding)), kernel_gradient
 
 
-_convolve_fast_gradient.defvjp(_forward, _backward)
+_convolve_reverse_mode.defvjp(_forward, _backward)

@@ -45,6 +45,8 @@ class NormalizeWithOffset(nn.Module):
     batch_norm: (x - mean) / sqrt(variance + epsilon) + offset, without a gain;
     act_norm: (x - mean) / deviation, both trainable and first read off a batch;
     none: x + offset.
+
+    It is computed in float32 at least, and returned in the dtype of x.
     """
 
     normalization: NormalizationSpec
@@ -54,12 +56,15 @@ class NormalizeWithOffset(nn.Module):
         self, x: Float[Array, "n height width channels"], *, train: bool, axis_name: str | None
     ) -> Float[Array, "n height width channels"]:
         """Normalise."""
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        return self._normalize(wide, train, axis_name).astype(x.dtype)
+
+    def _normalize(self, x: jax.Array, train: bool, axis_name: str | None) -> jax.Array:
         if self.normalization.kind == "act_norm":
             mean, log_deviation = DataStatistics(name="statistics")(x, axis_name=axis_name)
             return (x - mean) * jnp.exp(-log_deviation)
         if self.normalization.kind == "batch_norm":
             statistics = BatchStatistics(lag=self.normalization.lag, name="statistics")
-            mean, variance = statistics(x, train=train, axis_name=axis_name)
-            x = (x - mean) * jax.lax.rsqrt(variance + EPSILON)
+            x = statistics.normalized(x, EPSILON, train=train, axis_name=axis_name)
         offset = self.param("offset", nn.initializers.zeros, x.shape[-1:])
         return x + offset.reshape((1,) * (x.ndim - 1) + (-1,))

@@ -5,16 +5,24 @@ normalisation and weight normalisation) in the exact form of the authors' code: 
 log_scale, gains stand only on the convolutions that write into the residual stream or the output, batch
 normalisation has an offset and no gain, and the input is batch-normalised and split into its positive and
 negative parts. ActNorm or nothing can take the place of batch normalisation.
+
+The residual blocks are a loop over parameters with a leading axis for the block, which compiles as fast as one block.
 """
+
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
 from realnvp_jax.networks.convolution import convolve, convolve_for_training
+from realnvp_jax.networks.execution import Execution
+from realnvp_jax.networks.loop import loop_over
 from realnvp_jax.networks.normalization import NormalizationSpec, NormalizeWithOffset
+from realnvp_jax.networks.residual_loop import KEPT, Stream, loop_over_blocks
 from realnvp_jax.random import draw
 
 
@@ -50,29 +58,47 @@ class WeightNormConv(nn.Module):
         if self.use_gain:
             gain = self.param("gain", nn.initializers.constant(size / np.sqrt(6)), (self.features,))
             kernel = kernel * gain.reshape(1, 1, 1, -1)
-        dtype = jnp.promote_types(x.dtype, kernel.dtype)
+        dtype = x.dtype if x.dtype == jnp.bfloat16 else jnp.promote_types(x.dtype, kernel.dtype)
         y = (convolve_for_training if train else convolve)(x.astype(dtype), kernel.astype(dtype))
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias.reshape(1, 1, 1, -1)
+            y = y + bias.astype(dtype).reshape(1, 1, 1, -1)
         return y
 
 
 class ResidualBlock(nn.Module):
-    """Normalisation, relu, 3x3 convolution, twice, in front of an addition (He et al. 2016, pre-activation)."""
+    """A skip connection from the stream to the output, and a residual that is added to the stream.
 
+    The residual is normalisation, relu, 3x3 convolution, twice (He et al. 2016, pre-activation).
+    """
+
+    PARTS: ClassVar = (("skip", "norm_in", "conv_in"), ("norm_out", "conv_out"))
+
+    features: int
     normalization: NormalizationSpec
 
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "n height width channels"], *, train: bool, axis_name: str | None
-    ) -> Float[Array, "n height width channels"]:
-        """The residual alone."""
-        features = x.shape[-1]
-        h = nn.relu(NormalizeWithOffset(self.normalization, name="norm_in")(x, train=train, axis_name=axis_name))
-        h = WeightNormConv(features, 3, use_bias=False, name="conv_in")(h, train=train)
-        h = nn.relu(NormalizeWithOffset(self.normalization, name="norm_out")(h, train=train, axis_name=axis_name))
-        return WeightNormConv(features, 3, use_gain=True, name="conv_out")(h, train=train)
+    def setup(self):
+        """The layers."""
+        self.skip = WeightNormConv(self.features, 1, use_gain=True)
+        self.norm_in = NormalizeWithOffset(self.normalization)
+        self.conv_in = WeightNormConv(self.features, 3, use_bias=False)
+        self.norm_out = NormalizeWithOffset(self.normalization)
+        self.conv_out = WeightNormConv(self.features, 3, use_gain=True)
+
+    def first(self, stream: Stream, *, train: bool, axis_name: str | None) -> tuple[Stream, Stream]:
+        """(output of the first 3x3 convolution, what the skip connection adds to the output)."""
+        h = nn.relu(self.norm_in(stream, train=train, axis_name=axis_name))
+        return self.conv_in(h, train=train), self.skip(stream, train=train)
+
+    def second(self, u: Stream, *, train: bool, axis_name: str | None) -> Stream:
+        """The residual from the output of the first 3x3 convolution."""
+        h = nn.relu(self.norm_out(u, train=train, axis_name=axis_name))
+        return self.conv_out(h, train=train)
+
+    def __call__(self, stream: Stream, out: Stream, *, train: bool, axis_name: str | None) -> tuple[Stream, Stream]:
+        """(stream, out)."""
+        u, skip = self.first(stream, train=train, axis_name=axis_name)
+        return stream + self.second(u, train=train, axis_name=axis_name), out + skip
 
 
 class ResNet(nn.Module):
@@ -83,14 +109,24 @@ class ResNet(nn.Module):
       num_blocks: number of residual blocks.
       out_channels: channels of the output, (parameters per dimension) x (channels of the transformed half).
       normalization: in front of every relu and of the input.
+      execution: how training passes are carried out.
     """
 
     features: int
     num_blocks: int
     out_channels: int
     normalization: NormalizationSpec = NormalizationSpec()
+    execution: Execution = Execution()
 
-    @nn.compact
+    def setup(self):
+        """The layers; `blocks` has parameters with a leading axis for the block."""
+        self.norm_in = NormalizeWithOffset(self.normalization)
+        self.conv_in = WeightNormConv(self.features, 3)
+        self.blocks = ResidualBlock(self.features, self.normalization)
+        self.skip_out = WeightNormConv(self.features, 1, use_gain=True)
+        self.norm_out = NormalizeWithOffset(self.normalization)
+        self.conv_out = WeightNormConv(self.out_channels, 1, use_gain=True)
+
     def __call__(
         self,
         identity: Float[Array, "n height width channels"],
@@ -109,7 +145,7 @@ class ResNet(nn.Module):
           train: normalise by the batch's statistics and update the running ones.
           axis_name: axis of devices that share the batch.
         """
-        h = NormalizeWithOffset(self.normalization, name="norm_in")(identity, train=train, axis_name=axis_name)
+        h = self.norm_in(identity, train=train, axis_name=axis_name)
         if cells is not None:
             h = 2 * h  # half of the cells are zero
         inputs = [nn.relu(h), nn.relu(-h)]
@@ -117,12 +153,24 @@ class ResNet(nn.Module):
             inputs.append(jnp.broadcast_to(cells, (*h.shape[:-1], 1)).astype(h.dtype))
         if context is not None:
             inputs.append(jnp.broadcast_to(context[:, None, None, :], (*h.shape[:-1], context.shape[-1])))
-        stream = WeightNormConv(self.features, 3, name="conv_in")(jnp.concatenate(inputs, axis=-1), train=train)
-        out = WeightNormConv(self.features, 1, use_gain=True, name="skip_in")(stream, train=train)
-        for i in range(self.num_blocks):
-            stream = stream + ResidualBlock(self.normalization, name=f"block_{i}")(
-                stream, train=train, axis_name=axis_name
-            )
-            out = out + WeightNormConv(self.features, 1, use_gain=True, name=f"skip_{i}")(stream, train=train)
-        out = nn.relu(NormalizeWithOffset(self.normalization, name="norm_out")(out, train=train, axis_name=axis_name))
-        return WeightNormConv(self.out_channels, 1, use_gain=True, name="conv_out")(out, train=train)
+        h = self.execution.narrow(jnp.concatenate(inputs, axis=-1), train=train)
+        stream, out = self._through_blocks(self.conv_in(h, train=train), train=train, axis_name=axis_name)
+        stream = checkpoint_name(stream, KEPT)
+        out = checkpoint_name(out + self.skip_out(stream, train=train), KEPT)
+        out = nn.relu(self.norm_out(out, train=train, axis_name=axis_name))
+        return self.conv_out(out, train=train).astype(identity.dtype)
+
+    def _through_blocks(self, stream: jax.Array, *, train: bool, axis_name: str | None) -> tuple[jax.Array, jax.Array]:
+        """(stream, output so far) behind the last block."""
+        if train and not self.is_mutable_collection("params"):
+            unroll = self.num_blocks if self.execution.unroll else 1
+            result, statistics = loop_over_blocks(self.blocks, stream, axis_name=axis_name, unroll=unroll)
+            if statistics and self.is_mutable_collection("batch_stats"):
+                self.put_variable("batch_stats", "blocks", statistics)
+            return result
+
+        def step(block, carry, _):
+            return block(*carry, train=train, axis_name=axis_name)
+
+        start = stream, jnp.zeros_like(stream)
+        return loop_over(step, self.blocks, start, self.num_blocks, unroll=self.execution.unroll)

@@ -20,7 +20,7 @@ from realnvp_jax.likelihood import bits_per_dim
 from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.preprocessing import dequantize_each
-from realnvp_jax.training.optimizer import l2_penalty
+from realnvp_jax.training.optimizer import global_norm, l2_penalty
 from realnvp_jax.training.state import TrainState
 
 Batch = dict[str, Any]
@@ -205,7 +205,7 @@ def train_step(
         step = state.step.astype(jnp.float32)
         decay = jnp.minimum(ema_decay, (1 + step) / (10 + step))
         ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, ema, params)
-    metrics = {"score": score(flow, log_prob), "gradient_norm": optax.tree.norm(gradients)}
+    metrics = {"score": score(flow, log_prob), "gradient_norm": global_norm(gradients)}
     return TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema), metrics
 
 

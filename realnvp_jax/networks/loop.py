@@ -1,0 +1,54 @@
+"""Loops over modules of one kind: their parameters have a leading axis, and compiling takes as long as for one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+_STACKED: Any = {"params": 0, "batch_stats": 0, "intermediates": 0}  # collections with the leading axis
+
+
+def loop_over(
+    step: Callable[[Any, Any, Any], Any],
+    module: nn.Module,
+    start: Any,
+    length: int,
+    items: Any = None,
+    *,
+    reverse: bool = False,
+    unroll: bool = False,
+    keep: Callable[..., bool] | None = None,
+) -> Any:
+    """Start -> step(module_1, start, item_1) -> step(module_2, ..., item_2) -> ... -> the last value.
+
+    Args:
+      step: (module, value, item) -> the next value.
+      module: the module, whose variables get the leading axis.
+      start: the first value, a tree of arrays.
+      length: how many modules.
+      items: a tree of arrays with a leading axis for the modules, or None.
+      reverse: whether the last module comes first.
+      unroll: one module's operations after the other's instead of a loop, which takes longer to compile.
+      keep: policy (jax.checkpoint_policies) that says what a step keeps for its gradients; the rest is computed again.
+        None keeps everything.
+    """
+
+    def body(module, value, item):
+        return step(module, value, item), None
+
+    if keep is not None:
+        body = nn.remat(body, policy=keep, prevent_cse=unroll)
+    loop = nn.scan(
+        body,
+        variable_axes=_STACKED,
+        split_rngs={"params": True},
+        length=length,
+        reverse=reverse,
+        unroll=length if unroll else 1,
+        check_constancy_invariants=False,
+    )
+    return loop(module, start, items)[0]
+
+
+KEEP_NOTHING = jax.checkpoint_policies.nothing_saveable
