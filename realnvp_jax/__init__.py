@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from realnvp_jax.training.fit import fit
     from realnvp_jax.training.loop import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _LAZY = {
     "create": "realnvp_jax.models.create",

@@ -22,6 +22,7 @@ import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.real_nvp import RealNVP
@@ -89,7 +90,7 @@ def _shapes(flow: Flow) -> dict[str, Any]:
 def _stacked(pieces: Mapping[tuple[int, ...], Any], shape: tuple[int, ...]) -> jax.Array:
     """The leaf with every piece at its index, and NaN where there is none."""
     num_axes = len(next(iter(pieces)))
-    numpy = jnp if any(isinstance(piece, jax.core.Tracer) for piece in pieces.values()) else np
+    numpy = jnp if any(isinstance(piece, Tracer) for piece in pieces.values()) else np
     missing = numpy.full(shape[num_axes:], np.nan, next(iter(pieces.values())).dtype)
     stacked = numpy.stack([pieces.get(index, missing) for index in np.ndindex(shape[:num_axes])])
     return jnp.asarray(stacked.reshape(shape))

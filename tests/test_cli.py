@@ -223,7 +223,7 @@ def test_round_trips(digits, moons):
     assert 0 < result.float32.mean < result.float32.largest < 1e-3
     assert result.float64.largest < 1e-9
     assert result.float32.changed < 0.01
-    names = [f"scales_0/checkerboard_{i}" for i in range(4)]
+    names = [f"scales_0/checkerboard/coupling[{i}]" for i in range(4)]
     assert list(result.float32.layers) == names
     assert all(0 < mean <= largest < 1e-4 for largest, mean in result.float32.layers.values())
     printed = realnvp("reconstruct", "-w", digits, "-n", 20)
@@ -237,16 +237,14 @@ def test_round_trips(digits, moons):
 
 def test_a_layer_that_is_badly_conditioned_is_named(digits):
     run = open_run(digits)
-    layer = run.params["params"]["scales_0"]["checkerboard_2"]
     changed = jax.tree.map(lambda leaf: leaf, run.params)
-    changed["params"]["scales_0"]["checkerboard_2"] = {
-        **layer,
-        "transform": {**layer["transform"], "scale": 300.0 + jax.numpy.zeros_like(layer["transform"]["scale"])},
-    }
+    transform = changed["params"]["scales_0"]["checkerboard"]["coupling"]["transform"]
+    transform["scale"] = transform["scale"].at[2].set(300.0)
     result = reconstruct(run.flow, changed, run.split("test").first(10))
-    assert result.float32.worst_layer == "scales_0/checkerboard_2"
-    others = [error for name, (error, _) in result.float32.layers.items() if name != "scales_0/checkerboard_2"]
-    assert result.float32.layers["scales_0/checkerboard_2"][0] > 10 * max(others)
+    worst = "scales_0/checkerboard/coupling[2]"
+    assert result.float32.worst_layer == worst
+    others = [error for name, (error, _) in result.float32.layers.items() if name != worst]
+    assert result.float32.layers[worst][0] > 10 * max(others)
 
 
 def test_show(digits, shop):

@@ -35,12 +35,13 @@ def params():
     return from_authors(group("init"), FLOW)
 
 
-@pytest.fixture(scope="module")
-def loss_and_gradient():
+@pytest.fixture(scope="module", params=["store", "remat", "invert"])
+def loss_and_gradient(request):
     """(parameters, all of the variables) -> ((loss, (mean log_prob, updated variables)), gradient)."""
+    flow = realnvp_jax.image_flow((8, 8, 3), num_scales=2, base_features=4, num_blocks=2, memory=request.param)
     return jax.jit(
         lambda trainable, params: jax.value_and_grad(loss_fn, has_aux=True)(
-            trainable, params, X, flow=FLOW, l2=5e-5, axis_name=None
+            trainable, params, X, flow=flow, l2=5e-5, axis_name=None
         )
     )
 

@@ -30,6 +30,7 @@ def environment(tmp_path_factory):
     return {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compilation_cache")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "True",
@@ -180,19 +181,30 @@ import jax, numpy as np
 import realnvp_jax
 from realnvp_jax.data.images import ImageData, load_images
 from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
-from realnvp_jax.training.parallel import parallel_train_step, replicate, shard
+from realnvp_jax.data.examples import Examples
+from realnvp_jax.training.parallel import parallel_train_step, replicate, shard, training_batch
 from realnvp_jax.training.state import create_state
 
-flow = realnvp_jax.image_flow((8, 8, 1), num_scales=1, base_features=4, num_blocks=1, levels=17)
-images = load_images(ImageData("digits"), dict.fromkeys(("train", "validation", "test"), "all[:160]"), flow).train.x
+losses, leaves = [], []
 optimizer = create_optimizer(1e-4, "sgd", clip_norm=0)
-state = replicate(create_state(flow, jax.random.key(0), optimizer, 0.9))
-step = parallel_train_step(flow, optimizer, l2=5e-5, flip=True, ema_decay=0.9)
-losses = []
-for i in range(5):
-    state, metrics = step(state, shard({"x": images[32 * i : 32 * (i + 1)]}), jax.random.key(1))
-    losses.append(float(metrics["score"]))
-leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.ema))]
+for memory in ("store", "remat", "invert"):
+    flow = realnvp_jax.image_flow(
+        (8, 8, 1), num_scales=1, base_features=4, num_blocks=1, levels=17, memory=memory
+    )
+    images = load_images(ImageData("digits"), dict.fromkeys(("train", "validation", "test"), "all[:160]"), flow).train.x
+    state = replicate(create_state(flow, jax.random.key(0), optimizer, 0.9))
+    if memory == "store":
+        step = parallel_train_step(flow, optimizer, l2=5e-5, flip=True, ema_decay=0.9)
+        for i in range(5):
+            state, metrics = step(state, shard({"x": images[32 * i : 32 * (i + 1)]}), jax.random.key(1))
+            losses.append(float(metrics["score"]))
+    else:  # two dispatches of up to three steps
+        step = parallel_train_step(flow, optimizer, l2=5e-5, flip=True, ema_decay=0.9, steps_per_dispatch=3)
+        for first, count in ((0, 3), (3, 2)):
+            batch = training_batch(Examples(images), 0, 32, first, count, 3)
+            state, metrics = step(state, batch, jax.random.key(1), count)
+            losses += [float(score) for score in metrics["score"][:count]]
+    leaves += [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.ema))]
 # a flow of vectors with ActNorm, initialised from the first batch, a simulated reduction over the devices included
 vectors = realnvp_jax.vector_flow(3, num_layers=3, hidden=(8,), normalization="act_norm", masks="learned")
 x = np.random.default_rng(0).gamma(2.0, 3.0, (128, 3)).astype(np.float32)

@@ -168,7 +168,8 @@ def _note_round_trips():
             z, log_det = call(*arguments, **options)
             x = arguments[0]
             context = arguments[1] if len(arguments) > 1 else options.get("context")
-            back, _ = layer.inverse(z, context)
+            stacked = {"parity": options["parity"]} if "parity" in options else {}
+            back, _ = layer.inverse(z, context, **stacked)
         finally:
             inside = False
         axes = tuple(range(1, x.ndim))

@@ -46,7 +46,7 @@ def forward_keeping_the_end(
     options: dict[str, Any] = {"train": True, "axis_name": axis_name}
     trips = len(parities) if unroll else 1
 
-    def apply(variables, *arguments, method, parity, **keywords):
+    def apply(variables, *arguments, method, parity, **keywords) -> tuple[Any, Any]:
         return coupling.apply(variables, *arguments, method=method, parity=parity, mutable=["batch_stats"], **keywords)
 
     def forward(trainable, running, x, context):

@@ -54,6 +54,9 @@ def main() -> None:
     --workdir. What they write goes to the folder analysis of the workdir unless --output says otherwise,
     with a .json file beside it of how it was made. Nothing is overwritten without --overwrite.
     """
+    from realnvp_jax.compilation_cache import enable_compilation_cache
+
+    enable_compilation_cache()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ VECTOR_MODELS = {
     "autoregressive_flow": (*_VECTOR, *_MIXTURE, "conditioner", "order", "residual"),
     "masked_autoregressive_flow": (*_VECTOR, *_LAYERS, "num_layers", "order", "residual", "inverse"),
 }
-EXECUTION = ("memory", "dtype", "unroll")  # top-level keys that the image_flow reads
+PLAIN_EXECUTION = {"memory": "store", "dtype": "float32", "unroll": False}  # keys that only the image_flow reads
 MODELS = {**IMAGE_MODELS, **VECTOR_MODELS}  # and the keys of config.model that each reads
 
 
@@ -64,7 +64,7 @@ def _image_flow(config: Config, shape: tuple[int, ...]) -> Flow:
         alpha=model.alpha,
         masks=model.masks,
         **_select(model, _LAYERS),
-        **{key: config[key] for key in EXECUTION},
+        **{key: config[key] for key in PLAIN_EXECUTION},
     )
 
 

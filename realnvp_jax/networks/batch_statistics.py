@@ -12,6 +12,7 @@ which also becomes the new running value; gradients flow through the batch's par
 """
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -90,10 +91,9 @@ class BatchStatistics(nn.Module):
         self, x: Float[Array, "*n channels"], epsilon: float, *, train: bool = False, axis_name: str | None = None
     ) -> Float[Array, "*n channels"]:
         """(x - mean) / sqrt(variance + epsilon); in training with a gradient of its own, in reverse mode only."""
-        if not train:
-            mean, variance = self(x)
-            return (x - mean) * jax.lax.rsqrt(variance + epsilon)
         running_mean, running_variance = self._running(x.shape[-1:])
+        if not train:
+            return (x - _wide(running_mean.value, x)) * jax.lax.rsqrt(_wide(running_variance.value, x) + epsilon)
         y, mean, variance = _normalize(x, running_mean.value, running_variance.value, self.lag, epsilon, axis_name)
         self._update(mean, variance)
         return y
@@ -112,7 +112,7 @@ class BatchStatistics(nn.Module):
         return _wide(mean, x), _wide(variance, x)
 
     @nn.compact
-    def _running(self, shape: tuple[int, ...]) -> tuple[nn.Variable, nn.Variable]:
+    def _running(self, shape: tuple[int, ...]) -> Any:
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         return mean, self.variable("batch_stats", "variance", jnp.ones, shape)
 

@@ -49,11 +49,11 @@ def loop_over_blocks(
     options = {"train": True, "axis_name": axis_name, "mutable": ["batch_stats"]}
     parts = module.PARTS  # pyright: ignore[reportAttributeAccessIssue]
 
-    def apply(part, params, running, value):
+    def apply(part, params, running, value) -> tuple[Any, Any]:
         """(outputs, updated statistics) of one part."""
         mine = {"params": params, "batch_stats": {name: running[name] for name in parts[part] if name in running}}
         result, updated = module.apply(mine, value, method=("first", "second")[part], **options)
-        return result, updated.get("batch_stats", {})
+        return result, dict(updated).get("batch_stats", {})
 
     def of_part(part, tree):
         return {name: tree[name] for name in parts[part]}

@@ -86,7 +86,9 @@ def fit(
             return examples.batch(batch_indices(seed, step, batch_size, len(examples)))
 
     optimizer = create_optimizer(
-        learning_rate_schedule(learning_rate, schedule, decay_steps=num_steps), clip_norm=clip_norm
+        learning_rate_schedule(learning_rate, schedule, decay_steps=num_steps),
+        clip_norm=clip_norm,
+        flat=isinstance(flow.bijection, RealNVP),
     )
     step_fn = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer, l2=l2), donate_argnums=0)
     state = initial_state(jax.tree.map(jnp.array, check_params(params)), optimizer)

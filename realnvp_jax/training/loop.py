@@ -1,7 +1,6 @@
 """`train`: from a config and a workdir to a trained flow and its test result."""
 
 import dataclasses
-import functools
 import math
 import shlex
 import time
@@ -28,11 +27,13 @@ from realnvp_jax.training import pictures
 from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
 from realnvp_jax.training.parallel import (
     check_batch_size,
+    dispatches,
     parallel_eval_step,
     parallel_train_step,
     replicate,
     training_batch,
 )
+from realnvp_jax.training.profiling import Profile
 from realnvp_jax.training.setup import (
     check_config,
     load_data,
@@ -145,6 +146,7 @@ class _Run:
             flip=config.dataset.flip,
             noise=noise_deviations(config, splits),
             ema_decay=config.ema_decay,
+            steps_per_dispatch=config.steps_per_dispatch,
         )
         self.eval_fn = parallel_eval_step(flow)
         self.train_mode_eval_fn = parallel_eval_step(flow, train_mode=True)
@@ -161,10 +163,12 @@ class _Run:
         self.step = int(self.state.step)
         self.resumed = restored is not None
         self.log = MetricsLog(files, self.step)
-        self.pending: list[dict[str, jax.Array]] = []  # metrics that have not been fetched from the device
+        self.profile = Profile(files.path / "profile", config.profile, self.step)
+        self.pending: list[tuple[dict[str, jax.Array], int]] = []  # metrics on the device, and of how many steps
         self.last_log = (time.perf_counter(), self.step)
 
     def close(self) -> None:
+        self.profile.close()
         self.checkpoints.close()
         self.log.close()
 
@@ -195,14 +199,23 @@ class _Run:
 
     def _train(self, stop: StopRequest) -> None:
         config = self.config
-        batch = functools.partial(training_batch, self.splits.train, config.seed, config.batch_size)
+        periods = config.checkpoint.every, config.evaluate.every, config.evaluate.log_every
+        plan = dispatches(self.step, config.num_steps, config.steps_per_dispatch, *periods)
+
+        def batch(number: int) -> dict[str, jax.Array]:
+            return training_batch(
+                self.splits.train, config.seed, config.batch_size, *plan[number], config.steps_per_dispatch
+            )
+
         bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
-        with bar, made_ahead(batch, self.step, config.num_steps) as batches:
-            for batch in batches:
-                self.state, metrics = self.step_fn(self.state, batch, self.key)
-                self.step += 1
-                self.pending.append(metrics)
-                bar.update()
+        with bar, made_ahead(batch, 0, len(plan)) as batches:
+            for (_, count), examples in zip(plan, batches, strict=True):
+                self.state, metrics = self.step_fn(self.state, examples, self.key, count)
+                self.step += count
+                self.pending.append((metrics, count))
+                bar.update(count)
+                if self.profile.after(self.step, metrics):
+                    bar.write(f"profile: {self.profile.path}")
                 is_last = self.step == config.num_steps
                 must_save = is_last or self.step % config.checkpoint.every == 0
                 must_evaluate = is_last or self.step % config.evaluate.every == 0
@@ -235,7 +248,9 @@ class _Run:
 
     def _fetch_metrics(self) -> dict[str, float]:
         """Means of the metrics since the last row; raises NonFiniteLossError."""
-        fetched = jax.device_get(self.pending)
+        fetched = []
+        for metrics, count in jax.device_get(self.pending):
+            fetched += [{name: np.ravel(value)[i] for name, value in metrics.items()} for i in range(count)]
         first_step = self.step - len(fetched) + 1
         for offset, metrics in enumerate(fetched):
             if not all(math.isfinite(value) for value in metrics.values()):

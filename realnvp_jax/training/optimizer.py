@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 
 SCHEDULES = ("constant", "cosine")
 OPTIMIZERS = ("adam", "sgd")
@@ -60,7 +61,7 @@ def create_optimizer(
 
 def global_norm(tree: Any) -> jax.Array:
     """Euclidean norm of all leaves together, as one reduction."""
-    return jnp.linalg.norm(jax.flatten_util.ravel_pytree(tree)[0])
+    return jnp.linalg.norm(ravel_pytree(tree)[0])
 
 
 def l2_penalty(trainable: Any) -> jax.Array:

@@ -15,7 +15,7 @@ import optax
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.models.flow import Flow
-from realnvp_jax.training.steps import eval_step, train_step
+from realnvp_jax.training.steps import eval_step, train_step, train_steps
 
 AXIS = "devices"
 
@@ -28,12 +28,25 @@ def parallel_train_step(
     flip: bool,
     noise: np.ndarray | None = None,
     ema_decay: float,
+    steps_per_dispatch: int = 1,
 ) -> Callable[..., Any]:
-    """`train_step` as (state, sharded batch, key) -> (state, metrics); the state's buffers are donated."""
-    step = functools.partial(
-        train_step, flow=flow, optimizer=optimizer, l2=l2, flip=flip, noise=noise, ema_decay=ema_decay, axis_name=AXIS
+    """`train_step` as (state, sharded batch, key, count) -> (state, metrics); the state's buffers are donated.
+
+    With more than one step per dispatch it is `train_steps`: batches have an axis for the step behind that for the
+    device, of which the first `count` are made.
+    """
+    options = {"flow": flow, "optimizer": optimizer, "l2": l2, "flip": flip, "noise": noise, "ema_decay": ema_decay}
+    if steps_per_dispatch > 1:
+        steps = functools.partial(train_steps, **options, axis_name=AXIS)
+        return jax.pmap(steps, AXIS, in_axes=(None, 0, None, None), out_axes=None, donate_argnums=0)
+    step = jax.pmap(
+        functools.partial(train_step, **options, axis_name=AXIS),
+        AXIS,
+        in_axes=(None, 0, None),
+        out_axes=None,
+        donate_argnums=0,
     )
-    return jax.pmap(step, AXIS, in_axes=(None, 0, None), out_axes=None, donate_argnums=0)
+    return lambda state, batch, key, count=1: step(state, batch, key)
 
 
 @functools.cache  # so that a second evaluation compiles nothing
@@ -55,15 +68,34 @@ def shard(batch: Any, num_local_devices: int | None = None) -> Any:
     return jax.tree.map(lambda x: x.reshape((count, -1, *x.shape[1:])), batch)
 
 
-def training_batch(examples: Examples, seed: int, batch_size: int, step: int) -> dict[str, jax.Array]:
+def training_batch(
+    examples: Examples, seed: int, batch_size: int, step: int, count: int = 1, steps_per_dispatch: int = 1
+) -> dict[str, jax.Array]:
     """The share of this process in the batch of a step, on its devices: [local devices, examples of each, ...].
 
-    The global batch is a function of the other arguments; each process reads only its own share.
+    The global batch is a function of the other arguments; each process reads only its own share. With more than one
+    step per dispatch there is a second axis, for `count` steps from `step` on, filled up with copies of the last.
     """
-    indices = batch_indices(seed, step, batch_size, len(examples), jax.process_index(), jax.process_count())
     mesh = jax.sharding.Mesh(np.array(jax.local_devices()), (AXIS,))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
-    return jax.device_put(shard(examples.batch(indices)), sharding)
+    batches = []
+    for number in range(step, step + count):
+        indices = batch_indices(seed, number, batch_size, len(examples), jax.process_index(), jax.process_count())
+        batches.append(shard(examples.batch(indices)))
+    if steps_per_dispatch == 1:
+        return jax.device_put(batches[0], sharding)
+    batches += batches[-1:] * (steps_per_dispatch - count)
+    return jax.device_put(jax.tree.map(lambda *values: np.stack(values, axis=1), *batches), sharding)
+
+
+def dispatches(first: int, stop: int, steps_per_dispatch: int, *every: int) -> list[tuple[int, int]]:
+    """(first step, number of steps) of every dispatch from `first` to `stop`: none goes past a multiple of `every`."""
+    found = []
+    while first < stop:
+        ends = [stop, first + steps_per_dispatch, *((first // period + 1) * period for period in every)]
+        found.append((first, min(ends) - first))
+        first = min(ends)
+    return found
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -34,9 +34,11 @@ def main(default_config: Path, keys: Keys) -> None:
 
 def _run(arguments: Sequence[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
+    from realnvp_jax.compilation_cache import enable_compilation_cache
     from realnvp_jax.training.loop import InterruptedRunError, command_line, train
     from realnvp_jax.training.steps import NonFiniteLossError
 
+    enable_compilation_cache()
     values = flags.FLAGS
     if len(arguments) > 1:
         sys.exit(f"error: expected flags only, such as --config=configs/digits.py; got {arguments[1]!r}")

@@ -10,7 +10,7 @@ import optax
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.images import ImageData, load_images
 from realnvp_jax.data.vectors import VECTORS, is_vectors, load_vectors
-from realnvp_jax.models.create import VECTOR_MODELS, Config, context_columns
+from realnvp_jax.models.create import PLAIN_EXECUTION, VECTOR_MODELS, Config, context_columns
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
 
@@ -107,12 +107,20 @@ def check_config(config: Config) -> None:
         "evaluate.batch_size": config.evaluate.batch_size,
         "evaluate.num_samples": config.evaluate.num_samples,
         "evaluate.log_every": config.evaluate.log_every,
+        "steps_per_dispatch": config.steps_per_dispatch,
     }
     for key, value in at_least_one.items():
         if value < 1:
             raise ValueError(f"expected {key} of at least 1; got {value}")
     if not is_of_vectors(config) and config.dataset.context:
         raise ValueError(f"expected dataset.context to be empty for images; got {config.dataset.context!r}")
+    if config.profile < 0:
+        raise ValueError(f"expected profile of at least 0 steps; got {config.profile}")
+    chosen = [f"{key}={config[key]}" for key, plain in PLAIN_EXECUTION.items() if config[key] != plain]
+    if config.model.name != "image_flow" and chosen:
+        raise ValueError(
+            f"expected the defaults of {', '.join(PLAIN_EXECUTION)}, which are for the image_flow; got {chosen[0]}"
+        )
     if config.model.name != "image_flow" and config.optimizer.l2:
         raise ValueError(
             f"expected optimizer.l2 of 0, a penalty on gains and scales of the image_flow; got {config.optimizer.l2}"
@@ -141,4 +149,4 @@ def make_optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.
         config.schedule.decay_steps or config.num_steps,
     )
     options = {key: value for key, value in config.optimizer.items() if key != "l2"}
-    return create_optimizer(schedule, **options), schedule
+    return create_optimizer(schedule, **options, flat=config.model.name == "image_flow"), schedule

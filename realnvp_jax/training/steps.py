@@ -209,6 +209,33 @@ def train_step(
     return TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema), metrics
 
 
+def train_steps(
+    state: TrainState, batches: Batch, key: jax.Array, count: jax.Array, **options: Any
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """The first `count` of several updates, one after the other without the host.
+
+    Args:
+      state: the state, the same on every device.
+      batches: this device's examples, with a leading axis for the updates.
+      key: root key of the run.
+      count: how many of the updates to make.
+      **options: of `train_step`.
+
+    Returns:
+      The state behind the last, and the metrics of each, with a leading axis for the updates.
+    """
+    shapes = jax.eval_shape(lambda: train_step(state, jax.tree.map(lambda v: v[0], batches), key, **options)[1])
+    size = len(batches["x"])
+    metrics = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes)
+
+    def update(i: jax.Array, carry: tuple[TrainState, dict[str, jax.Array]]):
+        state, metrics = carry
+        state, latest = train_step(state, jax.tree.map(lambda values: values[i], batches), key, **options)
+        return state, jax.tree.map(lambda all_values, value: all_values.at[i].set(value), metrics, latest)
+
+    return jax.lax.fori_loop(0, count, update, (state, metrics))
+
+
 def eval_step(
     params: Params,
     batch: Batch,

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.images import ImageData
 from realnvp_jax.data.quote import quote
-from realnvp_jax.models.create import Config
+from realnvp_jax.models.create import PLAIN_EXECUTION, Config
 
 _MAY_DIFFER = (
     "num_steps",
@@ -22,11 +22,19 @@ _MAY_DIFFER = (
     "dataset.manual_dir",
     "dataset.cache_dir",
     "dataset.strict",
+    "memory",
+    "unroll",
+    "profile",
+    "steps_per_dispatch",
 )
 
 
-# what the keys of images mean to a run whose version did not have them yet
+# what keys mean to a run whose version did not have them yet
 _OF_OLDER_RUNS = {
+    **PLAIN_EXECUTION,
+    "profile": 0,
+    "steps_per_dispatch": 1,
+} | {
     f"dataset.{field.name}": field.default
     for field in dataclasses.fields(ImageData)
     if field.default is not dataclasses.MISSING and field.name not in ("num_train", "seed")
