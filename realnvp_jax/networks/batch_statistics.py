@@ -94,9 +94,9 @@ class BatchStatistics(nn.Module):
         running_mean, running_variance = self._running(x.shape[-1:])
         if not train:
             return (x - _wide(running_mean.value, x)) * jax.lax.rsqrt(_wide(running_variance.value, x) + epsilon)
-        y, mean, variance = _normalize(x, running_mean.value, running_variance.value, self.lag, epsilon, axis_name)
-        self._update(mean, variance)
-        return y
+        used: Any = _normalize(x, running_mean.value, running_variance.value, self.lag, epsilon, axis_name)
+        self._update(*used[1:])
+        return used[0]
 
     def __call__(
         self, x: Float[Array, "*n channels"], *, train: bool = False, axis_name: str | None = None

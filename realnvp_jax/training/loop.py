@@ -1,6 +1,7 @@
 """`train`: from a config and a workdir to a trained flow and its test result."""
 
 import dataclasses
+import datetime
 import math
 import shlex
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
+import realnvp_jax
 from realnvp_jax import plots
 from realnvp_jax.checkpoints import Best, Checkpoints
 from realnvp_jax.data.ahead import made_ahead
@@ -340,6 +342,8 @@ class _Run:
         result.update(pictures.save_plane(self.flow, params, self.splits.test.x, self.files.path))
         plots.save_curves(self.files.metrics_path, self.files.path / "curves.png", self.unit)
         write_json(self.files.result_path, result)
+        date = datetime.datetime.now(datetime.UTC).date().isoformat()
+        write_json(self.files.run_path, {"command": self.command, "date": date, "version": realnvp_jax.__version__})
         print(f"samples: {self.files.path / 'samples.png'}  curves: {self.files.path / 'curves.png'}")
         print(describe_result(result), flush=True)
         return result

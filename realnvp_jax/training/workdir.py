@@ -138,6 +138,11 @@ class Workdir:
         """The test result."""
         return self.path / "result.json"
 
+    @property
+    def run_path(self) -> Path:
+        """Command, date and version of a finished run."""
+        return self.path / "run.json"
+
     def result(self) -> dict[str, Any] | None:
         """The test result of a finished run."""
         return json.loads(self.result_path.read_text()) if self.result_path.is_file() else None
