@@ -50,6 +50,9 @@ def collect(workdir: Path, command: str | None, name: str | None) -> None:
     if command:
         run["command"] = command
     config = json.loads((target / "config.json").read_text())
+    for key in ("data_dir", "path", "manual_dir", "cache_dir"):  # of the machine, not of the run
+        config["dataset"][key] = ""
+    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     run["training_seconds"] = round(training_seconds(target / "metrics.csv", config["batch_size"]))
     (target / "run.json").write_text(json.dumps(run, indent=2) + "\n")
 

@@ -1,6 +1,9 @@
 """How training passes are carried out: the memory modes, precision, loops, several updates in a dispatch."""
 
 import functools
+import importlib.util
+import json
+from pathlib import Path
 
 import chex
 import jax
@@ -23,6 +26,7 @@ from realnvp_jax.training.state import create_state
 from realnvp_jax.training.steps import train_step, train_steps
 from tests.helpers import perturb, refusal
 
+ROOT = Path(__file__).parent.parent
 SMALL = {"event_shape": (2, 2, 1), "num_scales": 1, "base_features": 2, "num_blocks": 2, "levels": 4}
 VARIANTS = {
     "two scales, lag": {"num_scales": 2, "batch_norm_lag": 0.5},
@@ -233,3 +237,33 @@ def test_what_cannot_be_is_refused():
         config[key] = value
         config.model.name = model
         assert key in refusal(check_config, config)
+
+
+def test_runs_are_kept_and_tabulated(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("collect", ROOT / "results" / "collect.py")
+    collect = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(collect)
+    readme, results, run = tmp_path / "README.md", tmp_path / "results", tmp_path / "runs" / "small"
+    monkeypatch.setattr(collect, "README", readme)
+    monkeypatch.setattr(collect, "HERE", results)
+    results.mkdir()
+    run.mkdir(parents=True)
+    readme.write_text(f"before\n{collect.BEGIN}old\n{collect.END}after\n")
+    config = smoke.get_config()
+    config.dataset.data_dir = "somewhere"
+    (run / "config.json").write_text(config.to_json())
+    (run / "metrics.csv").write_text("step,examples_per_second\n10,32\n40,96\n")
+    for picture in ("curves.png", "samples.png"):
+        (run / picture).touch()
+    result = {"mean": 2.5, "standard_error": 0.25, "num_examples": 1000, "num_steps": 40, "devices": "1 x cpu"}
+    (run / "result.json").write_text(json.dumps(result))
+    with pytest.raises(SystemExit, match=r"since version 0\.2\.0"):
+        collect.collect(run, None, None)
+    (run / "run.json").write_text(json.dumps({"command": "a command", "date": "2026-01-02", "version": "0.2.0"}))
+    collect.collect(run, None, None)
+    collect.write_table()
+    assert json.loads((results / "small" / "run.json").read_text())["training_seconds"] == 20
+    assert "somewhere" not in (results / "small" / "config.json").read_text()
+    lines = readme.read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("before", "after")
+    assert "| `a command` | 1 x cpu, 2026-01-02, 0 min, 40 steps of 32 | 2.500 +- 0.250 |" in lines[4]
