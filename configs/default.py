@@ -17,7 +17,7 @@ KEYS = {
         "image_flow, what training keeps for the backward pass of a coupling: store; remat computes it again; invert "
         "finds it from the output, so that memory does not grow with the number of couplings",
     ),
-    "dtype": ("float32", "image_flow: of the conditioners in training, float32 or bfloat16; evaluation is float32"),
+    "dtype": ("float32", "image_flow: of the conditioners in training, float32 or bfloat16; densities are float32"),
     "steps_per_dispatch": (1, "updates that the device makes without the host in between"),
     "profile": (0, "updates to trace, shortly after the start, into the workdir's profile/; 0 for none"),
     "unroll": (False, "image_flow: couplings and blocks one after the other instead of in loops; compiles far longer"),

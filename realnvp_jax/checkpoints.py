@@ -25,7 +25,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 import realnvp_jax
 from realnvp_jax.data.quote import quote
-from realnvp_jax.models.create import Config, create
+from realnvp_jax.models.create import Config, check_version, create
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.training.state import TrainState
 
@@ -240,6 +240,7 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
     workdir = Path(workdir).expanduser()
     config = read_config(workdir)
     try:
+        check_version(config, quote(workdir, 100))
         flow = create(config)
     except (AttributeError, KeyError) as error:
         raise other_version(workdir, error) from None

@@ -15,12 +15,18 @@ def enable_compilation_cache() -> None:
 
     The programs (`train.py`, `realnvp`) call this; in one's own program it is one line. A cache that has been chosen
     already, by JAX_COMPILATION_CACHE_DIR or jax.config, is left as it is. JAX_ENABLE_COMPILATION_CACHE=false turns it
-    off. What has not been used for longest is deleted beyond 2 GiB.
+    off, and where the directory cannot be written there is none. Beyond 2 GiB what was not used for longest is deleted.
     """
     if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
-    jax.config.update("jax_compilation_cache_dir", str(compilation_cache_dir()))
-    jax.config.update("jax_compilation_cache_max_size", _MAX_BYTES)
+    directory = compilation_cache_dir()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a home that cannot be written to: compile anew
+        return
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    if jax.config.values["jax_compilation_cache_max_size"] == -1:
+        jax.config.update("jax_compilation_cache_max_size", _MAX_BYTES)
 
 
 def compilation_cache_dir() -> Path:

@@ -72,6 +72,7 @@ def from_authors(variables: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
     for name, value in variables.items():
         if name.rsplit("/", 1)[-1] == "step":
             continue
+        value = value if isinstance(value, jax.Array) else np.asarray(value)
         path, index = _place(name, flow.bijection.num_blocks) or ("", ())
         if path not in expected or any(i >= n for i, n in zip(index, expected[path].shape, strict=False)):
             raise ValueError(f"expected the authors' variable names of {flow}; got {name!r}")

@@ -11,6 +11,7 @@ import argparse
 import csv
 import datetime
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,9 @@ def collect(workdir: Path, command: str | None, name: str | None) -> None:
         raise SystemExit(f"expected {made}, which runs have since version 0.2.0; got none: say --command")
     if command:
         run["command"] = command
+    elif not run["command"]:
+        raise SystemExit(f"expected the command of a run from Python; got none in {made}: say --command")
+    run["command"] = without_paths(run["command"])
     config = json.loads((target / "config.json").read_text())
     for key in ("data_dir", "path", "manual_dir", "cache_dir"):  # of the machine, not of the run
         config["dataset"][key] = ""
@@ -57,16 +61,25 @@ def collect(workdir: Path, command: str | None, name: str | None) -> None:
     (target / "run.json").write_text(json.dumps(run, indent=2) + "\n")
 
 
+def without_paths(command: str) -> str:
+    """A command without the places where one machine keeps its files."""
+    return re.sub(r" --(workdir|config\.dataset\.(data_dir|manual_dir|cache_dir))=\S+", "", command)
+
+
 def table() -> str:
-    lines = ["| data | command | device, date, training time | bits/dim | published |", "|---|---|---|---|---|"]
+    lines = [
+        "| data | command | device, date, version, training time | bits/dim | published |",
+        "|---|---|---|---|---|",
+    ]
     for path in sorted(HERE.glob("*/run.json")):
         run, result, config = (json.loads((path.parent / f).read_text()) for f in ("run.json", *FILES[1::-1]))
         minutes = run["training_seconds"] / 60
         took = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+        made = f"{result['devices']}, {run['date']}, {run['version']}, {took}, "
         data = config["dataset"]["name"]
         lines.append(
             f"| [{data}](results/{path.parent.name}), {result['num_examples']:,} test images | `{run['command']}` | "
-            f"{result['devices']}, {run['date']}, {took}, {result['num_steps']:,} steps of {config['batch_size']} | "
+            f"{made}{result['num_steps']:,} steps of {config['batch_size']} | "
             f"{result['mean']:.3f} +- {result['standard_error']:.3f} | {PUBLISHED.get(data, '')} |"
         )
     return "\n".join(lines) + "\n"
@@ -86,6 +99,8 @@ def main() -> None:
     parser.add_argument("--command", help="how the run was made, where that should be said in other words")
     parser.add_argument("--name", help="of the directory in results/")
     options = parser.parse_args()
+    if (options.command or options.name) and len(options.workdirs) != 1:
+        parser.error(f"expected one workdir with --command or --name; got {len(options.workdirs)}")
     for workdir in options.workdirs:
         collect(workdir, options.command, options.name)
     write_table()

@@ -259,11 +259,13 @@ def test_runs_are_kept_and_tabulated(tmp_path, monkeypatch):
     (run / "result.json").write_text(json.dumps(result))
     with pytest.raises(SystemExit, match=r"since version 0\.2\.0"):
         collect.collect(run, None, None)
-    (run / "run.json").write_text(json.dumps({"command": "a command", "date": "2026-01-02", "version": "0.2.0"}))
+    (run / "run.json").write_text(
+        json.dumps({"command": "a command --workdir=/home/somebody/run", "date": "2026-01-02", "version": "0.2.0"})
+    )
     collect.collect(run, None, None)
     collect.write_table()
     assert json.loads((results / "small" / "run.json").read_text())["training_seconds"] == 20
     assert "somewhere" not in (results / "small" / "config.json").read_text()
     lines = readme.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("before", "after")
-    assert "| `a command` | 1 x cpu, 2026-01-02, 0 min, 40 steps of 32 | 2.500 +- 0.250 |" in lines[4]
+    assert "| `a command` | 1 x cpu, 2026-01-02, 0.2.0, 0 min, 40 steps of 32 | 2.500 +- 0.250 |" in lines[4]

@@ -64,7 +64,7 @@ def forward_keeping_the_end(
             z = mask.merge(identity, transformed)
             return (z, log_det + layer_log_det), (second.get("batch_stats", {}), used)
 
-        start = x, jnp.zeros(x.shape[:1], x.dtype)
+        start = x, jnp.zeros_like(x, shape=x.shape[:1])
         (z, log_det), (updated, used) = jax.lax.scan(step, start, (trainable, running, parities), unroll=trips)
         return (z, log_det, updated), (trainable, running, context, z, used)
 

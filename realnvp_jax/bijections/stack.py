@@ -44,7 +44,7 @@ def scan_layers(
         x, layer_log_det = apply(layer, x, item)
         return x, log_det + layer_log_det
 
-    return loop_over(step, layer, (x, jnp.zeros(x.shape[:1], x.dtype)), num_layers, items, **options)
+    return loop_over(step, layer, (x, jnp.zeros_like(x, shape=x.shape[:1])), num_layers, items, **options)
 
 
 class CouplingStack(Bijection):

@@ -28,6 +28,15 @@ PLAIN_EXECUTION = {"memory": "store", "dtype": "float32", "unroll": False}  # ke
 MODELS = {**IMAGE_MODELS, **VECTOR_MODELS}  # and the keys of config.model that each reads
 
 
+def check_version(config: Config, where: str) -> None:
+    """Raise ValueError for the config of an image_flow from before version 0.2, with other parameters."""
+    if config.model.name == "image_flow" and "memory" not in config:
+        raise ValueError(
+            f"expected a run of version 0.2 or later in {where}; got one of an older version, which kept parameters of "
+            "every coupling and block by themselves: use that version, or train again in another workdir"
+        )
+
+
 def create(config: Config) -> Flow:
     """Build the flow that `config.model` describes.
 

@@ -42,9 +42,10 @@ def _normalize(x, running_mean, running_variance, lag, epsilon, axis_name):
 
 
 def _normalize_forward(x, running_mean, running_variance, lag, epsilon, axis_name):
-    batch_mean, batch_variance = moments(x, axis_name)
-    mean = lag * running_mean + (1 - lag) * batch_mean
-    variance = lag * running_variance + (1 - lag) * batch_variance
+    batch_mean, batch_variance = mean, variance = moments(x, axis_name)
+    if lag:
+        mean = lag * running_mean + (1 - lag) * batch_mean
+        variance = lag * running_variance + (1 - lag) * batch_variance
     scale = jax.lax.rsqrt(variance + epsilon)
     y = (x - _wide(mean, x)) * _wide(scale, x)
     return (y, mean, variance), (x, batch_mean, mean, scale)
@@ -106,8 +107,10 @@ class BatchStatistics(nn.Module):
         mean, variance = running_mean.value, running_variance.value
         if train:
             batch_mean, batch_variance = moments(x, axis_name)
-            mean = self.lag * jax.lax.stop_gradient(mean) + (1 - self.lag) * batch_mean
-            variance = self.lag * jax.lax.stop_gradient(variance) + (1 - self.lag) * batch_variance
+            if self.lag:
+                batch_mean = self.lag * jax.lax.stop_gradient(mean) + (1 - self.lag) * batch_mean
+                batch_variance = self.lag * jax.lax.stop_gradient(variance) + (1 - self.lag) * batch_variance
+            mean, variance = batch_mean, batch_variance
             self._update(mean, variance)
         return _wide(mean, x), _wide(variance, x)
 

@@ -2,7 +2,7 @@
 
     u = first(stream),    out <- out + skip(stream),    stream <- stream + second(u)
 
-Of every block its stream and u are kept, each the output of a 3x3 convolution. Normalisations and relus in front of the
+Of every block its stream and u, the output of a 3x3 convolution, are kept. Normalisations and relus in front of the
 convolutions are computed again, block by block, from the last to the first. What is kept has the name KEPT, so that a
 loop over whole conditioners can keep just this and compute the rest again too.
 """

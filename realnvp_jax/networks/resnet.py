@@ -153,7 +153,9 @@ class ResNet(nn.Module):
             inputs.append(jnp.broadcast_to(cells, (*h.shape[:-1], 1)).astype(h.dtype))
         if context is not None:
             inputs.append(jnp.broadcast_to(context[:, None, None, :], (*h.shape[:-1], context.shape[-1])))
-        h = self.execution.narrow(jnp.concatenate(inputs, axis=-1), train=train)
+        h = self.execution.narrow(
+            jnp.concatenate(inputs, axis=-1), train=train and not self.is_mutable_collection("params")
+        )
         stream, out = self._through_blocks(self.conv_in(h, train=train), train=train, axis_name=axis_name)
         stream = checkpoint_name(stream, KEPT)
         out = checkpoint_name(out + self.skip_out(stream, train=train), KEPT)

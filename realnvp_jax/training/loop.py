@@ -54,13 +54,13 @@ class InterruptedRunError(Exception):
     """The run was asked to stop; its state is saved."""
 
 
-def train(config: Config, workdir: str | Path, command: str = "python train.py") -> dict[str, Any]:
+def train(config: Config, workdir: str | Path, command: str | None = None) -> dict[str, Any]:
     """Train the flow of a config, or go on with the run in the workdir, and return its test result.
 
     Args:
       config: all keys of configs/default.py.
       workdir: directory of the run's files (see the README).
-      command: what the user typed, for the message that says how to resume.
+      command: what the user typed, for run.json and for the message that says how to resume.
 
     Returns:
       The contents of result.json.
@@ -135,7 +135,7 @@ class _Run:
         schedule: optax.Schedule,
         splits: Splits,
         files: Workdir,
-        command: str,
+        command: str | None,
     ):
         self.config, self.flow, self.schedule, self.splits, self.files = config, flow, schedule, splits, files
         self.command = command
@@ -178,6 +178,8 @@ class _Run:
         self._print_start()
         with StopRequest() as stop:
             self._train(stop)
+        if self.profile.close():
+            print(f"profile: {self.profile.path}")
         if self.best.step is None:  # a run resumed at its last step before its first evaluation
             self._validate({}, tqdm(disable=True))
             self.checkpoints.save(self.state, self.best, replace=True)
@@ -233,7 +235,9 @@ class _Run:
                     stopping = False
                 if stopping and not is_last:
                     self.checkpoints.wait()
-                    raise InterruptedRunError(f"stopped and saved at step {self.step}; resume with: {self.command}")
+                    raise InterruptedRunError(
+                        f"stopped and saved at step {self.step}; resume with: {self.command or 'the same call'}"
+                    )
 
     def _first_examples(self) -> dict[str, Any]:
         """What layers that initialise themselves from data see: the first batch, as it is dequantized then, or more.

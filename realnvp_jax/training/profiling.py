@@ -13,29 +13,31 @@ class Profile:
 
     Args:
       path: directory of the trace.
-      num_steps: how many steps to trace at least; 0 for none.
+      num_steps: how many steps to trace at least, unless the run ends before; 0 for none.
       first_step: the step that the run starts from.
     """
 
     def __init__(self, path: Path, num_steps: int, first_step: int):
         self.path = path
-        self._start, self._stop = first_step + _STEPS_BEFORE, first_step + _STEPS_BEFORE + num_steps
-        self._is_waiting, self._is_tracing = num_steps > 0, False
+        self._num_steps = num_steps
+        self._start: int | None = first_step + _STEPS_BEFORE if num_steps else None
+        self._stop: int | None = None
 
     def after(self, step: int, outputs: Any) -> bool:
-        """To be called after every dispatch, with the steps made and its outputs; whether the trace was written."""
-        if self._is_waiting and step >= self._start:
+        """To be called after every dispatch, with the steps made and its outputs; whether a trace was written."""
+        if self._start is not None and step >= self._start:
             jax.block_until_ready(outputs)
             jax.profiler.start_trace(str(self.path), create_perfetto_trace=True)
-            self._is_waiting, self._is_tracing = False, True
-        elif self._is_tracing and step >= self._stop:
+            self._start, self._stop = None, step + self._num_steps
+        elif self._stop is not None and step >= self._stop:
             jax.block_until_ready(outputs)
-            self.close()
-            return True
+            return self.close()
         return False
 
-    def close(self) -> None:
-        """Write what has been traced."""
-        if self._is_tracing:
-            self._is_tracing = False
+    def close(self) -> bool:
+        """Write what has been traced; whether there was something."""
+        was_tracing = self._stop is not None
+        self._start = self._stop = None
+        if was_tracing:
             jax.profiler.stop_trace()
+        return was_tracing

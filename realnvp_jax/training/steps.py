@@ -1,8 +1,8 @@
 """One training step and one evaluation step, as pure functions of one device's share of the batch.
 
-They run as they are under `jit` (axis_name None), and under `pmap` or `shard_map`, where `axis_name` names the axis of
-devices: batch statistics, gradients and metrics are then those of the global batch. Noise and flips depend on (key,
-step, position in the global batch) and never on the device.
+They run as they are under `jit` (axis_name None), and under `pmap`, or `shard_map` with check_vma=False, where
+`axis_name` names the axis of devices: batch statistics, gradients and metrics are then those of the global batch. Noise
+and flips depend on (key, step, position in the global batch) and never on the device.
 
 A batch is a dict with "x", and "context" if the flow is conditional.
 """
@@ -129,7 +129,8 @@ def _gradients(
 
     On a CPU it is the mean of the gradients of chunks, where examples are independent of each other: the values that
     reverse mode keeps then stay in its cache, instead of in pages that the operating system has to supply anew in every
-    step (8,192 points took 157 ms without, 93 ms with). Not of images: convolutions in a loop are slow on a CPU.
+    step (8,192 points took 157 ms without, 93 ms with). Not with batch
+    statistics, which chunks would not share.
     """
     gradient_fn = jax.grad(loss_fn, has_aux=True)
 

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.images import ImageData
 from realnvp_jax.data.quote import quote
-from realnvp_jax.models.create import PLAIN_EXECUTION, Config
+from realnvp_jax.models.create import PLAIN_EXECUTION, Config, check_version
 
 _MAY_DIFFER = (
     "num_steps",
@@ -83,7 +83,13 @@ class Workdir:
             self._check_same_run(config)
 
     def start(self) -> None:
-        """Make the directory and write the config."""
+        """Make the directory and write the config.
+
+        Raises:
+          ValueError: the directory holds a run of a version with other parameters.
+        """
+        if self.config_path.is_file():
+            check_version(ConfigDict(json.loads(self.config_path.read_text())), quote(self.path, 100))
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config_path, json.loads(self._config.to_json()))
 

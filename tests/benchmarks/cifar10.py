@@ -3,7 +3,7 @@
     python -m tests.benchmarks.cifar10                                # this machine, one default batch size
     python -m tests.benchmarks.cifar10 --variants loop unroll remat invert bfloat16
     python -m tests.benchmarks.cifar10 --batch-sizes 64 256 512 1024 --variants loop unroll bfloat16 unroll+bfloat16
-                                                                      # a GPU: the whole table in less than ten minutes
+                                                                      # a GPU
     python -m tests.benchmarks.cifar10 --before ../older              # and the same of another checkout, in one run
     python -m tests.benchmarks.cifar10 --model 8 2 8                  # a size to try it with: pixels, blocks, features
 
