@@ -99,6 +99,7 @@ class Checkpoints:
         meta = {"step": step, "best": dataclasses.asdict(best), "sha256": {n: _sha256(v) for n, v in items.items()}}
         meta["version"] = realnvp_jax.__version__
         meta["dtypes"] = {n: [leaf.dtype.name for leaf in jax.tree.leaves(v)] for n, v in items.items()}
+        meta["shapes"] = {n: [list(leaf.shape) for leaf in jax.tree.leaves(v)] for n, v in items.items()}
         saved = self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -180,6 +181,9 @@ class Checkpoints:
         placement = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         meta = self.meta(step)
         leaves, structure = jax.tree.flatten(target)
+        shapes = [list(leaf.shape) for leaf in leaves]
+        if meta.get("shapes", {name: shapes})[name] != shapes:
+            raise ValueError(f"expected arrays of the config's shapes as {name} of checkpoint {step}; got others")
         saved = zip(leaves, meta["dtypes"][name], strict=True)
         abstract = structure.unflatten(
             [jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=placement) for leaf, dtype in saved]

@@ -269,3 +269,14 @@ def test_runs_are_kept_and_tabulated(tmp_path, monkeypatch):
     lines = readme.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("before", "after")
     assert "| `a command` | 1 x cpu, 2026-01-02, 0.2.0, 0 min, 40 steps of 32 | 2.500 +- 0.250 |" in lines[4]
+
+
+def test_image_runs_of_older_versions_are_refused_and_left_alone(tmp_path):
+    config = json.loads(smoke.get_config().to_json())
+    del config["memory"], config["dtype"], config["unroll"]
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    before = path.read_text()
+    for function in (lambda: realnvp_jax.load(tmp_path), lambda: realnvp_jax.train(smoke.get_config(), tmp_path)):
+        assert "version 0.2 or later" in refusal(function)
+    assert path.read_text() == before

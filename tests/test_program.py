@@ -65,7 +65,7 @@ def finished(environment, tmp_path_factory):
 
 def last_state(workdir: Path):
     flow, _ = realnvp_jax.load(workdir)
-    optimizer = create_optimizer(learning_rate_schedule(1e-3))
+    optimizer = create_optimizer(learning_rate_schedule(1e-3), flat=True)
     target = jax.eval_shape(lambda: create_state(flow, jax.random.key(0), optimizer, 0.99))
     checkpoints = Checkpoints(workdir, read_only=True)
     state, best = checkpoints.restore(target)

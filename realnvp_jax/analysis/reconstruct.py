@@ -50,7 +50,7 @@ class RoundTrip:
     @property
     def worst_layer(self) -> str:
         """The layer with the largest error of its own."""
-        return max(self.layers, key=lambda name: self.layers[name][0])
+        return max(self.layers, key=lambda name: np.nan_to_num(self.layers[name][0], nan=np.inf))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,7 +46,6 @@ def loop_over(
         length=length,
         reverse=reverse,
         unroll=length if unroll else 1,
-        check_constancy_invariants=False,
     )
     return loop(module, start, items)[0]
 
