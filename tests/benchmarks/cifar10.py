@@ -119,6 +119,7 @@ def programs(flow: Flow, batch_size: int, density: bool) -> dict:
     found = {}
     for name, (function, arguments, dynamic, passes) in tasks.items():
         compiled, trace, compile_ = compile_times(function, *arguments)
+        print(f"compiled {name}: {trace:.1f} + {compile_:.1f} s", file=sys.stderr, flush=True)
         temporary = compiled.memory_analysis().temp_size_in_bytes
 
         if dynamic is None:
