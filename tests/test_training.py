@@ -448,7 +448,7 @@ def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch)
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(loop._Run, "_validate", validate_and_press)
-    with pytest.raises(loop.InterruptedRunError, match=r"stopped and saved at step 3; resume with: python train\.py"):
+    with pytest.raises(loop.InterruptedRunError, match=r"stopped and saved at step 3; resume with: the same call"):
         loop.train(config, tmp_path)
     assert (tmp_path / "checkpoints" / "3").is_dir()
 
