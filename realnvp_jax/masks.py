@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 Parity = int | Int[Array, ""]
+Count = int | Int[Array, ""]
 
 
 def checkerboard(height: int, width: int, parity: Parity) -> Bool[Array, "height width 1"]:
@@ -41,7 +42,7 @@ class CellMask(abc.ABC):
         """The mask for images of shape [n, height, width, channels]."""
 
     @abc.abstractmethod
-    def num_transformed(self, shape: tuple[int, ...]) -> Parity:
+    def num_transformed(self, shape: tuple[int, ...]) -> Count:
         """Number of positions (height x width) that the coupling transforms."""
 
     def split(
@@ -72,7 +73,7 @@ class Checkerboard(CellMask):
         """The mask for images of shape [n, height, width, channels]."""
         return checkerboard(shape[-3], shape[-2], self.parity)[None]
 
-    def num_transformed(self, shape: tuple[int, ...]) -> Parity:
+    def num_transformed(self, shape: tuple[int, ...]) -> Count:
         """Number of positions (height x width) that the coupling transforms."""
         height, width = shape[-3:-1]
         return height * width // 2 + self.parity * (height * width % 2)
@@ -95,7 +96,7 @@ class ImageHalves(CellMask):
         first = jnp.where(jnp.asarray(self.parity < 2), top, left)
         return (first == (self.parity % 2 == 0))[None, :, :, None]
 
-    def num_transformed(self, shape: tuple[int, ...]) -> Parity:
+    def num_transformed(self, shape: tuple[int, ...]) -> Count:
         """Number of positions (height x width) that the coupling transforms."""
         height, width = shape[-3:-1]
         counts = (height // 2 * width, (height + 1) // 2 * width, height * (width // 2), height * ((width + 1) // 2))

@@ -72,7 +72,9 @@ def table() -> str:
         "|---|---|---|---|---|",
     ]
     for path in sorted(HERE.glob("*/run.json")):
-        run, result, config = (json.loads((path.parent / f).read_text()) for f in ("run.json", *FILES[1::-1]))
+        run, result, config = (
+            json.loads((path.parent / f).read_text()) for f in ("run.json", "result.json", "config.json")
+        )
         minutes = run["training_seconds"] / 60
         took = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
         made = f"{result['devices']}, {run['date']}, {run['version']}, {took}, "

@@ -1,5 +1,6 @@
 """From a config to a flow."""
 
+import dataclasses
 from typing import Any
 
 from realnvp_jax.models.autoregressive import autoregressive_flow, pixelcnn_flow
@@ -7,6 +8,7 @@ from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.image import image_flow
 from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
 from realnvp_jax.models.vector import vector_flow
+from realnvp_jax.networks.execution import Execution
 
 Config = Any  # ml_collections.ConfigDict, whose attributes are dynamic
 
@@ -24,7 +26,7 @@ VECTOR_MODELS = {
     "autoregressive_flow": (*_VECTOR, *_MIXTURE, "conditioner", "order", "residual"),
     "masked_autoregressive_flow": (*_VECTOR, *_LAYERS, "num_layers", "order", "residual", "inverse"),
 }
-PLAIN_EXECUTION = {"memory": "store", "dtype": "float32", "unroll": False}  # keys that only the image_flow reads
+PLAIN_EXECUTION = dataclasses.asdict(Execution())  # top-level keys that only the image_flow reads
 MODELS = {**IMAGE_MODELS, **VECTOR_MODELS}  # and the keys of config.model that each reads
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 
 MEMORY = ("store", "remat", "invert")
@@ -34,6 +35,6 @@ class Execution:
         if self.dtype not in DTYPES:
             raise ValueError(f"expected dtype to be one of {DTYPES}; got {self.dtype!r}")
 
-    def narrow(self, x, *, train: bool):
+    def narrow(self, x: jax.Array, *, train: bool) -> jax.Array:
         """`x` as the conditioners see it: bfloat16 in training, if that was chosen."""
         return x.astype(jnp.bfloat16) if train and self.dtype == "bfloat16" else x

@@ -8,6 +8,8 @@ import jax
 
 _STACKED: Any = {"params": 0, "batch_stats": 0, "intermediates": 0}  # collections with the leading axis
 
+KEEP_NOTHING = jax.checkpoint_policies.nothing_saveable
+
 
 def loop_over(
     step: Callable[[Any, Any, Any], Any],
@@ -48,6 +50,3 @@ def loop_over(
         unroll=length if unroll else 1,
     )
     return loop(module, start, items)[0]
-
-
-KEEP_NOTHING = jax.checkpoint_policies.nothing_saveable
