@@ -243,11 +243,7 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
     """
     workdir = Path(workdir).expanduser()
     config = read_config(workdir)
-    try:
-        check_version(config, quote(workdir, 100))
-        flow = create(config)
-    except (AttributeError, KeyError) as error:
-        raise other_version(workdir, error) from None
+    flow = create_flow(config, workdir)
     if ema and not config.ema_decay:
         raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has none")
     use_ema = bool(config.ema_decay) if ema is None else ema
@@ -262,6 +258,19 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
                 raise
             raise CorruptCheckpointError(f"{error} (the run was made by {made_by})") from None
     return flow, params
+
+
+def create_flow(config: Config, workdir: Path) -> Flow:
+    """The flow of a run's config.
+
+    Raises:
+      ValueError: the run was made by a version with other keys or other parameters.
+    """
+    check_version(config, quote(workdir, 100))
+    try:
+        return create(config)
+    except (AttributeError, KeyError) as error:
+        raise other_version(workdir, error) from None
 
 
 def other_version(workdir: Path, error: Exception) -> ValueError:

@@ -15,8 +15,7 @@ from realnvp_jax.cli import common
 @common.in_one_sentence
 def main(workdir: Path, whole_config: bool) -> None:
     """What a workdir is: its model and data, checkpoints, validation results, test result, and sizes."""
-    from realnvp_jax.checkpoints import Checkpoints, other_version, read_config
-    from realnvp_jax.models.create import create
+    from realnvp_jax.checkpoints import Checkpoints, create_flow, read_config
     from realnvp_jax.training.loop import describe_result
     from realnvp_jax.training.workdir import flatten
 
@@ -27,10 +26,7 @@ def main(workdir: Path, whole_config: bool) -> None:
         return
     click.echo(f"{workdir}")
     click.echo(f"data: {config.dataset.name} {config.dataset.path}".rstrip())
-    try:
-        click.echo(f"model: {create(config)}")
-    except (AttributeError, KeyError) as error:
-        raise other_version(workdir, error) from None
+    click.echo(f"model: {create_flow(config, workdir)}")
     click.echo(f"training: {config.num_steps} steps of {config.batch_size}, learning rate {config.learning_rate:g}")
     if (workdir / "checkpoints").is_dir():
         checkpoints = Checkpoints(workdir, read_only=True)
