@@ -48,5 +48,6 @@ def loop_over(
         length=length,
         reverse=reverse,
         unroll=length if unroll else 1,
+        check_constancy_invariants=module.is_initializing(),  # else one more trace, for nothing
     )
     return loop(module, start, items)[0]
