@@ -1,5 +1,6 @@
 """Many layers of one kind in a loop: their parameters are stacked, and the time to compile does not grow with them."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +11,14 @@ from jaxtyping import Array, Float, Int
 
 from realnvp_jax.bijections.bijection import Bijection
 from realnvp_jax.bijections.coupling import Coupling
-from realnvp_jax.bijections.invertible import forward_keeping_the_end
+from realnvp_jax.bijections.training_pass import forward_keeping, forward_keeping_the_end
 from realnvp_jax.networks.execution import Execution
-from realnvp_jax.networks.loop import KEEP_NOTHING, loop_over
+from realnvp_jax.networks.loop import loop_over
 from realnvp_jax.networks.residual_loop import KEPT
+from realnvp_jax.networks.weight_norm import fold
 
-KEEP_OUTPUTS = jax.checkpoint_policies.save_only_these_names(KEPT)
+KEEP_NAMED = jax.checkpoint_policies.save_only_these_names(KEPT)
+KEEP_NOTHING = jax.checkpoint_policies.nothing_saveable
 
 Values = tuple[Float[Array, "n *event"], Float[Array, " n"]]  # (value, log_det)
 
@@ -65,22 +68,34 @@ class CouplingStack(Bijection):
 
     def forward(self, x, context=None, *, train=False, axis_name=None):
         """Data to latent."""
-        is_plain = not train or self.is_mutable_collection("params")  # nothing is differentiated, or parameters are set
-        if not is_plain and self.execution.memory == "invert":
-            return self._forward_keeping_the_end(x, context, axis_name)
+        if train and not self.is_mutable_collection("params"):  # a pass that may set parameters is not differentiated
+            return self._forward_in_training(x, context, axis_name)
 
         def apply(coupling, x, parity):
             return coupling.forward(x, context, train=train, axis_name=axis_name, parity=parity)
 
-        keep = None if is_plain else {"store": KEEP_OUTPUTS, "remat": KEEP_NOTHING}[self.execution.memory]
         parities = jnp.asarray(self._parities())
-        unroll = self.execution.unroll
-        return scan_layers(apply, self.coupling, x, self.num_layers, parities, unroll=unroll, keep=keep)
+        return scan_layers(apply, self.coupling, x, self.num_layers, parities, unroll=self.execution.unroll)
 
-    def _forward_keeping_the_end(self, x, context, axis_name):
+    def _forward_in_training(self, x, context, axis_name):
         coupling, variables = self.coupling.unbind()
-        z, log_det, statistics = forward_keeping_the_end(
-            coupling, variables, x, context, self._parities(), axis_name=axis_name, unroll=self.execution.unroll
+        run = {
+            "store": functools.partial(forward_keeping, keep=KEEP_NAMED),
+            "remat": functools.partial(forward_keeping, keep=KEEP_NOTHING),
+            "invert": forward_keeping_the_end,
+        }[self.execution.memory]
+        trainable = variables["params"]
+        if self.execution.memory == "store":  # the other modes do without copies of the kernels
+            trainable = fold(trainable)
+        z, log_det, statistics = run(
+            coupling,
+            trainable,
+            variables.get("batch_stats", {}),
+            x,
+            context,
+            self._parities(),
+            axis_name=axis_name,
+            unroll=self.execution.unroll,
         )
         if statistics and self.is_mutable_collection("batch_stats"):
             self.put_variable("batch_stats", "coupling", statistics)

@@ -4,11 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 
 _STACKED: Any = {"params": 0, "batch_stats": 0, "intermediates": 0}  # collections with the leading axis
-
-KEEP_NOTHING = jax.checkpoint_policies.nothing_saveable
 
 
 def loop_over(
@@ -20,7 +17,6 @@ def loop_over(
     *,
     reverse: bool = False,
     unroll: bool = False,
-    keep: Callable[..., bool] | None = None,
 ) -> Any:
     """Start -> step(module_1, start, item_1) -> step(module_2, ..., item_2) -> ... -> the last value.
 
@@ -32,15 +28,11 @@ def loop_over(
       items: a tree of arrays with a leading axis for the modules, or None.
       reverse: whether the last module comes first.
       unroll: one module's operations after the other's instead of a loop, which takes longer to compile.
-      keep: policy (jax.checkpoint_policies) that says what a step keeps for its gradients; the rest is computed again.
-        None keeps everything.
     """
 
     def body(module, value, item):
         return step(module, value, item), None
 
-    if keep is not None:
-        body = nn.remat(body, policy=keep, prevent_cse=unroll)
     loop = nn.scan(
         body,
         variable_axes=_STACKED,

@@ -14,56 +14,14 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
-from realnvp_jax.networks.convolution import convolve, convolve_for_training
 from realnvp_jax.networks.execution import Execution
 from realnvp_jax.networks.loop import loop_over
 from realnvp_jax.networks.normalization import NormalizationSpec, NormalizeWithOffset
 from realnvp_jax.networks.residual_loop import KEPT, Stream, loop_over_blocks
-from realnvp_jax.random import draw
-
-
-def _weight_init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Uniform with standard deviation proportional to sqrt(1 / fan-in channels); its scale is normalised away."""
-    bound = np.sqrt(2 / shape[-2])
-    return draw(jax.random.uniform, key, shape, minval=-bound, maxval=bound)
-
-
-class WeightNormConv(nn.Module):
-    """Convolution with kernel gain * W / ||W||, the norm taken over each output channel (SAME padding).
-
-    Attributes:
-      features: number of output channels.
-      kernel_size: height and width of the kernel.
-      use_bias: whether a bias is added.
-      use_gain: whether a trainable gain multiplies the normalised weights; it starts at kernel_size / sqrt(6).
-    """
-
-    features: int
-    kernel_size: int
-    use_bias: bool = True
-    use_gain: bool = False
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "n height width channels"], *, train: bool
-    ) -> Float[Array, "n height width features"]:
-        """Convolve."""
-        size = self.kernel_size
-        weights = self.param("weights", _weight_init, (size, size, x.shape[-1], self.features))
-        kernel = weights * jax.lax.rsqrt(jnp.sum(jnp.square(weights), axis=(0, 1, 2), keepdims=True))
-        if self.use_gain:
-            gain = self.param("gain", nn.initializers.constant(size / np.sqrt(6)), (self.features,))
-            kernel = kernel * gain.reshape(1, 1, 1, -1)
-        dtype = x.dtype if x.dtype == jnp.bfloat16 else jnp.promote_types(x.dtype, kernel.dtype)
-        y = (convolve_for_training if train else convolve)(x.astype(dtype), kernel.astype(dtype))
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias.astype(dtype).reshape(1, 1, 1, -1)
-        return y
+from realnvp_jax.networks.weight_norm import WeightNormConv
 
 
 class ResidualBlock(nn.Module):

@@ -1,7 +1,10 @@
-"""A stack of couplings whose backward pass keeps nothing but the end: memory that does not grow with their number.
+"""Training passes through a stack of couplings, which differ in what they keep for the backward pass.
 
-The forward pass keeps the last latent, and of every coupling the two vectors of statistics that normalised it. The
-backward pass goes from the last coupling to the first. Of each it knows the output z:
+`forward_keeping` keeps what a policy says of every coupling and computes the rest again.
+
+`forward_keeping_the_end` keeps the last latent, and of every coupling the two vectors of statistics that normalised it:
+memory that does not grow with their number. Its backward pass goes from the last coupling to the first. Of each it
+knows the output z:
 
     raw = conditioner(z_i)                                   the identity half is the input's own: nothing is lost
     x_t = transform^-1(denormalise(z_t; statistics); raw)
@@ -9,9 +12,20 @@ backward pass goes from the last coupling to the first. Of each it knows the out
 so it has the input, and takes the gradients there, from the very evaluation of the conditioner that gave raw. The
 price is one more evaluation of every conditioner, four for three, and the rounding of the inverse. (Gomez et al., The
 Reversible Residual Network, 2017, for residual networks.)
+
+Both are pure functions of the stacked variables, in reverse mode only, and return (z, log_det, updated running
+statistics). Their arguments are
+
+    coupling    one of the couplings, not bound to variables
+    trainable   parameters of all, with a leading axis
+    running     running statistics of all, with a leading axis
+    x, context  the input of the first, and what the density is conditioned on
+    parities    of the couplings' masks
+    axis_name   axis of devices that share the batch
+    unroll      one coupling after the other instead of a loop
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,28 +35,52 @@ from jaxtyping import Array, Float, Int
 
 from realnvp_jax.bijections.coupling import Coupling
 
+Result = tuple[Float[Array, "n *event"], Float[Array, " n"], Any]
 
-def forward_keeping_the_end(
+
+def forward_keeping(
     coupling: Coupling,
-    variables: Mapping[str, Any],
+    trainable: Any,
+    running: Any,
     x: Float[Array, "n *event"],
     context: Float[Array, "n context_size"] | None,
     parities: Int[np.ndarray, " layers"],
     *,
     axis_name: str | None,
     unroll: bool,
-) -> tuple[Float[Array, "n *event"], Float[Array, " n"], Any]:
-    """(z, log_det, updated running statistics) in training mode; reverse mode only, once.
+    keep: Callable[..., bool],
+) -> Result:
+    """A pass that keeps what the policy `keep` (jax.checkpoint_policies) says."""
 
-    Args:
-      coupling: one of the couplings, not bound to variables.
-      variables: of all, with a leading axis.
-      x: the input of the first.
-      context: what the density is conditioned on.
-      parities: of the couplings' masks.
-      axis_name: axis of devices that share the batch.
-      unroll: one coupling after the other instead of a loop.
-    """
+    def step(carry, layer):
+        x, log_det = carry
+        trainable, running, parity = layer
+        variables = {"params": trainable, "batch_stats": running}
+        options: dict[str, Any] = {"method": "forward", "mutable": ["batch_stats"], "parity": parity}
+        (x, layer_log_det), updated = coupling.apply(variables, x, context, train=True, axis_name=axis_name, **options)
+        return (x, log_det + layer_log_det), dict(updated).get("batch_stats", {})
+
+    (z, log_det), updated = jax.lax.scan(
+        jax.checkpoint(step, policy=keep, prevent_cse=unroll),
+        (x, jnp.zeros_like(x, shape=x.shape[:1])),
+        (trainable, running, parities),
+        unroll=len(parities) if unroll else 1,
+    )
+    return z, log_det, updated
+
+
+def forward_keeping_the_end(
+    coupling: Coupling,
+    trainable: Any,
+    running: Any,
+    x: Float[Array, "n *event"],
+    context: Float[Array, "n context_size"] | None,
+    parities: Int[np.ndarray, " layers"],
+    *,
+    axis_name: str | None,
+    unroll: bool,
+) -> Result:
+    """A pass that keeps the end."""
     options: dict[str, Any] = {"train": True, "axis_name": axis_name}
     trips = len(parities) if unroll else 1
 
@@ -108,4 +146,4 @@ def forward_keeping_the_end(
 
     run = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
     run.defvjp(forward, backward)
-    return run(variables["params"], variables.get("batch_stats", {}), x, context)
+    return run(trainable, running, x, context)
