@@ -2,8 +2,9 @@
 
     kernel = gain * W / ||W||,    the norm taken over each output channel
 
-The kernels are functions of the parameters alone. `fold` makes those of a whole tree at once, in front of a loop and not
-inside of it, which compiles faster; it takes the memory of another copy of the parameters and of their gradients.
+The kernels are functions of the parameters alone. `fold` makes those of a whole tree at once, in front of a loop
+instead of inside of it, which compiles faster; it takes the memory of another copy of the parameters and of their
+gradients.
 """
 
 from collections.abc import Mapping
