@@ -5,6 +5,9 @@ The defaults are the paper's, for its CIFAR-10 model.
 
 from ml_collections import ConfigDict
 
+from realnvp_jax.models.create import part_keys
+from realnvp_jax.training.optimizer import optimizer_keys
+
 KEYS = {
     "seed": (0, "root of all randomness: parameters, order of the data, noise, flips, samples"),
     "num_steps": (80_000, "updates to make; may be raised or lowered when a run is resumed"),
@@ -58,29 +61,30 @@ KEYS = {
     "dataset.noise": (0.0, "vectors: Gaussian noise on training rows, in deviations of the columns; regularises"),
     "model.name": (
         "image_flow",
-        "which flow: image_flow, pixelcnn_flow, vector_flow, autoregressive_flow or masked_autoregressive_flow",
+        "which flow: image_flow, glow_flow, pixelcnn_flow, vector_flow, autoregressive_flow, masked_autoregressive_flow",
     ),
     "model.event_shape": (
         (32, 32, 3),
         "of one example: (height, width, channels), or (columns,), or () for that of a table",
     ),
     "model.transform": ("affine", "what a coupling, or a map of MAF, does: affine, additive (NICE) or spline"),
-    "model.num_bins": (8, "bins of a spline"),
-    "model.tail_bound": (5.0, "a spline acts on [-tail_bound, tail_bound], in logit space or standardised units"),
     "model.normalization": ("batch_norm", "batch_norm, act_norm or none"),
-    "model.batch_norm_lag": (0.0, "weight of the running statistics in training; 0 is plain batch norm"),
-    "model.masks": (
-        "checkerboard",
-        "image_flow: checkerboard, halves; vector_flow: halves, alternating, random, learned",
+    "model.conditioner": (
+        "",
+        "network of the coupling layers: resnet, mlp; autoregressive_flow: made, or separate for one network an "
+        "element; empty for the model's own",
     ),
+    "model.masks": (
+        "",
+        "image_flow: checkerboard, halves; vector_flow: halves, alternating, random, learned; empty for the first",
+    ),
+    "model.mixing": ("", "map in front of every coupling layer: conv1x1, lu; empty for the model's own"),
+    "model.base": ("", "distribution of the latents: normal, uniform, logistic; empty for the model's own"),
+    "model.dequantizer": ("uniform", "images: from discrete to continuous pixels"),
     "model.mask_seed": (0, "vectors: seed of random masks and orders"),
     "model.num_layers": (8, "vectors: number of couplings, or of maps of MAF"),
-    "model.hidden": ((128, 128), "vectors: widths of the hidden layers of the conditioners"),
-    "model.activation": ("relu", "vectors: of the conditioners: relu, tanh, silu or gelu"),
     "model.num_components": (12, "autoregressive_flow, pixelcnn_flow: components of every mixture"),
     "model.mixture": ("gaussian", "autoregressive_flow, pixelcnn_flow: components that are gaussian or logistic"),
-    "model.base": ("uniform", "autoregressive_flow, pixelcnn_flow: distribution of the latents, uniform or normal"),
-    "model.conditioner": ("made", "autoregressive_flow: made, or separate for one network an element"),
     "model.order": (
         "reversed",
         "of the elements. autoregressive_flow: natural, reversed, random; MAF: reversed (in every second map), random",
@@ -89,14 +93,12 @@ KEYS = {
     "model.inverse": (False, "MAF: invert the maps, which makes an IAF"),
     "model.kernel_size": (5, "pixelcnn_flow: width of the blocks' convolutions"),
     "model.levels": (256, "images: number of values that a pixel can take"),
-    "model.num_scales": (2, "image_flow: levels of the multi-scale architecture"),
-    "model.base_features": (64, "images: channels of the conditioners, doubled at every scale after the first"),
-    "model.num_blocks": (8, "images: residual blocks of a conditioner"),
-    "model.alpha": (0.05, "image_flow: squash in front of the logit: p = alpha + (1 - 2 alpha) x / levels"),
+    "model.num_scales": (2, "image_flow, glow_flow: scales of the multi-scale architecture"),
+    "model.num_steps": (8, "glow_flow: steps of each scale"),
+    "model.alpha": (0.05, "image_flow, glow_flow: squash before the logit: p = alpha + (1 - 2 alpha) x / levels"),
+    **part_keys(),
     "optimizer.name": ("adam", "adam or sgd"),
-    "optimizer.beta1": (0.9, "Adam's decay of the mean of the gradients"),
-    "optimizer.beta2": (0.999, "Adam's decay of the mean of their squares"),
-    "optimizer.epsilon": (1e-8, "Adam's epsilon"),
+    **optimizer_keys(),
     "optimizer.clip_norm": (100.0, "bound on the global norm of the gradients of nats per image; 0 for none"),
     "optimizer.l2": (5e-5, "weight of the squares of weight-norm gains and checkerboard scales, on nats per image"),
     "schedule.name": ("constant", "learning rate after warm-up: constant, or cosine to zero"),

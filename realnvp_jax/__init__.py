@@ -11,9 +11,8 @@ from realnvp_jax.base import Logistic, Normal, Uniform
 from realnvp_jax.bijections.bijection import Bijection, Chain
 from realnvp_jax.models.autoregressive import autoregressive_flow, pixelcnn_flow
 from realnvp_jax.models.flow import Flow
-from realnvp_jax.models.image import image_flow
 from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
-from realnvp_jax.models.real_nvp import RealNVP
+from realnvp_jax.models.real_nvp import RealNVP, image_flow
 from realnvp_jax.models.vector import VectorRealNVP, vector_flow
 from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale, dequantize
 

@@ -4,6 +4,7 @@ Each is a hashable specification with `log_density(z)`, elementwise, `sample(key
 whether a temperature can scale its deviation, and `support`, the interval that holds its values.
 """
 
+import abc
 import dataclasses
 import math
 from typing import ClassVar
@@ -13,10 +14,27 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from realnvp_jax.random import draw
+from realnvp_jax.registry import register
 
 
+class Base(abc.ABC):
+    """Base class of the parts of the kind "base"."""
+
+    has_scale: ClassVar[bool]
+    support: ClassVar[tuple[float, float]]
+
+    @abc.abstractmethod
+    def log_density(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Log-density of every element."""
+
+    @abc.abstractmethod
+    def sample(self, key: jax.Array, shape: tuple[int, ...]) -> Array:
+        """Independent draws."""
+
+
+@register("base", "normal")
 @dataclasses.dataclass(frozen=True)
-class Normal:
+class Normal(Base):
     """N(0, 1)."""
 
     has_scale: ClassVar[bool] = True
@@ -31,8 +49,9 @@ class Normal:
         return draw(jax.random.normal, key, shape)
 
 
+@register("base", "logistic")
 @dataclasses.dataclass(frozen=True)
-class Logistic:
+class Logistic(Base):
     """The standard logistic distribution, density e^-z / (1 + e^-z)^2."""
 
     has_scale: ClassVar[bool] = True
@@ -47,8 +66,9 @@ class Logistic:
         return draw(jax.random.logistic, key, shape)
 
 
+@register("base", "uniform")
 @dataclasses.dataclass(frozen=True)
-class Uniform:
+class Uniform(Base):
     """Uniform on [0, 1]."""
 
     has_scale: ClassVar[bool] = False
@@ -62,5 +82,3 @@ class Uniform:
         """Independent draws on [0, 1)."""
         return draw(jax.random.uniform, key, shape)
 
-
-Base = Normal | Logistic | Uniform

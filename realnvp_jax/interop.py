@@ -26,6 +26,7 @@ from jax.core import Tracer
 
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.real_nvp import RealNVP
+from realnvp_jax.networks.resnet import ResNet
 
 _LEAVES = {
     "weights": ("params", "weights"),
@@ -34,6 +35,10 @@ _LEAVES = {
     "beta": ("params", "offset"),
     "mean": ("batch_stats", "statistics/mean"),
     "var": ("batch_stats", "statistics/variance"),
+}
+_STACKS = {  # whether the scale is the last -> its stacks of checkerboard and of channel-wise couplings
+    False: ("before/layers_0", "before/layers_2"),
+    True: ("before", "before"),
 }
 _LAYERS = (  # the authors' name within a coupling -> ours
     (r"bn_in", "conditioner/norm_in"),
@@ -65,7 +70,7 @@ def from_authors(variables: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
     Raises:
       ValueError: the flow is not an image_flow, a name is unknown to it, or a size does not fit.
     """
-    if not isinstance(flow.bijection, RealNVP):
+    if not isinstance(flow.bijection, RealNVP) or not isinstance(flow.bijection.conditioner, ResNet):
         raise ValueError(f"expected an image_flow; got {flow}")
     expected: dict[str, Any] = dict(flax.traverse_util.flatten_dict(_shapes(flow), sep="/"))
     pieces: dict[str, dict[tuple[int, ...], Any]] = {}
@@ -73,7 +78,7 @@ def from_authors(variables: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
         if name.rsplit("/", 1)[-1] == "step":
             continue
         value = value if isinstance(value, jax.Array) else np.asarray(value)
-        path, index = _place(name, flow.bijection.num_blocks) or ("", ())
+        path, index = _place(name, flow.bijection.num_scales, flow.bijection.conditioner.num_blocks) or ("", ())
         if path not in expected or any(i >= n for i, n in zip(index, expected[path].shape, strict=False)):
             raise ValueError(f"expected the authors' variable names of {flow}; got {name!r}")
         shape = expected[path].shape[len(index) :]
@@ -97,14 +102,15 @@ def _stacked(pieces: Mapping[tuple[int, ...], Any], shape: tuple[int, ...]) -> j
     return jnp.asarray(stacked.reshape(shape))
 
 
-def _place(name: str, num_blocks: int) -> tuple[str, tuple[int, ...]] | None:
+def _place(name: str, num_scales: int, num_blocks: int) -> tuple[str, tuple[int, ...]] | None:
     """(path of the leaf, index in its leading axes) of a variable, or None for a name that does not parse."""
     match = re.fullmatch(r"scale_(\d+)/coupling_([0-6])/(.+)", name)
     if match is None:
         return None
     scale, number, rest = match[1], int(match[2]), match[3]
-    coupling = f"scales_{scale}/" + ("checkerboard" if number <= 3 else "channel_wise") + "/coupling"
+    is_last = int(scale) == num_scales - 1
     layer = number if number <= 3 else number - 4
+    coupling = f"scales_{scale}/{_STACKS[is_last][number > 3]}/layer"
     if rest == ("rescaling_scale" if number <= 3 else "scale"):
         return f"params/{coupling}/transform/scale", (layer,)
     module, _, leaf = rest.rpartition("/")

@@ -15,6 +15,11 @@ def bits_per_dim(log_prob: Float[Array, "..."], num_dims: int) -> Float[Array, "
     return -log_prob / (num_dims * np.log(2))
 
 
+def log_prob_of_bits(bits: Float[Array, "..."], num_dims: int) -> Float[Array, "..."]:
+    """Inverse of `bits_per_dim`."""
+    return -bits * (num_dims * np.log(2))
+
+
 def log_mean_exp(log_prob: Float[Array, "k *batch"]) -> Float[Array, "*batch"]:
     """Log (1/K) sum_k exp(log_prob_k): the K-sample importance-weighted bound of Burda et al. (2016)."""
     return jax.nn.logsumexp(log_prob, axis=0) - jnp.log(log_prob.shape[0]).astype(log_prob.dtype)

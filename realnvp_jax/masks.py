@@ -1,10 +1,12 @@
 """Masks: which half of its input a coupling layer leaves alone (Section 3.4 of the paper).
 
 Everywhere `True` marks the identity half. A mask is a pure function of (kind, parity, shape) and never a
-parameter. Each kind is a hashable specification that knows how to take its input apart into (identity half,
-transformed half) and how to put the two together again: `Checkerboard`, `ImageHalves` and `Halves`.
+parameter. Each kind is a hashable specification that splits its input into (identity half, transformed half) and merges
+the two again: `Checkerboard` and `ImageHalves` over the cells of an image, and `Halves` of the last axis.
 
 In a loop over layers the parity is an array, known at run time only: `mask.with_parity(parity)`.
+
+Vectors are always split by `Halves`. A `VectorMask` puts their elements in another order first.
 """
 
 import abc
@@ -15,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+from realnvp_jax.registry import check_parameters, parameter, register
 
 Parity = int | Int[Array, ""]
 Count = int | Int[Array, ""]
@@ -28,9 +32,12 @@ def checkerboard(height: int, width: int, parity: Parity) -> Bool[Array, "height
 
 @dataclasses.dataclass(frozen=True)
 class CellMask(abc.ABC):
-    """A mask over the cells of an image. Both halves keep the image's shape, with zeros in the other's cells."""
+    """A mask over the cells of an image. Both halves keep the image's shape, with zeros in the other's cells.
 
-    parity: Parity
+    It is the base class of the parts of the kind "image_mask".
+    """
+
+    parity: Parity = 0
     num_parities: ClassVar[int] = 2
 
     def with_parity(self, parity: Parity) -> "CellMask":
@@ -65,6 +72,7 @@ class CellMask(abc.ABC):
         return jnp.where(self.cells(values.shape), 0, values)
 
 
+@register("image_mask", "checkerboard")
 @dataclasses.dataclass(frozen=True)
 class Checkerboard(CellMask):
     """The checkerboard mask; parity 0 keeps the cell (0, 0)."""
@@ -79,6 +87,7 @@ class Checkerboard(CellMask):
         return height * width // 2 + self.parity * (height * width % 2)
 
 
+@register("image_mask", "halves")
 @dataclasses.dataclass(frozen=True)
 class ImageHalves(CellMask):
     """Half of an image conditions the other half: a bad mask, to compare the checkerboard with.
@@ -111,7 +120,7 @@ class Halves:
     real halves: each has its own channels, or elements, only. A parity at run time needs an even size.
     """
 
-    parity: Parity
+    parity: Parity = 0
     num_parities: ClassVar[int] = 2
 
     def with_parity(self, parity: Parity) -> "Halves":
@@ -150,19 +159,48 @@ class Halves:
 
 Mask = CellMask | Halves
 
-VECTOR_MASKS = ("halves", "alternating", "random", "learned")
+
+@dataclasses.dataclass(frozen=True)
+class VectorMask(abc.ABC):
+    """The halves of vectors: base class of the parts of the kind "vector_mask"."""
+
+    def __post_init__(self):
+        check_parameters(self)
+
+    @abc.abstractmethod
+    def orders(self, num_dims: int, count: int) -> Int[np.ndarray, "count num_dims"] | None:
+        """Orders of the elements whose halves are the masks, one for each pair of coupling layers; None as they come."""
 
 
-def orders(kind: str, num_dims: int, count: int, seed: int) -> Int[np.ndarray, "count num_dims"] | None:
-    """Orders of a vector's elements whose halves are the masks of `kind`, one for each pair of couplings.
+@register("vector_mask", "halves")
+@dataclasses.dataclass(frozen=True)
+class VectorHalves(VectorMask):
+    """The first and the second half of the elements as they come."""
 
-    "halves" (and "learned", where a linear map mixes the elements) takes them as they come, which is None;
-    "alternating" puts the even elements in front of the odd; "random" draws every order from `seed`.
-    """
-    if kind == "alternating":
+    def orders(self, num_dims, count):
+        """None."""
+        return None
+
+
+@register("vector_mask", "alternating")
+@dataclasses.dataclass(frozen=True)
+class Alternating(VectorMask):
+    """The even and the odd elements."""
+
+    def orders(self, num_dims, count):
+        """The even elements in front of the odd ones."""
         order = np.concatenate([np.arange(0, num_dims, 2), np.arange(1, num_dims, 2)])
         return np.tile(order, (count, 1)) if num_dims > 2 else None
-    if kind == "random":
-        random = np.random.default_rng(seed)
+
+
+@register("vector_mask", "random")
+@dataclasses.dataclass(frozen=True)
+class RandomHalves(VectorMask):
+    """A random half and its complement for every pair of coupling layers."""
+
+    seed: int = parameter(0, "seed of the random halves", at_least=0)
+
+    def orders(self, num_dims, count):
+        """Random orders."""
+        random = np.random.default_rng(self.seed)
         return np.stack([random.permutation(num_dims) for _ in range(count)])
-    return None

@@ -16,3 +16,13 @@ def draw(
     several dimensions (4 s for one array, with JAX 0.10).
     """
     return sampler(key, (math.prod(shape),), *args, **kwargs).reshape(shape)
+
+
+def draw_each(
+    sampler: Callable[..., jax.Array], key: jax.Array, indices: jax.Array, shape: tuple[int, ...], *args: Any
+) -> jax.Array:
+    """sampler(..., shape) for each of several examples, [n, *shape], from the key and the example's number alone.
+
+    The same example gets the same values in a batch of any size, on any number of devices.
+    """
+    return jax.vmap(lambda index: draw(sampler, jax.random.fold_in(key, index), shape, *args))(indices)

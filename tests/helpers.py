@@ -10,25 +10,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from realnvp_jax.bijections.act_norm import ActNorm, Standardize
 from realnvp_jax.bijections.autoregressive import Autoregressive
-from realnvp_jax.bijections.batch_norm import BatchNorm
-from realnvp_jax.bijections.bijection import Bijection, Chain, Inverse
-from realnvp_jax.bijections.coupling import Coupling
-from realnvp_jax.bijections.create import create_normalization
-from realnvp_jax.bijections.linear import DiagonalScaling, LearnedLinear
-from realnvp_jax.bijections.squeeze import Squeeze, Unsqueeze
-from realnvp_jax.bijections.transforms import AffineTransform, MixtureTransform, TransformSpec
-from realnvp_jax.masks import Checkerboard, Halves, ImageHalves
-from realnvp_jax.models.autoregressive import VectorAutoregressive
-from realnvp_jax.models.masked_autoregressive import MaskedAutoregressive
-from realnvp_jax.models.real_nvp import RealNVP, Scale
-from realnvp_jax.models.vector import VectorRealNVP
+from realnvp_jax.bijections.bijection import Bijection, Chain, Inverse, Reordered
+from realnvp_jax.bijections.coupling import Coupling, coupling
+from realnvp_jax.bijections.linear import DiagonalScaling, InvertibleConv, LearnedLinear
+from realnvp_jax.bijections.normalization import Normalize
+from realnvp_jax.bijections.prior import TopPrior
+from realnvp_jax.bijections.squeeze import Squeeze, SqueezeDiagonal, Unsqueeze
+from realnvp_jax.bijections.stack import Stack
+from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, Spline
+from realnvp_jax.masks import Alternating, Checkerboard, Halves, ImageHalves, RandomHalves
+from realnvp_jax.models.autoregressive import autoregressive_flow
+from realnvp_jax.models.glow import Glow
+from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
+from realnvp_jax.models.real_nvp import RealNVP
+from realnvp_jax.models.vector import VectorRealNVP, vector_flow
 from realnvp_jax.networks.made import MADE
 from realnvp_jax.networks.mlp import MLP
-from realnvp_jax.networks.normalization import NormalizationSpec
 from realnvp_jax.networks.pixelcnn import PixelCNN
 from realnvp_jax.networks.resnet import ResNet
+from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, StandardizationStatistics
 
 BATCH = 8
 
@@ -42,85 +43,111 @@ class Animal:
     context_size: int = 0
 
 
-ADDITIVE, SPLINE = TransformSpec("additive"), TransformSpec("spline", num_bins=4, tail_bound=2.0)
-NORMAL_MIXTURE = MixtureTransform(2, base="normal")  # perturbed parameters saturate a uniform base
-ACT_NORM, NO_NORM = NormalizationSpec("act_norm"), NormalizationSpec("none")
+SPLINE = Spline(num_bins=4, tail_bound=2.0)
+NORMAL_MIXTURE = Mixture(2, base="normal")  # perturbed parameters saturate a uniform base
 
 
-def variant(mask, channels: int, transform: TransformSpec, normalization: NormalizationSpec) -> Coupling:
-    module = transform.create(initial_scale=0.0, has_offset=True)
-    conditioner = ResNet(2, 1, module.parameters_per_dim * channels, normalization)
-    return Coupling(mask, conditioner, module, create_normalization(normalization, mask))
+def image_coupling(mask, channels: int, transform=None, normalization=None, features: int = 4) -> Coupling:
+    """A coupling layer of images whose transformed half has so many channels."""
+    return coupling(
+        mask,
+        ResNet(base_features=features, num_blocks=1),
+        transform or Affine(0.0, False),
+        normalization or BatchNorm(),
+        channels,
+    )
 
 
-def vector_coupling(parity: int, num_dims: int, transform: TransformSpec) -> Coupling:
-    module = transform.create(initial_scale=1.0, has_offset=True)
-    out_features = module.parameters_per_dim * Halves(parity).size_transformed(num_dims)
-    return Coupling(Halves(parity), MLP((5,), out_features, "tanh"), module, None)
+def variant(mask, channels: int, transform, normalization) -> Coupling:
+    return image_coupling(mask, channels, transform, normalization, features=2)
 
 
-def coupling(mask, channels: int, initial_scale: float) -> Coupling:
-    normalization = BatchNorm(mask if isinstance(mask, Checkerboard) else None)
-    return Coupling(mask, ResNet(4, 1, 2 * channels), AffineTransform(initial_scale), normalization)
+def vector_coupling(parity: int, num_dims: int, transform) -> Coupling:
+    mask = Halves(parity)
+    conditioner = MLP(hidden=(5,), activation="tanh")
+    return coupling(mask, conditioner, transform, NoNormalization(), mask.size_transformed(num_dims))
+
+
+def small_resnet() -> ResNet:
+    return ResNet(base_features=2, num_blocks=1)
 
 
 ZOO = {
     "empty chain": Animal(Chain, (2, 2, 1)),
     "squeeze": Animal(Squeeze, (4, 2, 1)),
     "unsqueeze": Animal(Unsqueeze, (2, 1, 4)),
-    "batch norm": Animal(BatchNorm, (3, 2, 2)),
-    "batch norm of vectors": Animal(BatchNorm, (3,)),
-    "batch norm, checkerboard": Animal(lambda: BatchNorm(Checkerboard(1)), (3, 3, 2)),
-    "checkerboard coupling 0": Animal(lambda: coupling(Checkerboard(0), 2, 0.0), (2, 3, 2)),
-    "checkerboard coupling 1": Animal(lambda: coupling(Checkerboard(1), 1, 0.0), (3, 3, 1)),
-    "channel coupling 0": Animal(lambda: coupling(Halves(0), 2, 1.0), (2, 2, 4)),
-    "channel coupling 1": Animal(lambda: coupling(Halves(1), 1, 1.0), (2, 2, 2)),
-    "conditional coupling": Animal(lambda: coupling(Checkerboard(0), 1, 0.0), (2, 2, 1), context_size=2),
-    "image halves coupling 0": Animal(lambda: variant(ImageHalves(1), 1, TransformSpec(), NO_NORM), (3, 2, 1)),
-    "image halves coupling 1": Animal(lambda: variant(ImageHalves(2), 1, TransformSpec(), ACT_NORM), (2, 3, 1)),
-    "additive coupling 0": Animal(lambda: variant(Checkerboard(0), 1, ADDITIVE, ACT_NORM), (2, 3, 1)),
-    "coupling of splines": Animal(lambda: variant(Checkerboard(1), 2, SPLINE, NO_NORM), (2, 2, 2)),
-    "vector coupling 0": Animal(lambda: vector_coupling(0, 3, TransformSpec()), (3,)),
-    "vector coupling 1": Animal(lambda: vector_coupling(1, 3, TransformSpec()), (3,)),
+    "diagonal squeeze": Animal(SqueezeDiagonal, (4, 2, 1)),
+    "reordered": Animal(lambda: Reordered(DiagonalScaling(), (2, 0, 1)), (3,)),
+    "batch norm": Animal(lambda: Normalize(BatchNorm()), (3, 2, 2)),
+    "batch norm of vectors": Animal(lambda: Normalize(BatchNorm()), (3,)),
+    "checkerboard coupling 0": Animal(lambda: image_coupling(Checkerboard(0), 2), (2, 3, 2)),
+    "checkerboard coupling 1": Animal(lambda: image_coupling(Checkerboard(1), 1), (3, 3, 1)),
+    "channel coupling 0": Animal(lambda: image_coupling(Halves(0), 2, Affine(1.0, False)), (2, 2, 4)),
+    "channel coupling 1": Animal(lambda: image_coupling(Halves(1), 1, Affine(1.0, False)), (2, 2, 2)),
+    "conditional coupling": Animal(lambda: image_coupling(Checkerboard(0), 1), (2, 2, 1), context_size=2),
+    "image halves coupling 0": Animal(lambda: variant(ImageHalves(1), 1, Affine(0.0), NoNormalization()), (3, 2, 1)),
+    "image halves coupling 1": Animal(lambda: variant(ImageHalves(2), 1, Affine(0.0), ActNorm()), (2, 3, 1)),
+    "additive coupling 0": Animal(lambda: variant(Checkerboard(0), 1, Additive(), ActNorm()), (2, 3, 1)),
+    "coupling of splines": Animal(lambda: variant(Checkerboard(1), 2, SPLINE, NoNormalization()), (2, 2, 2)),
+    "vector coupling 0": Animal(lambda: vector_coupling(0, 3, Affine()), (3,)),
+    "vector coupling 1": Animal(lambda: vector_coupling(1, 3, Affine()), (3,)),
     "vector coupling of splines": Animal(lambda: vector_coupling(0, 5, SPLINE), (5,)),
-    "act norm": Animal(ActNorm, (2, 3, 2)),
-    "act norm of image halves": Animal(lambda: ActNorm(ImageHalves(3)), (2, 3, 2)),
-    "standardize": Animal(Standardize, (3,)),
+    "act norm": Animal(lambda: Normalize(ActNorm()), (2, 3, 2)),
+    "standardize": Animal(lambda: Normalize(StandardizationStatistics()), (3,)),
     "diagonal scaling": Animal(DiagonalScaling, (2, 3, 1)),
-    "learned linear": Animal(lambda: LearnedLinear(4), (4,)),
-    "vectors, halves": Animal(lambda: VectorRealNVP(2, 4, (5,)), (2,)),
+    "learned linear": Animal(LearnedLinear, (4,)),
+    "learned linear of images": Animal(LearnedLinear, (2, 1, 3)),
+    "1x1 convolution": Animal(InvertibleConv, (2, 2, 4)),
+    "top prior": Animal(TopPrior, (2, 2, 2), context_size=2),
+    "stack": Animal(lambda: Stack(image_coupling(Checkerboard(), 1), 3, (0, 1, 0)), (2, 2, 1)),
+    "vectors, halves": Animal(lambda: vector_flow(2, 4, (5,)).bijection, (2,)),
     "vectors, alternating, act norm": Animal(
-        lambda: VectorRealNVP(5, 3, (5, 4), "alternating", 0, TransformSpec(), ACT_NORM), (5,), context_size=2
+        lambda: VectorRealNVP(5, 3, MLP(hidden=(5, 4)), Alternating(), Affine(), ActNorm()), (5,), context_size=2
     ),
     "vectors, random, additive, batch norm": Animal(
-        lambda: VectorRealNVP(4, 5, (4,), "random", 1, ADDITIVE, NormalizationSpec()), (4,)
+        lambda: VectorRealNVP(4, 5, MLP(hidden=(4,)), RandomHalves(1), Additive(), BatchNorm()), (4,)
     ),
-    "vectors, learned, splines": Animal(lambda: VectorRealNVP(3, 2, (4,), "learned", 0, SPLINE), (3,)),
+    "vectors, learned, splines": Animal(
+        lambda: VectorRealNVP(3, 2, MLP(hidden=(4,)), transform=SPLINE, mixing=LearnedLinear()), (3,)
+    ),
     "autoregressive, inverse": Animal(
-        lambda: Inverse(Autoregressive(MADE((1, 0, 2), (4,), 2, 0, "tanh"), AffineTransform(1.0, True))), (3,)
+        lambda: Inverse(Autoregressive(MADE((1, 0, 2), (4,), 2, 0, "tanh"), Affine())), (3,)
     ),
     "autoregressive vectors": Animal(
-        lambda: VectorAutoregressive((0, 2, 1), (5, 5), NORMAL_MIXTURE, 2, activation="tanh", residual=True),
+        lambda: Autoregressive(
+            MADE((0, 2, 1), (5, 5), NORMAL_MIXTURE.parameters_per_dim, 2, "tanh", residual=True), NORMAL_MIXTURE
+        ),
         (3,),
         context_size=2,
     ),
     "autoregressive vectors, separate, normal": Animal(
-        lambda: VectorAutoregressive((1, 0), (4,), MixtureTransform(3, "logistic", "normal"), 0, "separate"), (2,)
+        lambda: autoregressive_flow(
+            2, 3, (4,), conditioner="separate", order=(1, 0), mixture="logistic", base="normal"
+        ).bijection,
+        (2,),
     ),
-    "MAF": Animal(lambda: MaskedAutoregressive(3, 3, (5,), 2, activation="tanh"), (3,), context_size=2),
+    "MAF": Animal(
+        lambda: masked_autoregressive_flow(3, 3, (5,), 2, activation="tanh").bijection, (3,), context_size=2
+    ),
     "IAF, random, splines, act norm": Animal(
-        lambda: MaskedAutoregressive(3, 2, (4,), 0, "random", 0, SPLINE, ACT_NORM, inverse_maps=True), (3,)
+        lambda: masked_autoregressive_flow(
+            3, 2, (4,), inverse=True, order="random", transform=SPLINE, normalization="act_norm"
+        ).bijection,
+        (3,),
     ),
     "PixelCNN": Animal(lambda: Autoregressive(PixelCNN((2, 3, 2), 8, 1, 3, 6), NORMAL_MIXTURE), (2, 3, 2)),
-    "chain": Animal(lambda: Chain((BatchNorm(), Squeeze(), coupling(Halves(0), 2, 1.0), Unsqueeze())), (2, 2, 1)),
-    "scale": Animal(lambda: Scale(channels=1, features=2, num_blocks=1, is_last=False), (2, 2, 1)),
-    "RealNVP": Animal(lambda: RealNVP(channels=1, num_scales=2, base_features=2, num_blocks=1), (4, 4, 1)),
+    "chain": Animal(
+        lambda: Chain(
+            (Normalize(BatchNorm()), Squeeze(), image_coupling(Halves(0), 2, Affine(1.0, False)), Unsqueeze())
+        ),
+        (2, 2, 1),
+    ),
+    "RealNVP": Animal(lambda: RealNVP(1, 2, small_resnet()), (4, 4, 1)),
     "RealNVP, additive, act norm": Animal(
-        lambda: RealNVP(1, 1, 2, 1, transform=ADDITIVE, normalization=ACT_NORM), (2, 2, 1)
+        lambda: RealNVP(1, 1, small_resnet(), Additive(), ActNorm()), (2, 2, 1)
     ),
-    "RealNVP, one scale, odd": Animal(
-        lambda: RealNVP(channels=2, num_scales=1, base_features=2, num_blocks=1), (3, 3, 2)
-    ),
+    "RealNVP, one scale, odd": Animal(lambda: RealNVP(2, 1, small_resnet()), (3, 3, 2)),
+    "Glow": Animal(lambda: Glow(1, 2, 2, small_resnet()), (4, 4, 1), context_size=2),
 }
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from realnvp_jax.bijections.bijection import Bijection
 from realnvp_jax.bijections.transforms import Transform
+from realnvp_jax.mode import EVALUATE
 from realnvp_jax.networks.sequential import SequentialConditioner
 from realnvp_jax.progress import report_progress
 
@@ -34,16 +35,16 @@ class Autoregressive(Bijection):
         """The same bijection, with a progress bar in its inverse."""
         return self.clone(shows_progress=True)
 
-    def forward(self, x, context=None, *, train=False, axis_name=None):
+    def forward(self, x, context=None, mode=EVALUATE):
         """Data to latent."""
-        z, log_derivative = self.transform.forward(x[..., None], self.conditioner(x, context, train=train))
+        z, log_derivative = self.transform.forward(x[..., None], self.conditioner(x, context, mode))
         return z[..., 0], log_derivative.sum(axis=tuple(range(1, log_derivative.ndim)))
 
     def inverse(self, z, context=None):
         """Latent to data."""
         if self.is_initializing():  # the loop below makes no parameters
             self.forward(z, context)
-        n, size = len(z), math.prod(z.shape[1:])
+        n, size = z.shape[0], math.prod(z.shape[1:])
         in_order = z.reshape(n, size)[:, self.conditioner.sequence].T
 
         def step(module, carry, now):

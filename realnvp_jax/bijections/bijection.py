@@ -1,69 +1,109 @@
-"""The contract of every bijection, and the chain that composes them.
+"""The contract of every bijection, and how bijections compose.
 
 A bijection is a Flax module with two methods,
 
-    forward(x, context=None, *, train=False, axis_name=None) -> (z, log_det)     data -> latent
-    inverse(z, context=None)                                 -> (x, log_det)     latent -> data
+    forward(x, context=None, mode=EVALUATE) -> (z, log_det)     data -> latent
+    inverse(z, context=None)                -> (x, log_det)     latent -> data
 
-where x and z have shape [n, *event] and log_det, log |det dz/dx| for `forward` and log |det dx/dz| for
-`inverse`, has shape [n]. `train` uses (and updates) the statistics of the batch where there are any,
-`axis_name` names the axis of devices over which a batch is spread. The inverse is that of the evaluation mode.
+where x and z have shape [n, *event] and log_det, log |det dz/dx| for `forward` and log |det dx/dz| for `inverse`, has
+shape [n]. The inverse is that of the evaluation mode.
+
+`pull_back` goes backwards through a training pass from its output alone, so that a stack of bijections can be trained
+in memory that does not grow with its depth (`bijections.stack`).
 """
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from realnvp_jax.mode import EVALUATE, Mode
+from realnvp_jax.registry import check_parameters
+
+Values = tuple[Float[Array, "n *event"], Float[Array, " n"]]  # (value, log_det)
+Context = Float[Array, "n context_size"] | None
+Variables = Mapping[str, Any]
 
 
 class Bijection(nn.Module):
     """Base class: an invertible, differentiable map with a tractable log-determinant."""
 
+    def __post_init__(self):
+        check_parameters(self)
+        super().__post_init__()
+
     @abc.abstractmethod
-    def forward(
-        self,
-        x: Float[Array, "n *event"],
-        context: Float[Array, "n context_size"] | None = None,
-        *,
-        train: bool = False,
-        axis_name: str | None = None,
-    ) -> tuple[Float[Array, "n *event"], Float[Array, " n"]]:
+    def forward(self, x: Float[Array, "n *event"], context: Context = None, mode: Mode = EVALUATE) -> Values:
         """Data to latent."""
 
     @abc.abstractmethod
-    def inverse(
-        self, z: Float[Array, "n *event"], context: Float[Array, "n context_size"] | None = None
-    ) -> tuple[Float[Array, "n *event"], Float[Array, " n"]]:
+    def inverse(self, z: Float[Array, "n *event"], context: Context = None) -> Values:
         """Latent to data."""
 
     def with_progress(self) -> "Bijection":
         """The same bijection, with a progress bar where its inverse is a long loop."""
         return self
 
+    def at(self, place: Any) -> "Bijection":
+        """The layer of a stack at a place, which says what it differs in from the others; by default in nothing."""
+        return self
+
+    def pull_back(
+        self,
+        variables: Variables,
+        used: Variables,
+        z: Float[Array, "n *event"],
+        context: Context,
+        mode: Mode,
+        cotangents: tuple[Array, Array],
+    ) -> tuple[Array, tuple[Any, Array, Any]]:
+        """Input and gradients of a training pass from its output, for an unbound module.
+
+        The inverse in evaluation mode, given the statistics that the pass normalized by as its running statistics, is
+        the inverse of the pass. From the input that it finds the pass is differentiated as usual. A subclass may save
+        work by sharing computations between the two.
+
+        Args:
+          variables: those of the training pass.
+          used: the collection of the statistics that it normalized by.
+          z: its output.
+          context: what it was conditioned on.
+          mode: its mode.
+          cotangents: gradients in z and log_det.
+
+        Returns:
+          The pass's input, and the gradients in variables["params"], the input and the context.
+        """
+        x, _ = self.apply({**variables, "batch_stats": used}, z, context, method="inverse")
+
+        def forward(trainable, x, context):
+            return run(self, {**variables, "params": trainable}, "forward", x, context, mode)
+
+        _, vjp = jax.vjp(forward, variables.get("params", {}), x, context)
+        return x, vjp(cotangents)
+
+
+def run(module: nn.Module, variables: Variables, method: str, *arguments: Any) -> Any:
+    """What a method of an unbound module returns; updates of statistics are dropped."""
+    return module.apply(variables, *arguments, method=method, mutable=["batch_stats"])[0]
+
 
 def forward_through(
-    layers: Sequence[Bijection],
-    x: Float[Array, "n *event"],
-    context: Float[Array, "n context_size"] | None = None,
-    *,
-    train: bool = False,
-    axis_name: str | None = None,
-) -> tuple[Float[Array, "n *event"], Float[Array, " n"]]:
+    layers: Sequence[Bijection], x: Float[Array, "n *event"], context: Context = None, mode: Mode = EVALUATE
+) -> Values:
     """Apply the layers in order; the log-determinants add up."""
     log_det = jnp.zeros(x.shape[:1], x.dtype)
     for layer in layers:
-        x, layer_log_det = layer.forward(x, context, train=train, axis_name=axis_name)
+        x, layer_log_det = layer.forward(x, context, mode)
         log_det = log_det + layer_log_det
     return x, log_det
 
 
-def inverse_through(
-    layers: Sequence[Bijection],
-    z: Float[Array, "n *event"],
-    context: Float[Array, "n context_size"] | None = None,
-) -> tuple[Float[Array, "n *event"], Float[Array, " n"]]:
+def inverse_through(layers: Sequence[Bijection], z: Float[Array, "n *event"], context: Context = None) -> Values:
     """Apply the layers' inverses in reverse order; the log-determinants add up."""
     log_det = jnp.zeros(z.shape[:1], z.dtype)
     for layer in reversed(layers):
@@ -81,7 +121,7 @@ class Inverse(Bijection):
 
     bijection: Bijection
 
-    def forward(self, x, context=None, *, train=False, axis_name=None):
+    def forward(self, x, context=None, mode=EVALUATE):
         """Data to latent."""
         return self.bijection.inverse(x, context)
 
@@ -99,10 +139,58 @@ class Chain(Bijection):
 
     layers: tuple[Bijection, ...] = ()
 
-    def forward(self, x, context=None, *, train=False, axis_name=None):
+    def forward(self, x, context=None, mode=EVALUATE):
         """Data to latent."""
-        return forward_through(self.layers, x, context, train=train, axis_name=axis_name)
+        return forward_through(self.layers, x, context, mode)
 
     def inverse(self, z, context=None):
         """Latent to data."""
         return inverse_through(self.layers, z, context)
+
+    def pull_back(self, variables, used, z, context, mode, cotangents):
+        """Layer by layer, from the last to the first."""
+        z_bar, log_det_bar = cotangents
+        context_bar = jax.tree.map(jnp.zeros_like, context)
+        params_bar = {}
+        for number, layer in reversed(list(enumerate(self.layers))):
+            name = f"layers_{number}"
+            mine = {collection: tree[name] for collection, tree in variables.items() if name in tree}
+            z, (layer_bar, z_bar, layer_context_bar) = layer.pull_back(
+                mine, used.get(name, {}), z, context, mode, (z_bar, log_det_bar)
+            )
+            context_bar = jax.tree.map(jnp.add, context_bar, layer_context_bar)
+            if name in variables.get("params", {}):
+                params_bar[name] = layer_bar
+        return z, (params_bar, z_bar, context_bar)
+
+
+class Reordered(Bijection):
+    """Another bijection of vectors on their elements in another order, which is undone behind it.
+
+    Attributes:
+      bijection: the other one.
+      order: numbers of the elements in their new order, or None for the order as it is.
+    """
+
+    bijection: Bijection
+    order: Any = None
+
+    def at(self, place):
+        """The bijection with another order."""
+        return self.clone(order=place)
+
+    def forward(self, x, context=None, mode=EVALUATE):
+        """Data to latent."""
+        z, log_det = self.bijection.forward(self._reorder(x), context, mode)
+        return self._restore(z), log_det
+
+    def inverse(self, z, context=None):
+        """Latent to data."""
+        x, log_det = self.bijection.inverse(self._reorder(z), context)
+        return self._restore(x), log_det
+
+    def _reorder(self, x: Float[Array, "n dims"]) -> Float[Array, "n dims"]:
+        return x if self.order is None else x[:, jnp.asarray(self.order)]
+
+    def _restore(self, x: Float[Array, "n dims"]) -> Float[Array, "n dims"]:
+        return x if self.order is None else x[:, jnp.argsort(jnp.asarray(self.order))]

@@ -3,20 +3,23 @@
 The mask splits x into an identity half x_i and a transformed half x_t. A conditioner computes the parameters of
 an elementwise transform from x_i alone,
 
-    z_i = x_i,    z_t = normalise(transform(x_t; conditioner(x_i))),
+    z_i = x_i,    z_t = normalize(transform(x_t; conditioner(x_i))),
 
 so the Jacobian is triangular and both directions need one evaluation of the conditioner. The transforms are in
 `realnvp_jax.bijections.transforms`.
 """
 
-import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from realnvp_jax.bijections.bijection import Bijection
-from realnvp_jax.bijections.normalization import Normalization, Statistics
+from realnvp_jax.bijections.bijection import Bijection, Context, Values, run
+from realnvp_jax.bijections.normalization import Normalize
 from realnvp_jax.bijections.transforms import Transform
-from realnvp_jax.masks import Mask, Parity
+from realnvp_jax.masks import Mask
+from realnvp_jax.mode import EVALUATE, Mode
+from realnvp_jax.networks.conditioner import Conditioner
+from realnvp_jax.networks.statistics import Normalization
 
 
 class Coupling(Bijection):
@@ -30,79 +33,104 @@ class Coupling(Bijection):
     """
 
     mask: Mask
-    conditioner: nn.Module
+    conditioner: Conditioner
     transform: Transform
-    normalization: Normalization | None = None
+    normalization: Normalize | None = None
 
-    def _mask(self, parity: Parity | None) -> Mask:
-        return self.mask if parity is None else self.mask.with_parity(parity)
+    def at(self, place):
+        """The layer with a mask of another parity."""
+        return self.clone(mask=self.mask.with_parity(place))
 
     def parameters(
-        self,
-        identity: Float[Array, "n *half"],
-        shape: tuple[int, ...],
-        context: Float[Array, "n context_size"] | None = None,
-        *,
-        train: bool = False,
-        axis_name: str | None = None,
-        parity: Parity | None = None,
+        self, identity: Float[Array, "n *half"], shape: tuple[int, ...], context: Context = None, mode: Mode = EVALUATE
     ) -> Float[Array, "n *parameters"]:
         """What the conditioner makes of the identity half of an x of that shape."""
-        cells = self._mask(parity).cells(shape)
-        return self.conditioner(identity, cells, context, train=train, axis_name=axis_name)
+        return self.conditioner(identity, self.mask.cells(shape), context, mode)
 
     def transform_half(
-        self,
-        transformed: Float[Array, "n *half"],
-        raw: Float[Array, "n *parameters"],
-        *,
-        train: bool = False,
-        axis_name: str | None = None,
-        parity: Parity | None = None,
-    ) -> tuple[Float[Array, "n *half"], Float[Array, " n"], Statistics | None]:
-        """(z_t, log_det, statistics that it was normalised by)."""
+        self, transformed: Float[Array, "n *half"], raw: Float[Array, "n *parameters"], mode: Mode = EVALUATE
+    ) -> Values:
+        """(z_t, log_det)."""
         transformed, log_derivative = self.transform.forward(transformed, raw)
-        log_det = _sum_event(self._mask(parity).only_transformed(log_derivative))
+        log_det = _sum_event(self.mask.only_transformed(log_derivative))
         if self.normalization is None:
-            return transformed, log_det, None
-        statistics = self.normalization.statistics_of(transformed, train=train, axis_name=axis_name, parity=parity)
-        transformed, normalization_log_det = self.normalization.normalize(transformed, statistics, parity)
-        return transformed, log_det + normalization_log_det, statistics
+            return transformed, log_det
+        cells = self.mask.cells(transformed.shape)
+        transformed = self.mask.only_transformed(transformed)
+        transformed, normalization_log_det = self.normalization.normalize(transformed, cells, mode)
+        return transformed, log_det + normalization_log_det
 
-    def transform_half_back(
-        self,
-        transformed: Float[Array, "n *half"],
-        raw: Float[Array, "n *parameters"],
-        statistics: Statistics | None,
-        *,
-        parity: Parity | None = None,
-    ) -> tuple[Float[Array, "n *half"], Float[Array, " n"]]:
-        """(x_t, log_det), the inverse of `transform_half` under the statistics that it used."""
+    def transform_half_back(self, transformed: Float[Array, "n *half"], raw: Float[Array, "n *parameters"]) -> Values:
+        """(x_t, log_det), the inverse of `transform_half`."""
         log_det = jnp.zeros(transformed.shape[:1], transformed.dtype)
         if self.normalization is not None:
-            assert statistics is not None
-            transformed, log_det = self.normalization.denormalize(transformed, statistics, parity)
+            cells = self.mask.cells(transformed.shape)
+            transformed, log_det = self.normalization.denormalize(transformed, cells)
         transformed, log_derivative = self.transform.inverse(transformed, raw)
-        return transformed, log_det + _sum_event(self._mask(parity).only_transformed(log_derivative))
+        return transformed, log_det + _sum_event(self.mask.only_transformed(log_derivative))
 
-    def forward(self, x, context=None, *, train=False, axis_name=None, parity=None):
-        """Data to latent. `parity`, in a stack of couplings, takes the place of the mask's own."""
-        mask = self._mask(parity)
-        identity, transformed = mask.split(x)
-        raw = self.parameters(identity, x.shape, context, train=train, axis_name=axis_name, parity=parity)
-        transformed, log_det, _ = self.transform_half(transformed, raw, train=train, axis_name=axis_name, parity=parity)
-        return mask.merge(identity, transformed), log_det
+    def forward(self, x, context=None, mode=EVALUATE):
+        """Data to latent."""
+        identity, transformed = self.mask.split(x)
+        raw = self.parameters(identity, x.shape, context, mode)
+        transformed, log_det = self.transform_half(transformed, raw, mode)
+        return self.mask.merge(identity, transformed), log_det
 
-    def inverse(self, z, context=None, *, parity=None):
-        """Latent to data. `parity`, in a stack of couplings, takes the place of the mask's own."""
-        mask = self._mask(parity)
-        identity, transformed = mask.split(z)
-        statistics = None
-        if self.normalization is not None:
-            statistics = self.normalization.statistics_of(transformed, parity=parity)
-        raw = self.parameters(identity, z.shape, context, parity=parity)
-        transformed, log_det = self.transform_half_back(transformed, raw, statistics, parity=parity)
-        return mask.merge(identity, transformed), log_det
+    def inverse(self, z, context=None):
+        """Latent to data."""
+        identity, transformed = self.mask.split(z)
+        raw = self.parameters(identity, z.shape, context)
+        transformed, log_det = self.transform_half_back(transformed, raw)
+        return self.mask.merge(identity, transformed), log_det
+
+    def pull_back(self, variables, used, z, context, mode, cotangents):
+        """One evaluation of the conditioner serves the inverse and the gradients: the identity half is the input's."""
+        z_bar, log_det_bar = cotangents
+        identity, transformed = self.mask.split(z)
+
+        def parameters(trainable, identity, context):
+            return run(self, {**variables, "params": trainable}, "parameters", identity, z.shape, context, mode)
+
+        def transform_half(trainable, transformed, raw):
+            return run(self, {**variables, "params": trainable}, "transform_half", transformed, raw, mode)
+
+        trainable = variables["params"]
+        raw, parameters_vjp = jax.vjp(parameters, trainable, identity, context)
+        under_used = {**variables, "batch_stats": used}
+        transformed, _ = run(self, under_used, "transform_half_back", transformed, raw)
+        transformed = self.mask.only_transformed(transformed)
+        _, transform_vjp = jax.vjp(transform_half, trainable, transformed, raw)
+        identity_bar, transformed_bar = self.mask.split(z_bar)
+        of_transform, transformed_bar, raw_bar = transform_vjp((transformed_bar, log_det_bar))
+        of_conditioner, from_conditioner, context_bar = parameters_vjp(raw_bar)
+        x = self.mask.merge(identity, transformed)
+        x_bar = self.mask.merge(identity_bar + from_conditioner, transformed_bar)
+        return x, (jax.tree.map(jnp.add, of_transform, of_conditioner), x_bar, context_bar)
+
+
+def coupling(
+    mask: Mask,
+    conditioner: Conditioner,
+    transform: Transform,
+    normalization: Normalization,
+    transformed_channels: int,
+) -> Coupling:
+    """A coupling layer of copies of parts.
+
+    Args:
+      mask: which half is which.
+      conditioner: the network; its output's size and its normalization are set here.
+      transform: elementwise transform of the transformed half.
+      normalization: behind the transform, and for the network's own layers.
+      transformed_channels: channels of the transformed half.
+    """
+    out_features = transform.parameters_per_dim * transformed_channels
+    return Coupling(
+        mask,
+        conditioner.clone(out_features=out_features, normalization=normalization.clone()),
+        transform.clone(),
+        None if normalization.is_identity else Normalize(normalization.clone()),
+    )
 
 
 def _sum_event(x: Float[Array, "n *event"]) -> Float[Array, " n"]:

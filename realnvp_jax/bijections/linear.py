@@ -1,16 +1,25 @@
-"""Linear maps: NICE's diagonal scaling, and a learned invertible matrix."""
+"""Linear maps: NICE's diagonal scaling, and learned invertible matrices that mix channels.
+
+A learned matrix is W = P L U, with a fixed permutation P, a unit lower triangular L and an upper triangular U with the
+diagonal exp(log_diagonal), so that log |det W| = sum(log_diagonal). (Kingma and Dhariwal, Glow, 2018,
+Section 3.2.) It acts on the last axis, of images at every position alike: an invertible 1x1 convolution.
+"""
 
 import math
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from realnvp_jax.bijections.bijection import Bijection
+from realnvp_jax.mode import EVALUATE
+from realnvp_jax.registry import register
 
-_SMALLEST_DEVIATION = 1e-6  # below it a direction of standardised data counts as constant
+CONSTANTS = "constants"  # the collection of numbers that are drawn once and not trained
+_SMALLEST_STD = 1e-6  # below it a direction of standardized data counts as constant
 
 
 class DiagonalScaling(Bijection):
@@ -20,7 +29,7 @@ class DiagonalScaling(Bijection):
     def _log_scale(self, x: Float[Array, "n *event"]) -> Float[Array, "one *event"]:
         return self.param("log_scale", nn.initializers.zeros, x.shape[1:])[None]
 
-    def forward(self, x, context=None, *, train=False, axis_name=None):
+    def forward(self, x, context=None, mode=EVALUATE):
         """Scale."""
         log_scale = self._log_scale(x)
         return x * jnp.exp(log_scale), jnp.broadcast_to(jnp.sum(log_scale), x.shape[:1])
@@ -31,65 +40,123 @@ class DiagonalScaling(Bijection):
         return z * jnp.exp(-log_scale), jnp.broadcast_to(-jnp.sum(log_scale), z.shape[:1])
 
 
-class LearnedLinear(Bijection):
-    """z = x L U: an invertible matrix as a unit lower and an upper triangular one; it starts as the identity.
-
-    The diagonal of U is exp(log_diagonal), so log |det| = sum(log_diagonal). `flow.init(key, x)` makes it start as the
-    upper triangular matrix that gives the batch covariance 1 (the model of one such map is then the best Gaussian),
-    unless the batch has too few examples or a singular covariance.
+class Factors(NamedTuple):
+    """A matrix P L U.
 
     Attributes:
-      num_dims: size of the vectors.
+      permutation: numbers of the channels in their new order, or None.
+      lower: L.
+      upper: U.
+      log_det: log |det L U|.
     """
 
-    num_dims: int
+    permutation: Int[Array, " dims"] | None
+    lower: Float[Array, "dims dims"]
+    upper: Float[Array, "dims dims"]
+    log_det: Float[Array, ""]
 
-    def setup(self):
-        """The entries below and above the diagonals, and the logarithm of the one that is free."""
-        count = math.comb(self.num_dims, 2)
-        self.param("lower", nn.initializers.zeros, (count,))
-        self.param("upper", nn.initializers.zeros, (count,))
-        self.param("log_diagonal", nn.initializers.zeros, (self.num_dims,))
 
-    def matrices(self) -> tuple[Float[Array, "dims dims"], Float[Array, "dims dims"]]:
-        """(L, U)."""
-        entries = {name: self.get_variable("params", name) for name in ("lower", "upper", "log_diagonal")}
-        lower = jnp.eye(self.num_dims, dtype=entries["lower"].dtype)
-        lower = lower.at[jnp.tril_indices(self.num_dims, -1)].set(entries["lower"])
-        upper = jnp.diag(jnp.exp(entries["log_diagonal"]))
-        upper = upper.at[jnp.triu_indices(self.num_dims, 1)].set(entries["upper"])
-        return lower, upper
+class Linear(Bijection):
+    """z = x P L U on the last axis: base class of the learned matrices."""
 
-    def _whiten(self, x: Float[Array, "n dims"], axis_name: str | None) -> None:
-        """Set L to the identity and U to R^-1, where x - mean = Q R sqrt(n)."""
-        if axis_name is not None:
-            x = jax.lax.all_gather(x, axis_name, tiled=True)
-        if len(x) <= self.num_dims:
-            return
-        factor = jnp.linalg.qr((x - x.mean(axis=0, keepdims=True)) / np.sqrt(len(x)), mode="r")
-        factor = factor * jnp.where(jnp.diag(factor) < 0, -1, 1)[:, None]
-        upper = jax.scipy.linalg.solve_triangular(factor, jnp.eye(self.num_dims, dtype=x.dtype))
-        is_regular = jnp.min(jnp.diag(factor)) > _SMALLEST_DEVIATION
-        upper = jnp.where(is_regular, upper, jnp.eye(self.num_dims, dtype=x.dtype))
-        self.put_variable("params", "upper", upper[jnp.triu_indices(self.num_dims, 1)])
-        self.put_variable("params", "log_diagonal", jnp.log(jnp.diag(upper)))
-        self.put_variable("params", "lower", jnp.zeros_like(self.get_variable("params", "lower")))
+    permutes = False  # whether P is another permutation than the identity
 
-    def forward(self, x, context=None, *, train=False, axis_name=None):
-        """Multiply by L and by U, in full precision on every device."""
-        if self.is_mutable_collection("params") and not self.is_initializing():
-            self._whiten(x, axis_name)
-        lower, upper = self.matrices()
-        matrix = jnp.matmul(lower, upper, precision=jax.lax.Precision.HIGHEST)
+    def factors(self, channels: int) -> Factors:
+        """The matrix in its factors."""
+        if self.is_initializing():
+            for name, value in self._initial(channels).items():
+                self.put_variable(CONSTANTS if name == "places" else "params", name, value)
+
+        def free(name: str) -> Array:
+            return self.get_variable("params", name)
+
+        log_diagonal = free("log_diagonal")
+        lower = jnp.eye(channels, dtype=log_diagonal.dtype).at[jnp.tril_indices(channels, -1)].set(free("lower"))
+        upper = jnp.diag(jnp.exp(log_diagonal)).at[jnp.triu_indices(channels, 1)].set(free("upper"))
+        permutation = jnp.argsort(self.get_variable(CONSTANTS, "places")) if self.permutes else None
+        return Factors(permutation, lower, upper, jnp.sum(log_diagonal))
+
+    def _initial(self, channels: int) -> dict[str, Array]:
+        """The factors of the identity."""
+        count, dtype = math.comb(channels, 2), jnp.result_type(float)
+        return {
+            "lower": jnp.zeros(count, dtype),
+            "upper": jnp.zeros(count, dtype),
+            "log_diagonal": jnp.zeros(channels, dtype),
+        }
+
+    def forward(self, x, context=None, mode=EVALUATE):
+        """Permute, and multiply by L and by U, in full precision on every device."""
+        if mode.initializes:
+            self._set_by(x, mode.axis_name)
+        factors = self.factors(x.shape[-1])
+        matrix = jnp.matmul(factors.lower, factors.upper, precision=jax.lax.Precision.HIGHEST)
+        if factors.permutation is not None:
+            x = x[..., factors.permutation]
         z = jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
-        return z, self._log_det(x)
+        return z, _per_example(factors.log_det, x)
 
     def inverse(self, z, context=None):
-        """Solve the two triangular systems."""
-        lower, upper = self.matrices()
-        y = jax.scipy.linalg.solve_triangular(upper, z.T, trans=1)
-        x = jax.scipy.linalg.solve_triangular(lower, y, trans=1, lower=True, unit_diagonal=True).T
-        return x, -self._log_det(z)
+        """Solve the two triangular systems, and undo the permutation."""
+        factors = self.factors(z.shape[-1])
+        y = jax.scipy.linalg.solve_triangular(factors.upper, z.reshape(-1, z.shape[-1]).T, trans=1)
+        x = jax.scipy.linalg.solve_triangular(factors.lower, y, trans=1, lower=True, unit_diagonal=True).T
+        x = x.reshape(z.shape)
+        if factors.permutation is not None:
+            x = x[..., jnp.argsort(factors.permutation)]
+        return x, -_per_example(factors.log_det, z)
 
-    def _log_det(self, x: Float[Array, "n dims"]) -> Float[Array, " n"]:
-        return jnp.broadcast_to(jnp.sum(self.get_variable("params", "log_diagonal")), x.shape[:1])
+    def _set_by(self, x: Float[Array, "n *positions dims"], axis_name: str | None) -> None:
+        """What an initialization pass does; by default nothing."""
+
+
+@register("mixing", "lu")
+class LearnedLinear(Linear):
+    """A learned matrix that starts as the identity.
+
+    `flow.init(key, x)` makes it start as the upper triangular matrix that gives the batch covariance 1 (the model of
+    one such map is then the best Gaussian), unless the batch has too few examples or a singular covariance.
+    """
+
+    def _set_by(self, x, axis_name):
+        """Set L to the identity and U to R^-1, where x - mean = Q R sqrt(n)."""
+        x = x.reshape(-1, x.shape[-1])
+        if axis_name is not None:
+            x = jax.lax.all_gather(x, axis_name, tiled=True)
+        num, channels = x.shape
+        if num <= channels:
+            return
+        factor = jnp.linalg.qr((x - x.mean(axis=0, keepdims=True)) / np.sqrt(num), mode="r")
+        factor = factor * jnp.where(jnp.diag(factor) < 0, -1, 1)[:, None]
+        upper = jax.scipy.linalg.solve_triangular(factor, jnp.eye(channels, dtype=x.dtype))
+        is_regular = jnp.min(jnp.diag(factor)) > _SMALLEST_STD
+        upper = jnp.where(is_regular, upper, jnp.eye(channels, dtype=x.dtype))
+        self.put_variable("params", "upper", upper[jnp.triu_indices(channels, 1)])
+        self.put_variable("params", "log_diagonal", jnp.log(jnp.diag(upper)))
+        self.put_variable("params", "lower", jnp.zeros(math.comb(channels, 2), x.dtype))
+
+
+@register("mixing", "conv1x1")
+class InvertibleConv(Linear):
+    """A learned matrix that starts as a random rotation: Glow's invertible 1x1 convolution."""
+
+    permutes = True
+
+    def _initial(self, channels):
+        """The factors of a random rotation."""
+        key, dtype = self.make_rng("params"), jnp.result_type(float)
+        rotation, _ = jnp.linalg.qr(jax.random.normal(key, (channels * channels,), dtype).reshape(channels, channels))
+        permutation, lower, upper = jax.scipy.linalg.lu(rotation)
+        signs = jnp.sign(jnp.diag(upper))  # P (D L D) (D U) with D = diag(signs) is a rotation or reflection as well
+        lower, upper = signs[:, None] * lower * signs[None], signs[:, None] * upper
+        return {
+            "lower": lower[jnp.tril_indices(channels, -1)],
+            "upper": upper[jnp.triu_indices(channels, 1)],
+            "log_diagonal": jnp.log(jnp.diag(upper)),
+            "places": jnp.argmax(permutation, axis=1).astype(dtype),
+        }
+
+
+def _per_example(log_det: Float[Array, ""], x: Float[Array, "n *positions dims"]) -> Float[Array, " n"]:
+    """The log-determinant of a matrix that acts at every position."""
+    return jnp.broadcast_to(math.prod(x.shape[1:-1]) * log_det, x.shape[:1])

@@ -1,132 +1,122 @@
-"""Many layers of one kind in a loop: their parameters are stacked, and the time to compile does not grow with them."""
+"""Many layers of one kind in a loop: their parameters are stacked, and the time to compile does not grow with them.
 
-import functools
-from collections.abc import Callable
+What the backward pass of training is computed from is a choice:
+
+    store     from what JAX keeps of every layer's forward pass (its parts may keep less, as they declare)
+    remat     from the layer's input alone: its forward pass is computed again
+    invert    from the stack's output alone: each layer's input is found by its own inverse, under the statistics that
+              the forward pass normalized by (two vectors for each normalization), so that memory does not grow with the
+              number of layers. The price is the evaluation of the inverse, and its rounding. (Gomez et al., The
+              Reversible Residual Network, 2017, for residual networks.)
+"""
+
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
 
-from realnvp_jax.bijections.bijection import Bijection
-from realnvp_jax.bijections.coupling import Coupling
-from realnvp_jax.bijections.training_pass import forward_keeping, forward_keeping_the_end
-from realnvp_jax.networks.execution import Execution
-from realnvp_jax.networks.loop import loop_over
-from realnvp_jax.networks.residual_loop import KEPT
-from realnvp_jax.networks.weight_norm import fold
+from realnvp_jax.bijections.bijection import Bijection, Context, Values
+from realnvp_jax.mode import EVALUATE, Mode
+from realnvp_jax.networks.loop import loop_over, store
+from realnvp_jax.networks.statistics import USED_STATISTICS
+from realnvp_jax.registry import parameter
 
-KEEP_NAMED = jax.checkpoint_policies.save_only_these_names(KEPT)
-KEEP_NOTHING = jax.checkpoint_policies.nothing_saveable
-
-Values = tuple[Float[Array, "n *event"], Float[Array, " n"]]  # (value, log_det)
+MEMORY = ("store", "remat", "invert")
 
 
-def scan_layers(
-    apply: Callable[[Any, Float[Array, "n *event"], Any], Values],
-    layer: Bijection,
-    x: Float[Array, "n *event"],
-    num_layers: int,
-    items: Any = None,
-    **options: Any,
-) -> Values:
-    """(value, log_det) of all layers.
-
-    Args:
-      apply: (layer, x, item) -> (value, log_det) of one layer, its forward or inverse direction.
-      layer: the layer, whose parameters get a leading axis.
-      x: the input.
-      num_layers: how many layers.
-      items: what the layers differ in besides their parameters: arrays with a leading axis for the layers, or None.
-      **options: of `loop_over`; with reverse=True the last layer comes first.
-    """
-
-    def step(layer, carry, item):
-        x, log_det = carry
-        x, layer_log_det = apply(layer, x, item)
-        return x, log_det + layer_log_det
-
-    return loop_over(step, layer, (x, jnp.zeros_like(x, shape=x.shape[:1])), num_layers, items, **options)
-
-
-class CouplingStack(Bijection):
-    """Couplings of one shape, whose parity alternates (halves of an image take turns in all four).
+class Stack(Bijection):
+    """A bijection, repeated with parameters of its own in every layer.
 
     Attributes:
-      coupling: one of them; its mask has the kind of all.
+      layer: one of the layers.
       num_layers: how many.
-      execution: how training passes are carried out.
+      places: what the layers differ in besides their parameters, which `layer.at` takes: a number for each layer, or a
+        tuple of numbers; () for nothing.
+      memory: what the backward pass of training is computed from: store, remat or invert.
+      unroll: one layer after the other instead of a loop, which compiles many times longer.
     """
 
-    coupling: Coupling
+    layer: Bijection
     num_layers: int
-    execution: Execution = Execution()
+    places: tuple[Any, ...] = ()
+    memory: str = parameter("store", "what training keeps for the backward pass of a layer", choices=MEMORY)
+    unroll: bool = False
 
-    def _parities(self) -> Int[np.ndarray, " layers"]:
-        return np.arange(self.num_layers, dtype=np.int32) % self.coupling.mask.num_parities
-
-    def forward(self, x, context=None, *, train=False, axis_name=None):
+    def forward(self, x, context=None, mode=EVALUATE):
         """Data to latent."""
-        if train and not self.is_mutable_collection("params"):  # a pass that may set parameters is not differentiated
-            return self._forward_in_training(x, context, axis_name)
+        if mode.trains and self.memory == "invert" and not self.is_initializing():
+            return self._forward_invertible(x, context, mode)
 
-        def apply(coupling, x, parity):
-            return coupling.forward(x, context, train=train, axis_name=axis_name, parity=parity)
+        def step(layer, value):
+            x, log_det = value
+            x, layer_log_det = layer.forward(x, context, mode)
+            return x, log_det + layer_log_det
 
-        parities = jnp.asarray(self._parities())
-        return scan_layers(apply, self.coupling, x, self.num_layers, parities, unroll=self.execution.unroll)
-
-    def _forward_in_training(self, x, context, axis_name):
-        coupling, variables = self.coupling.unbind()
-        run = {
-            "store": functools.partial(forward_keeping, keep=KEEP_NAMED),
-            "remat": functools.partial(forward_keeping, keep=KEEP_NOTHING),
-            "invert": forward_keeping_the_end,
-        }[self.execution.memory]
-        trainable = variables["params"]
-        if self.execution.memory == "store":  # the other modes do without copies of the kernels
-            trainable = fold(trainable)
-        z, log_det, statistics = run(
-            coupling,
-            trainable,
-            variables.get("batch_stats", {}),
-            x,
-            context,
-            self._parities(),
-            axis_name=axis_name,
-            unroll=self.execution.unroll,
-        )
-        if statistics and self.is_mutable_collection("batch_stats"):
-            self.put_variable("batch_stats", "coupling", statistics)
-        return z, log_det
+        if mode.trains and self.memory == "remat":
+            return self._loop(step, x, wrap=lambda body: jax.checkpoint(body, prevent_cse=self.unroll))
+        return self._loop(step, x)
 
     def inverse(self, z, context=None):
         """Latent to data."""
 
-        def apply(coupling, z, parity):
-            return coupling.inverse(z, context, parity=parity)
+        def step(layer, value):
+            z, log_det = value
+            z, layer_log_det = layer.inverse(z, context)
+            return z, log_det + layer_log_det
 
-        parities = jnp.asarray(self._parities())
-        return scan_layers(
-            apply, self.coupling, z, self.num_layers, parities, reverse=True, unroll=self.execution.unroll
-        )
+        return self._loop(step, z, reverse=True)
 
+    def _loop(self, step: Any, x: jax.Array, **options: Any) -> Values:
+        start = x, jnp.zeros_like(x, shape=x.shape[:1])
+        return loop_over(step, self.layer, start, self.num_layers, self._places(), unroll=self.unroll, **options)
 
-def in_order(
-    apply: Callable[[Any, Float[Array, "n dims"]], Values],
-) -> Callable[[Any, Float[Array, "n dims"], Int[Array, "2 dims"] | None], Values]:
-    """`apply` between a reordering of the elements and the way back: (layer, x, order) -> (value, log_det)."""
+    def _places(self) -> np.ndarray | None:
+        return np.asarray(self.places, np.int32) if self.places else None
 
-    def between(layer, x, order):
-        if order is None:
-            return apply(layer, x)
-        value, log_det = apply(layer, x[:, order[0]])
-        return value[:, order[1]], log_det
+    def _forward_invertible(self, x: jax.Array, context: Context, mode: Mode) -> Values:
+        """A training pass that keeps its output and the statistics that it used; in reverse mode only."""
+        layer, variables = self.layer.unbind()
+        places = self._places()
+        trips = self.num_layers if self.unroll else 1
 
-    return between
+        def at(place):
+            return layer if place is None else layer.at(place)
 
+        def forward(variables, x, context):
+            def step(carry, of_layer):
+                x, log_det = carry
+                variables, place = of_layer
+                (z, layer_log_det), updated = at(place).apply(
+                    variables, x, context, mode, method="forward", mutable=["batch_stats", USED_STATISTICS]
+                )
+                return (z, log_det + layer_log_det), (updated.get("batch_stats", {}), updated.get(USED_STATISTICS, {}))
 
-def there_and_back(orders: Int[np.ndarray, "layers dims"]) -> Int[Array, "layers 2 dims"]:
-    """Orders with their inverses."""
-    return jnp.asarray(np.stack([orders, np.argsort(orders, axis=1)], axis=1))
+            start = x, jnp.zeros_like(x, shape=x.shape[:1])
+            (z, log_det), (updated, used) = jax.lax.scan(step, start, (variables, places), unroll=trips)
+            return (z, log_det, updated), (variables, context, z, used)
+
+        def backward(residuals, cotangents):
+            variables, context, z, used = residuals
+            z_bar, log_det_bar, _ = cotangents  # nothing flows back from running statistics
+
+            def step(carry, of_layer):
+                z, z_bar, context_bar = carry
+                variables, place, used = of_layer
+                x, (params_bar, x_bar, more) = at(place).pull_back(
+                    variables, used, z, context, mode, (z_bar, log_det_bar)
+                )
+                return (x, x_bar, jax.tree.map(jnp.add, context_bar, more)), params_bar
+
+            start = z, z_bar, jax.tree.map(jnp.zeros_like, context)
+            layers = variables, places, used
+            (_, x_bar, context_bar), params_bar = jax.lax.scan(step, start, layers, reverse=True, unroll=trips)
+            zeros = {name: jax.tree.map(jnp.zeros_like, tree) for name, tree in variables.items()}
+            return {**zeros, "params": params_bar} if "params" in variables else zeros, x_bar, context_bar
+
+        run = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
+        run.defvjp(forward, backward)
+        z, log_det, updated = run(variables, x, context)
+        if self.layer.is_mutable_collection("batch_stats"):
+            store(self.layer, {"batch_stats": updated})
+        return z, log_det

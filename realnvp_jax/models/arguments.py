@@ -1,7 +1,6 @@
 """Checks of the arguments that the constructors of flows share, each with one sentence for what does not fit."""
 
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 
@@ -13,7 +12,8 @@ def integer(name: str, value: Any) -> int:
         raise ValueError(f"expected {name} to be an integer; got {str(value)[:60]!r}") from None
 
 
-def _integers(name: str, values: Any, example: str) -> tuple[int, ...]:
+def integers(name: str, values: Any, example: str) -> tuple[int, ...]:
+    """A tuple of integers."""
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         raise ValueError(f"expected {name} to be a tuple, such as {example}; got {str(values)[:60]}")
     return tuple(integer(f"every entry of {name}", value) for value in values)
@@ -26,15 +26,9 @@ def at_least(minimum: int, **values: int) -> None:
             raise ValueError(f"expected {name} of at least {minimum}; got {value}")
 
 
-def one_of(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raise ValueError unless the value is one of the choices."""
-    if value not in choices:
-        raise ValueError(f"expected {name} to be one of {tuple(choices)}; got {value!r}")
-
-
 def widths(hidden: Any, *, can_be_empty: bool = False) -> tuple[int, ...]:
     """Widths of hidden layers."""
-    sizes = _integers("hidden", hidden, "(128, 128)")
+    sizes = integers("hidden", hidden, "(128, 128)")
     if min(sizes, default=1) < 1 or not (sizes or can_be_empty):
         raise ValueError(f"expected hidden to be widths of at least 1; got {sizes}")
     return sizes
@@ -56,7 +50,24 @@ def context_size(context: Any) -> int:
 
 def image_shape(event_shape: Any) -> tuple[int, int, int]:
     """(height, width, channels)."""
-    shape = _integers("event_shape", event_shape, "(28, 28, 1)")
+    shape = integers("event_shape", event_shape, "(28, 28, 1)")
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"expected event_shape (height, width, channels); got {shape}")
     return shape
+
+
+def check_divisible(shape: tuple[int, int, int], divisor: int, num_scales: int) -> None:
+    """Raise ValueError unless the scales divide the image."""
+    if shape[0] % divisor or shape[1] % divisor:
+        raise ValueError(
+            f"expected height and width divisible by {divisor} for num_scales={num_scales}; got {shape[0]}x{shape[1]}: "
+            "use fewer scales, or crop or pad the images"
+        )
+
+
+def check_levels(levels: int, alpha: float) -> None:
+    """Raise ValueError unless pixels take two values or more, and the squash is one."""
+    if integer("levels", levels) < 2:
+        raise ValueError(f"expected at least 2 levels; got {levels}")
+    if not 0 <= alpha < 0.5:
+        raise ValueError(f"expected alpha in [0, 0.5); got {alpha}")

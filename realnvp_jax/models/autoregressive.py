@@ -6,56 +6,17 @@ import numpy as np
 
 from realnvp_jax.base import Base, Normal, Uniform
 from realnvp_jax.bijections.autoregressive import Autoregressive
-from realnvp_jax.bijections.transforms import MixtureTransform
-from realnvp_jax.mixtures import BASES, COMPONENTS
+from realnvp_jax.bijections.transforms import Mixture
 from realnvp_jax.models import arguments
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.standardized import Standardized
 from realnvp_jax.networks.made import MADE
-from realnvp_jax.networks.mlp import ACTIVATIONS
 from realnvp_jax.networks.pixelcnn import PixelCNN
 from realnvp_jax.networks.separate import SeparateNetworks
 from realnvp_jax.preprocessing import Center
 
 CONDITIONERS = ("made", "separate")
 ORDERS = ("natural", "reversed", "random")
-
-
-class VectorAutoregressive(Standardized):
-    """Standardisation, and one autoregressive map through the CDFs of mixtures.
-
-    Attributes:
-      order: numbers of the elements in their order.
-      hidden: widths of the conditioner's hidden layers.
-      transform: the mixtures.
-      context_size: width of the context, 0 for none.
-      conditioner: made, one masked network; or separate, a network for every element.
-      residual: of made, whether hidden layers add their input.
-      activation: of the conditioner.
-    """
-
-    order: tuple[int, ...]
-    hidden: tuple[int, ...]
-    transform: MixtureTransform
-    context_size: int = 0
-    conditioner: str = "made"
-    residual: bool = False
-    activation: str = "relu"
-
-    def setup(self):
-        """The map."""
-        super().setup()
-        sizes = (self.order, self.hidden, self.transform.parameters_per_dim, self.context_size, self.activation)
-        network = SeparateNetworks(*sizes) if self.conditioner == "separate" else MADE(*sizes, residual=self.residual)
-        self.map = Autoregressive(network, self.transform)
-
-    def forward_standardized(self, x, context=None, *, train=False, axis_name=None):
-        """Standardised data to latent."""
-        return self.map.forward(x, context, train=train, axis_name=axis_name)
-
-    def inverse_standardized(self, z, context=None):
-        """Latent to standardised data."""
-        return self.map.inverse(z, context)
 
 
 def element_order(order: str | Sequence[int], num_dims: int, seed: int) -> tuple[int, ...]:
@@ -69,13 +30,14 @@ def element_order(order: str | Sequence[int], num_dims: int, seed: int) -> tuple
     Raises:
       ValueError: the choice is unknown, or the numbers are no permutation of 0 ... num_dims - 1.
     """
-    if isinstance(order, str) or not isinstance(order, Sequence):
-        arguments.one_of("order", order, ORDERS)
+    if isinstance(order, str):
+        if order not in ORDERS:
+            raise ValueError(f"expected order to be one of {ORDERS}, or numbers; got {order[:60]!r}")
         if order == "random":
             return tuple(np.random.default_rng(seed).permutation(num_dims).tolist())
         natural = tuple(range(num_dims))
         return natural[::-1] if order == "reversed" else natural
-    numbers = tuple(arguments.integer("order", number) for number in order)
+    numbers = arguments.integers("order", order, "(1, 0)")
     if sorted(numbers) != list(range(num_dims)):
         raise ValueError(f"expected order to be a permutation of 0 ... {num_dims - 1}; got {str(numbers)[:100]}")
     return numbers
@@ -100,7 +62,7 @@ def autoregressive_flow(
     The density is the product of the mixtures' densities. It takes one evaluation of the conditioner, a sample takes
     num_dims. `flow.init(key, x)` standardises x and the context, as a part of the density.
 
-    On the uniform base single precision holds no quantile above 5 deviations: latents of points further up are 1. Their
+    On the uniform base single precision holds no quantile above 5 standard deviations: latents of points further up are 1. Their
     densities are exact all the same, and the normal base has latents for all points.
 
     Args:
@@ -122,17 +84,18 @@ def autoregressive_flow(
     arguments.at_least(1, num_dims=num_dims)
     arguments.at_least(0, seed=seed)
     sizes = arguments.widths(hidden, can_be_empty=True)
-    arguments.one_of("conditioner", conditioner, CONDITIONERS)
-    arguments.one_of("activation", activation, tuple(ACTIVATIONS))
+    if conditioner not in CONDITIONERS:
+        raise ValueError(f"expected conditioner to be one of {CONDITIONERS}; got {str(conditioner)[:60]!r}")
     arguments.check_residual(residual, sizes)
     if residual and conditioner != "made":
         raise ValueError(f"expected conditioner 'made' for residual connections; got {conditioner!r}")
     transform, base_distribution = _mixture(num_components, mixture, base)
     width = arguments.context_size(context)
-    numbers = element_order(order, num_dims, seed)
+    settings = (element_order(order, num_dims, seed), sizes, transform.parameters_per_dim, width, activation)
+    network = SeparateNetworks(*settings) if conditioner == "separate" else MADE(*settings, residual=residual)
     return Flow(
         event_shape=(num_dims,),
-        bijection=VectorAutoregressive(numbers, sizes, transform, width, conditioner, residual, activation),
+        bijection=Standardized(Autoregressive(network, transform)),
         base=base_distribution,
         context_size=width,
     )
@@ -197,9 +160,6 @@ def pixelcnn_flow(
     )
 
 
-def _mixture(num_components: int, mixture: str, base: str) -> tuple[MixtureTransform, Base]:
-    if arguments.integer("num_components", num_components) < 1:
-        raise ValueError(f"expected a mixture of at least 1 component, num_components; got {num_components}")
-    arguments.one_of("mixture", mixture, COMPONENTS)
-    arguments.one_of("base", base, BASES)
-    return MixtureTransform(num_components, mixture, base), Uniform() if base == "uniform" else Normal()
+def _mixture(num_components: int, mixture: str, base: str) -> tuple[Mixture, Base]:
+    """The transform and the base that its values are distributed by."""
+    return Mixture(num_components, mixture, base), Uniform() if base == "uniform" else Normal()

@@ -1,41 +1,116 @@
-"""From a config to a flow."""
+"""From a config to a flow.
+
+The keys of `config.model` are the arguments of the factory that `model.name` names, and the parameters of the parts
+that are chosen by name. An empty string stands for the factory's own default.
+"""
 
 import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from realnvp_jax import registry
 from realnvp_jax.models.autoregressive import autoregressive_flow, pixelcnn_flow
 from realnvp_jax.models.flow import Flow
-from realnvp_jax.models.image import image_flow
+from realnvp_jax.models.glow import glow_flow
 from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
+from realnvp_jax.models.real_nvp import image_flow
 from realnvp_jax.models.vector import vector_flow
-from realnvp_jax.networks.execution import Execution
 
 Config = Any  # ml_collections.ConfigDict, whose attributes are dynamic
 
-_LAYERS = ("transform", "num_bins", "tail_bound", "normalization", "batch_norm_lag")
-_MIXTURE = ("num_components", "mixture", "base")
-_IMAGE = ("name", "event_shape", "levels", "base_features", "num_blocks")
-_VECTOR = ("name", "event_shape", "hidden", "activation", "mask_seed")
+_TOP_LEVEL = {"memory": "store", "dtype": "float32", "unroll": False}  # keys of the config itself that a model may read
+_KEYS = {"seed": "mask_seed", "features": "base_features"}  # arguments whose keys have another name
 
-IMAGE_MODELS = {
-    "image_flow": (*_IMAGE, *_LAYERS, "num_scales", "alpha", "masks"),
-    "pixelcnn_flow": (*_IMAGE, *_MIXTURE, "kernel_size"),
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A factory of flows, as configs see it.
+
+    Attributes:
+      factory: the function.
+      parts: its arguments that are parts -> their kinds.
+      is_of_images: whether event_shape is (height, width, channels), else (columns,).
+    """
+
+    factory: Callable[..., Flow]
+    parts: Mapping[str, str]
+    is_of_images: bool = False
+
+    def arguments(self) -> list[str]:
+        """The arguments that are keys of the config, in order."""
+        names = [
+            name
+            for name, value in inspect.signature(self.factory).parameters.items()
+            if value.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        return [name for name in names[1:] if name != "context"]
+
+    def defaults(self) -> dict[str, Any]:
+        """The default of every argument that has one."""
+        return {name: value.default for name, value in inspect.signature(self.factory).parameters.items()}
+
+    def options(self, model: Config) -> list[str]:
+        """The parameters of the parts that the config chooses by name."""
+        found: dict[str, None] = {}
+        for argument, kind in self.parts.items():
+            choice = (model.get(_KEYS.get(argument, argument)) or self.defaults()[argument]) if model else None
+            if isinstance(choice, str) and choice in registry.registered(kind):
+                found.update(dict.fromkeys(registry.parameters(registry.part_class(kind, choice))))
+        own = (*self.arguments(), "seed")
+        return [name for name in found if name not in own]
+
+
+_NETWORK = {"conditioner": "conditioner", "transform": "transform", "normalization": "normalization"}
+
+MODELS = {
+    "image_flow": Model(
+        image_flow, {**_NETWORK, "masks": "image_mask", "base": "base", "dequantizer": "dequantizer"}, True
+    ),
+    "glow_flow": Model(glow_flow, {**_NETWORK, "mixing": "mixing", "dequantizer": "dequantizer"}, True),
+    "pixelcnn_flow": Model(pixelcnn_flow, {}, True),
+    "vector_flow": Model(vector_flow, {**_NETWORK, "masks": "vector_mask", "mixing": "mixing", "base": "base"}),
+    "autoregressive_flow": Model(autoregressive_flow, {}),
+    "masked_autoregressive_flow": Model(
+        masked_autoregressive_flow, {"transform": "transform", "normalization": "normalization"}
+    ),
 }
-VECTOR_MODELS = {
-    "vector_flow": (*_VECTOR, *_LAYERS, "num_layers", "masks"),
-    "autoregressive_flow": (*_VECTOR, *_MIXTURE, "conditioner", "order", "residual"),
-    "masked_autoregressive_flow": (*_VECTOR, *_LAYERS, "num_layers", "order", "residual", "inverse"),
-}
-PLAIN_EXECUTION = dataclasses.asdict(Execution())  # top-level keys that only the image_flow reads
-MODELS = {**IMAGE_MODELS, **VECTOR_MODELS}  # and the keys of config.model that each reads
+
+
+def is_of_vectors(config: Config) -> bool:
+    """Whether the model is one of vectors, not of images."""
+    return config.model.name in MODELS and not MODELS[config.model.name].is_of_images
+
+
+def model_keys(model: Config) -> tuple[str, ...]:
+    """The keys of `config.model` that the model reads."""
+    described = MODELS[model.name]
+    names = [*described.arguments(), *described.options(model)]
+    return ("name", "event_shape", *(_KEYS.get(name, name) for name in names if name not in _TOP_LEVEL))
+
+
+def unused_top_level(config: Config) -> list[str]:
+    """The keys memory, dtype and unroll that are set although the model does not read them, as key=value."""
+    described = MODELS[config.model.name]
+    read = {*described.arguments(), *described.options(config.model)}
+    return [f"{key}={config[key]}" for key, plain in _TOP_LEVEL.items() if key not in read and config[key] != plain]
+
+
+def part_keys() -> dict[str, tuple[Any, str]]:
+    """"model.<parameter>" -> (default, meaning) of the parameters of all registered parts of models."""
+    kinds = dict.fromkeys(kind for model in MODELS.values() for kind in model.parts.values())
+    elsewhere = {f"model.{name}" for name in (*_TOP_LEVEL, *_KEYS)}
+    keys = registry.config_keys("model", tuple(kinds))
+    return {key: described for key, described in keys.items() if key not in elsewhere}
 
 
 def check_version(config: Config, where: str) -> None:
-    """Raise ValueError for the config of an image_flow from before version 0.2, with other parameters."""
-    if config.model.name == "image_flow" and "memory" not in config:
+    """Raise ValueError for the config of a run from before version 0.3, whose parameters have other names."""
+    if "mixing" not in config.model:
         raise ValueError(
-            f"expected a run of version 0.2 or later in {where}; got one of an older version, which kept parameters of "
-            "every coupling and block by themselves: use that version, or train again in another workdir"
+            f"expected a run of version 0.3 or later in {where}; got one of an older version, whose parameters have "
+            "other names: use that version, or train again in another workdir"
         )
 
 
@@ -43,77 +118,31 @@ def create(config: Config) -> Flow:
     """Build the flow that `config.model` describes.
 
     Raises:
-      ValueError: the model's name is unknown, or its sizes do not fit together.
+      TypeError: a key has a value of the wrong type.
+      ValueError: the model's name or a part's name is unknown, or sizes do not fit together.
     """
-    name, shape = config.model.name, tuple(config.model.event_shape)
-    if name in IMAGE_MODELS:
-        return _image_flow(config, shape)
-    if name not in VECTOR_MODELS:
-        raise ValueError(f"expected model.name to be one of {tuple(MODELS)}; got {name!r}")
-    if len(shape) != 1:
+    model, name = config.model, config.model.name
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, n=1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"expected model.name to be one of {tuple(MODELS)}; got {name!r}{hint}")
+    described, shape = MODELS[name], tuple(model.event_shape)
+    if not described.is_of_images and len(shape) != 1:
         raise ValueError(f"expected model.event_shape (columns,) for the {name}; got {shape}")
-    return _vector_flow(config.model, shape[0], len(context_columns(config)))
-
-
-def _image_flow(config: Config, shape: tuple[int, ...]) -> Flow:
-    model = config.model
-    if model.name == "pixelcnn_flow":
-        return pixelcnn_flow(
-            shape,
-            levels=model.levels,
-            features=model.base_features,
-            num_blocks=model.num_blocks,
-            kernel_size=model.kernel_size,
-            **_select(model, _MIXTURE),
-        )
-    return image_flow(
-        shape,
-        num_scales=model.num_scales,
-        base_features=model.base_features,
-        num_blocks=model.num_blocks,
-        levels=model.levels,
-        alpha=model.alpha,
-        masks=model.masks,
-        **_select(model, _LAYERS),
-        **{key: config[key] for key in PLAIN_EXECUTION},
-    )
-
-
-def _vector_flow(model: Config, num_dims: int, context: int) -> Flow:
-    conditioner = {
-        "hidden": tuple(model.hidden),
-        "activation": model.activation,
-        "context": context,
-        "seed": model.mask_seed,
-    }
-    if model.name == "autoregressive_flow":
-        return autoregressive_flow(
-            num_dims,
-            conditioner=model.conditioner,
-            order=model.order,
-            residual=model.residual,
-            **conditioner,
-            **_select(model, _MIXTURE),
-        )
-    if model.name == "masked_autoregressive_flow":
-        return masked_autoregressive_flow(
-            num_dims,
-            num_layers=model.num_layers,
-            inverse=model.inverse,
-            order=model.order,
-            residual=model.residual,
-            **conditioner,
-            **_select(model, _LAYERS),
-        )
-    return vector_flow(
-        num_dims, num_layers=model.num_layers, masks=model.masks, **conditioner, **_select(model, _LAYERS)
-    )
-
-
-def _select(model: Config, keys: tuple[str, ...]) -> dict[str, Any]:
-    return {key: model[key] for key in keys}
+    chosen = {}
+    for argument in (*described.arguments(), *described.options(model)):
+        key = _KEYS.get(argument, argument)
+        value = config[key] if key in _TOP_LEVEL else model.get(key, "")
+        if value != "":
+            chosen[argument] = tuple(value) if isinstance(value, list) else value
+    return described.factory(shape if described.is_of_images else shape[0], context=context_size(config), **chosen)
 
 
 def context_columns(config: Config) -> tuple[str, ...]:
     """Names of the columns that the density is conditioned on."""
     return tuple(name.strip() for name in config.dataset.context.split(",") if name.strip())
+
+
+def context_size(config: Config) -> int:
+    """Width of the context."""
+    return len(context_columns(config))

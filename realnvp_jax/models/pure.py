@@ -1,30 +1,55 @@
 """What a flow computes, as compiled pure functions of checked arrays: x is [n, *event], context [n, width] or None.
 
-`realnvp_jax.models.flow.Flow` is their public face; `flow` is one, and static.
+`realnvp_jax.models.flow.Flow` is their public face; `flow` is one, and static. The variables of a learned dequantizer
+stand beside those of the bijection, under the name "dequantizer".
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.errors import FlaxError
 from jaxtyping import Array, Float
 
 from realnvp_jax import likelihood
-from realnvp_jax.networks.data_statistics import STANDARDIZATION
-from realnvp_jax.preprocessing import dequantize_each
+from realnvp_jax.mode import EVALUATE, INITIALIZE, TRAIN, Mode
+
+_DEQUANTIZER = "dequantizer"
+_SET_FROM_DATA = ("params", "standardization")  # the collections that an initialization pass may write
+Variables = Mapping[str, Any]
 
 
-def _apply(flow: Any, variables: dict[str, Any], *args, method: str, **kwargs) -> Any:
+def _apply(flow: Any, variables: Variables, *arguments: Any, method: str, mutable: Any = ()) -> tuple[Any, Any]:
+    """(result, updated collections) of a method of the bijection."""
     try:
-        return flow.bijection.apply(variables, *args, method=method, **kwargs)
-    except (FlaxError, ValueError, TypeError) as error:  # the arrays were checked: the variables do not fit
-        reason = " ".join(str(error).split(" (https")[0].split())[:200]
+        return flow.bijection.apply(dict(variables), *arguments, method=method, mutable=list(mutable))
+    except Exception as error:
+        difference = _difference(flow, variables)
+        if difference is None:
+            raise
         raise ValueError(
-            f"expected parameters of this flow, as init, load or from_authors make them: {reason}"
-        ) from None
+            f"expected parameters of this flow, as init, load or from_authors make them; got {difference}"
+        ) from error
+
+
+def _difference(flow: Any, variables: Variables) -> str | None:
+    """How variables differ from those that `init` makes, in names and shapes; None if they do not."""
+
+    def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+        flat = flax.traverse_util.flatten_dict(dict(tree), sep="/")
+        return {name: tuple(np.shape(leaf)) for name, leaf in flat.items()}
+
+    expected, got = shapes(jax.eval_shape(lambda: init(flow, jax.random.key(0)))), shapes(variables)
+    for name, shape in expected.items():
+        if name not in got:
+            return f"none called {name!r}"
+        if got[name] != shape:
+            return f"{name!r} of shape {got[name]} instead of {shape}"
+    return None
 
 
 def _sum_event(x: Float[Array, "n *event"]) -> Float[Array, " n"]:
@@ -37,33 +62,53 @@ def init(flow: Any, key):
     dtype = jnp.result_type(float)
     event = jax.ShapeDtypeStruct((1, *flow.event_shape), dtype)
     context = jax.ShapeDtypeStruct((1, flow.context_size), dtype) if flow.context_size else None
-    variables = flow.bijection.lazy_init(key, event, context, method=type(flow.bijection).forward)
-    return {"params": {}, "batch_stats": {}, **variables}
+    variables = flow.bijection.lazy_init(key, event, context, method="forward")
+    variables = {"params": {}, "batch_stats": {}, **variables}
+    if not flow.dequantizer.is_learned:
+        return variables
+    pixels = jax.ShapeDtypeStruct((1, *flow.event_shape), jnp.uint8)
+    indices = jax.ShapeDtypeStruct((1,), jnp.int32)
+    learned = flow.dequantizer.lazy_init(jax.random.fold_in(key, 1), pixels, key, indices, context)
+    return {
+        name: {**variables.get(name, {}), **({_DEQUANTIZER: learned[name]} if name in learned else {})}
+        for name in {**variables, **learned}
+    }
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def init_from_data(flow: Any, variables, x, context):
-    """One pass in training mode that may write the collections of `DataStatistics` and `LearnedLinear`."""
+    """The variables with everything that is initialized from data set from x."""
     y, _ = flow.preprocessing.forward(x)
-    collections = ["params", STANDARDIZATION]
-    _, updates = _apply(
-        flow, variables, y, context, method="forward", mutable=[*collections, "batch_stats"], train=True, axis_name=None
-    )
-    return {**variables, **{name: updates[name] for name in collections if name in updates}}
+    _, updates = _apply(flow, variables, y, context, INITIALIZE, method="forward", mutable=(*_SET_FROM_DATA, "batch_stats"))
+    return {**variables, **{name: updates[name] for name in _SET_FROM_DATA if name in updates}}
 
 
-def _density(flow: Any, variables, x, context, train=False, axis_name=None):
+@functools.partial(jax.jit, static_argnums=0)
+def init_from_pixels(flow: Any, variables, key, indices, x, context):
+    """`init_from_data` with pixels, which the flow's own dequantizer makes continuous as in training."""
+    (y, _), updates = dequantize(flow, variables, key, indices, x, context, INITIALIZE)
+    variables = {**variables, **{name: updates[name] for name in _SET_FROM_DATA if name in updates}}
+    return init_from_data(flow, variables, y, context)
+
+
+def dequantize(flow: Any, variables: Variables, key, indices, x, context, mode: Mode = EVALUATE):
+    """((y, log q(y | x)), updated collections) of the flow's dequantizer."""
+    mine = {name: tree[_DEQUANTIZER] for name, tree in variables.items() if _DEQUANTIZER in tree}
+    mutable = {"evaluate": [], "train": ["batch_stats"], "initialize": [*_SET_FROM_DATA, "batch_stats"]}[mode.name]
+    value, updates = flow.dequantizer.apply(mine, x, key, indices, context, mode, mutable=mutable)
+    return value, {name: {**variables[name], _DEQUANTIZER: tree} for name, tree in updates.items() if name in mine}
+
+
+def _density(flow: Any, variables: Variables, x, context, mode: Mode = EVALUATE):
     """(log_prob, updated statistics) of x of shape [n, *event]."""
     contained = flow.preprocessing.contains(x)
     y, derivative = flow.preprocessing.forward(jnp.where(contained, x, flow.preprocessing.interior_point()))
-    mutable = ["batch_stats"] if train else []
-    (z, log_det), updates = _apply(
-        flow, variables, y, context, method="forward", mutable=mutable, train=train, axis_name=axis_name
-    )
+    mutable = ["batch_stats"] if mode.trains else []
+    (z, log_det), updates = _apply(flow, variables, y, context, mode, method="forward", mutable=mutable)
     log_prob = _sum_event(flow.base.log_density(z)) + log_det + _sum_event(derivative)
     axes = tuple(range(1, x.ndim))
     log_prob = jnp.where(contained.all(axes), log_prob, -jnp.inf)
-    return jnp.where(jnp.isnan(x).any(axes), jnp.nan, log_prob), updates
+    return jnp.where(jnp.isnan(x).any(axes), jnp.nan, log_prob), {**variables, **updates}
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -75,22 +120,21 @@ def log_prob(flow: Any, variables, x, context):
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def log_prob_train(flow: Any, variables, x, context, axis_name):
     """Log-density under the statistics of the batch, and the variables with the running ones updated."""
-    log_prob, updates = _density(flow, variables, x, context, train=True, axis_name=axis_name)
-    return log_prob, {**variables, **updates}
+    return _density(flow, variables, x, context, TRAIN.over(axis_name))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def forward(flow: Any, variables, x, context):
     """(z, log |det dz/dx|)."""
     y, derivative = flow.preprocessing.forward(x)
-    z, log_det = _apply(flow, variables, y, context, method="forward")
+    (z, log_det), _ = _apply(flow, variables, y, context, method="forward")
     return z, log_det + _sum_event(derivative)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def inverse(flow: Any, variables, z, context):
     """(x, log |det dx/dz|)."""
-    y, log_det = _apply(flow, variables, z, context, method="inverse")
+    (y, log_det), _ = _apply(flow, variables, z, context, method="inverse")
     x, derivative = flow.preprocessing.inverse(y)
     return x, log_det + _sum_event(derivative)
 
@@ -107,7 +151,44 @@ def sample_and_log_prob(flow: Any, variables, key, batch, context, temperature):
 def bits_per_dim(flow: Any, variables, key, indices, x, context, num_samples):
     """Importance-weighted bound of K = num_samples dequantizations; `indices` tell whose noise is whose."""
     keys = jax.random.split(key, num_samples) if num_samples > 1 else key[None]
-    noisy = jax.vmap(lambda k: dequantize_each(k, indices, x))(keys)
+
+    def sample(key):
+        return dequantize(flow, variables, key, indices, x, context)[0]
+
+    y, log_q = jax.vmap(sample)(keys)
     repeat = None if context is None else jnp.tile(context, (num_samples, 1))
-    each = log_prob(flow, variables, noisy.reshape((-1, *flow.event_shape)), repeat)
-    return likelihood.bits_per_dim(likelihood.log_mean_exp(each.reshape(num_samples, len(x))), flow.num_dims)
+    log_p = log_prob(flow, variables, y.reshape((-1, *flow.event_shape)), repeat).reshape(log_q.shape)
+    return likelihood.bits_per_dim(likelihood.log_mean_exp(log_p - log_q), flow.num_dims)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 6))
+def bits_per_dim_train(flow: Any, variables, key, indices, x, context, axis_name):
+    """(bits/dim of one dequantization, variables with running statistics updated) in training mode."""
+    mode = TRAIN.over(axis_name)
+    (y, log_q), updates = dequantize(flow, variables, key, indices, x, context, mode)
+    log_p, variables = _density(flow, {**variables, **updates}, y, context, mode)
+    return likelihood.bits_per_dim(log_p - log_q, flow.num_dims), variables
+
+
+def positions(num_local: int, axis_name: str | None) -> jax.Array:
+    """Positions of this device's examples in the global batch, over the devices of `axis_name`."""
+    offset = 0 if axis_name is None else jax.lax.axis_index(axis_name) * num_local
+    return offset + jnp.arange(num_local)
+
+
+@functools.cache
+def penalized(flow: Any) -> frozenset[str]:
+    """Paths of the parameters of the bijection that carry the authors' L2 penalty, as its parts declare them."""
+    found: set[str] = set()
+
+    def note(call, arguments, options, method):
+        result = call(*arguments, **options)
+        module = method.module
+        if module.scope is not None:
+            names = (name for name in getattr(module, "penalized", ()) if module.has_variable("params", name))
+            found.update("/".join((*module.path, name)) for name in names)
+        return result
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(lambda: init.__wrapped__(flow, jax.random.key(0)))
+    return frozenset(found)

@@ -1,169 +1,161 @@
-"""RealNVP for images: the multi-scale architecture (Sections 3.4 to 3.6 and 4.1 of the paper).
+"""RealNVP for images: the multi-scale architecture of the paper (Sections 3.4 to 3.6 and 4.1).
 
 At every scale but the last, with C channels and width w:
 
     3 checkerboard couplings (width w)
     squeeze, 3 channel-wise couplings (width 2w), unsqueeze
-    squeeze_diagonal; the first half of the channels goes on to the next scale (half the size, 2C channels, 2w),
-    the second half is factored out
+    the squeeze that puts the diagonal first; the first half of the channels goes on to the next scale (half the size,
+    2C channels, 2w), the second half is factored out
 
-and the last scale is 4 checkerboard couplings. The factored-out halves return to where they were taken from, so
-the latent has the shape of the image.
+and the last scale is 4 checkerboard couplings.
 
-Couplings of one shape are a loop, and so are the residual blocks of their conditioners: three bodies of one block for
-two scales, whatever the depth.
-
-Variants to compare with: other transforms (additive couplings end in a diagonal scaling of the latent, as in NICE),
-other normalisation, and halves of the image in place of the checkerboard.
+Coupling layers of one shape are a loop, and so are the residual blocks of their conditioners: three bodies of one block
+for two scales, whatever the depth.
 """
 
-import jax.numpy as jnp
+from collections.abc import Sequence
+from typing import Any
 
-from realnvp_jax.bijections.bijection import Bijection, forward_through, inverse_through
-from realnvp_jax.bijections.coupling import Coupling
-from realnvp_jax.bijections.create import create_normalization
+from realnvp_jax.base import Base, Normal
+from realnvp_jax.bijections.bijection import Chain
+from realnvp_jax.bijections.coupling import coupling
 from realnvp_jax.bijections.linear import DiagonalScaling
-from realnvp_jax.bijections.squeeze import Squeeze, Unsqueeze
-from realnvp_jax.bijections.stack import CouplingStack
-from realnvp_jax.bijections.transforms import TransformSpec
-from realnvp_jax.masks import Checkerboard, Halves, ImageHalves, Mask
-from realnvp_jax.networks.execution import Execution
-from realnvp_jax.networks.normalization import NormalizationSpec
+from realnvp_jax.bijections.squeeze import Squeeze, SqueezeDiagonal, Unsqueeze
+from realnvp_jax.bijections.stack import Stack
+from realnvp_jax.bijections.transforms import Affine, Transform
+from realnvp_jax.masks import CellMask, Checkerboard, Halves, Mask
+from realnvp_jax.models import arguments
+from realnvp_jax.models.dequantizers import Dequantizer
+from realnvp_jax.models.flow import Flow
+from realnvp_jax.models.multiscale import MultiScale, Scale
+from realnvp_jax.networks.conditioner import Conditioner
 from realnvp_jax.networks.resnet import ResNet
-from realnvp_jax.squeeze import squeeze_diagonal, unsqueeze_diagonal
+from realnvp_jax.networks.statistics import BatchNorm, Normalization
+from realnvp_jax.preprocessing import Logit
+from realnvp_jax.registry import make_parts
 
-IMAGE_MASKS = ("checkerboard", "halves")
 
-
-class RealNVP(Bijection):
-    """The paper's multi-scale architecture, from logit space to latents of the image's shape.
+class RealNVP(MultiScale):
+    """The paper's architecture (Section 4.1), in the exact form of its authors' code.
 
     Attributes:
       channels: channels of the images.
-      num_scales: levels of the multi-scale architecture; height and width are multiples of 2^(num_scales - 1).
-      base_features: channels of the conditioners at the first scale, doubled at each further scale and for
-        channel-wise couplings.
-      num_blocks: residual blocks of each conditioner.
-      transform: what a coupling does to its transformed half.
-      normalization: behind every coupling and inside of the conditioners.
-      masks: of the couplings that are not channel-wise: checkerboard, or halves (top, bottom, left, right).
-      execution: how training passes are carried out.
+      num_scales: scales; height and width are multiples of 2^(num_scales - 1).
+      conditioner: of the first scale's coupling layers, doubled in width at each further scale and for channel-wise
+        layers.
+      transform: what a coupling layer does to its transformed half. Behind volume-preserving transforms stands a
+        diagonal scaling of the latent, as in NICE.
+      normalization: behind every coupling layer, and inside of the conditioners.
+      masks: of the layers that are not channel-wise.
+      memory: what training keeps for the backward pass of a coupling layer, as in `Stack`.
+      unroll: coupling layers one after the other instead of in loops.
     """
 
     channels: int
     num_scales: int
-    base_features: int
-    num_blocks: int
-    transform: TransformSpec = TransformSpec()
-    normalization: NormalizationSpec = NormalizationSpec()
-    masks: str = "checkerboard"
-    execution: Execution = Execution()
+    conditioner: Conditioner = ResNet()
+    transform: Transform = Affine()
+    normalization: Normalization = BatchNorm()
+    masks: CellMask = Checkerboard()
+    memory: str = "store"
+    unroll: bool = False
 
     def setup(self):
-        """The couplings of every scale, and the final scaling of additive ones."""
-        self.scales = [
-            Scale(
-                channels=self.channels * 2**k,
-                features=self.base_features * 2**k,
-                num_blocks=self.num_blocks,
-                is_last=k == self.num_scales - 1,
-                transform=self.transform,
-                normalization=self.normalization,
-                masks=self.masks,
-                execution=self.execution,
-            )
-            for k in range(self.num_scales)
-        ]
-        self.scaling = DiagonalScaling() if self.transform.kind == "additive" else None
+        """The coupling layers of every scale, and the final scaling of volume-preserving ones."""
+        self.scales = [self._scale(k) for k in range(self.num_scales)]
+        self.final = DiagonalScaling() if self.transform.preserves_volume else Chain()
 
-    def forward(self, x, context=None, *, train=False, axis_name=None):
-        """Logit space to latent."""
-        log_det = jnp.zeros(x.shape[:1], x.dtype)
-        factored_out = []
-        for scale in self.scales:
-            x, scale_log_det = scale.forward(x, context, train=train, axis_name=axis_name)
-            log_det = log_det + scale_log_det
-            if scale is not self.scales[-1]:
-                x, latent = jnp.split(squeeze_diagonal(x), 2, axis=-1)
-                factored_out.append(latent)
-        for latent in reversed(factored_out):
-            x = unsqueeze_diagonal(jnp.concatenate([x, latent], axis=-1))
-        if self.scaling is not None:
-            x, scaling_log_det = self.scaling.forward(x)
-            log_det = log_det + scaling_log_det
-        return x, log_det
+    def _scale(self, k: int) -> Scale:
+        channels, width = self.channels * 2**k, 2**k
+        if k == self.num_scales - 1:
+            return Scale(self._stack(4, self.masks, width, channels))
+        checkerboard = self._stack(3, self.masks, width, channels)
+        channel_wise = self._stack(3, Halves(), 2 * width, 2 * channels)
+        before = Chain((checkerboard, Squeeze(), channel_wise, Unsqueeze()))
+        return Scale(before, SqueezeDiagonal(), factors_out=True)
 
-    def inverse(self, z, context=None):
-        """Latent to logit space."""
-        log_det = jnp.zeros(z.shape[:1], z.dtype)
-        if self.scaling is not None:
-            z, log_det = self.scaling.inverse(z)
-        factored_out = []
-        for _ in self.scales[1:]:
-            z, latent = jnp.split(squeeze_diagonal(z), 2, axis=-1)
-            factored_out.append(latent)
-        for scale in reversed(self.scales):
-            if scale is not self.scales[-1]:
-                z = unsqueeze_diagonal(jnp.concatenate([z, factored_out.pop()], axis=-1))
-            z, scale_log_det = scale.inverse(z, context)
-            log_det = log_det + scale_log_det
-        return z, log_det
-
-
-class Scale(Bijection):
-    """The couplings of one scale; parity alternates from layer to layer.
-
-    Attributes:
-      channels: channels of the input.
-      features: channels of the checkerboard couplings' conditioners; channel-wise ones have twice as many.
-      num_blocks: residual blocks of each conditioner.
-      is_last: whether this is the last scale, four checkerboard couplings and nothing else.
-      transform, normalization, masks, execution: as in `RealNVP`.
-    """
-
-    channels: int
-    features: int
-    num_blocks: int
-    is_last: bool
-    transform: TransformSpec = TransformSpec()
-    normalization: NormalizationSpec = NormalizationSpec()
-    masks: str = "checkerboard"
-    execution: Execution = Execution()
-
-    def setup(self):
-        """Three or four checkerboard couplings, and three channel-wise ones unless this is the last scale."""
-        cell_mask = Checkerboard(0) if self.masks == "checkerboard" else ImageHalves(0)
-        checkerboard = self._coupling(cell_mask, self.features, self.channels, initial_scale=0.0)
-        self.checkerboard = CouplingStack(checkerboard, 4 if self.is_last else 3, self.execution)
-        if self.is_last:
-            return
-        self.squeeze = Squeeze()
-        channel_wise = self._coupling(Halves(0), 2 * self.features, 2 * self.channels, initial_scale=1.0)
-        self.channel_wise = CouplingStack(channel_wise, 3, self.execution)
-        self.unsqueeze = Unsqueeze()
-
-    def _coupling(self, mask: Mask, features: int, transformed_channels: int, initial_scale: float) -> Coupling:
-        has_offset = self.normalization.kind != "batch_norm"
-        transform = self.transform.create(initial_scale=initial_scale, has_offset=has_offset)
-        out_channels = transform.parameters_per_dim * transformed_channels
-        return Coupling(
-            mask=mask,
-            conditioner=ResNet(features, self.num_blocks, out_channels, self.normalization, self.execution),
-            transform=transform,
-            normalization=create_normalization(self.normalization, mask),
+    def _stack(self, num_layers: int, mask: Mask, width: int, transformed_channels: int) -> Stack:
+        """Coupling layers of one shape, whose parity alternates."""
+        transform = self.transform.placed(
+            in_cells=isinstance(mask, CellMask), before_batch_norm=isinstance(self.normalization, BatchNorm)
         )
+        layer = coupling(mask, self.conditioner.widened(width), transform, self.normalization, transformed_channels)
+        places = tuple(number % mask.num_parities for number in range(num_layers))
+        return Stack(layer, num_layers, places, self.memory, self.unroll)
 
-    @property
-    def layers(self) -> tuple[Bijection, ...]:
-        """The layers in the order of `forward`."""
-        if self.is_last:
-            return (self.checkerboard,)
-        return (self.checkerboard, self.squeeze, self.channel_wise, self.unsqueeze)
 
-    def forward(self, x, context=None, *, train=False, axis_name=None):
-        """Data to latent."""
-        return forward_through(self.layers, x, context, train=train, axis_name=axis_name)
+def image_flow(
+    event_shape: Sequence[int] = (32, 32, 3),
+    num_scales: int = 2,
+    base_features: int = 64,
+    num_blocks: int = 8,
+    levels: int = 256,
+    alpha: float = 0.05,
+    context: int | None = None,
+    *,
+    conditioner: str | Conditioner = "resnet",
+    transform: str | Transform = "affine",
+    normalization: str | Normalization = "batch_norm",
+    masks: str | CellMask = "checkerboard",
+    base: str | Base = "normal",
+    dequantizer: str | Dequantizer = "uniform",
+    memory: str = "store",
+    unroll: bool = False,
+    **options: Any,
+) -> Flow:
+    """RealNVP for images: logit of the squashed pixels, `RealNVP`, standard normal latents.
 
-    def inverse(self, z, context=None):
-        """Latent to data."""
-        return inverse_through(self.layers, z, context)
+    The defaults are the paper's CIFAR-10 model, 19,609,545 trainable parameters. Every part is an object or the name
+    under which one is registered; `options` are the parameters of parts that are given by name.
+
+    Args:
+      event_shape: (height, width, channels).
+      num_scales: scales of the multi-scale architecture.
+      base_features: channels of the first scale's conditioners, where these are given by name.
+      num_blocks: residual blocks of every conditioner, where these are given by name.
+      levels: number of values that a pixel can take.
+      alpha: the squash keeps alpha + (1 - 2 alpha) x / levels, on which the logit acts, off 0 and 1.
+      context: width of the context of a conditional density, None or 0 for an unconditional one.
+      conditioner: network of the coupling layers.
+      transform: of the coupling layers: affine, additive (NICE, with its final diagonal scaling), or spline.
+      normalization: behind the coupling layers and in the conditioners: batch_norm, act_norm (then initialize with
+        `flow.init(key, x)`), or none.
+      masks: checkerboard, or halves of the image, a bad choice to compare with.
+      base: distribution of the latents.
+      dequantizer: from discrete to continuous pixels.
+      memory: what training keeps for the backward pass of a coupling layer: store, remat or invert (`Stack`).
+      unroll: coupling layers and residual blocks one after the other instead of in loops, which compile many times
+        faster.
+      **options: such as num_bins=8, batch_norm_lag=0.9, or dtype="bfloat16" for the conditioners in training.
+
+    Raises:
+      TypeError: a part is neither a name nor an object of its kind.
+      ValueError: a size is not positive, the scales do not divide the image, levels < 2, alpha not in [0, 0.5), a name
+        is not registered, or no part has one of the options.
+    """
+    shape = arguments.image_shape(event_shape)
+    arguments.at_least(1, num_scales=num_scales, base_features=base_features, num_blocks=num_blocks)
+    arguments.check_divisible(shape, 2 ** (num_scales - 1), num_scales)
+    arguments.check_levels(levels, alpha)
+    parts = make_parts(
+        {
+            "conditioner": ("conditioner", conditioner, Conditioner),
+            "transform": ("transform", transform, Transform),
+            "normalization": ("normalization", normalization, Normalization),
+            "masks": ("image_mask", masks, CellMask),
+            "base": ("base", base, Base),
+            "dequantizer": ("dequantizer", dequantizer, Dequantizer),
+        },
+        options,
+        {"base_features": base_features, "num_blocks": num_blocks, "unroll": unroll},
+    )
+    network, transform, normalization, masks, base, dequantizer = parts
+    return Flow(
+        event_shape=shape,
+        bijection=RealNVP(shape[2], num_scales, network, transform, normalization, masks, memory, unroll),
+        base=base,
+        preprocessing=Logit(levels, alpha),
+        levels=levels,
+        context_size=arguments.context_size(context),
+        dequantizer=dequantizer,
+    )

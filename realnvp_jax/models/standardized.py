@@ -1,41 +1,41 @@
-"""What all models of vectors share: standardisation, of the data as a part of the density, and of the context."""
+"""What all models of vectors share: standardization, of the data as a part of the density, and of the context."""
 
-import abc
-
-from jaxtyping import Array
-
-from realnvp_jax.bijections.act_norm import Standardize
 from realnvp_jax.bijections.bijection import Bijection
+from realnvp_jax.bijections.normalization import Normalize
+from realnvp_jax.mode import EVALUATE
+from realnvp_jax.networks.statistics import StandardizationStatistics
 
 
 class Standardized(Bijection):
-    """Base class: standardisation in front of what a subclass does with standardised data and context."""
+    """Standardization in front of a bijection of standardized data, which is conditioned on a standardized context.
+
+    Attributes:
+      bijection: the bijection of standardized data.
+    """
+
+    bijection: Bijection
 
     def setup(self):
-        """The two standardisations."""
-        self.standardize = Standardize()
-        self.standardize_context = Standardize()
+        """The two standardizations."""
+        self.standardize = Normalize(StandardizationStatistics())
+        self.standardize_context = Normalize(StandardizationStatistics())
 
-    @abc.abstractmethod
-    def forward_standardized(self, x, context=None, *, train=False, axis_name=None) -> tuple[Array, Array]:
-        """Standardised data to latent: (z, log_det)."""
+    def with_progress(self):
+        """The same, with a progress bar where the inverse is a long loop."""
+        return self.clone(bijection=self.bijection.with_progress())
 
-    @abc.abstractmethod
-    def inverse_standardized(self, z, context=None) -> tuple[Array, Array]:
-        """Latent to standardised data: (x, log_det)."""
-
-    def forward(self, x, context=None, *, train=False, axis_name=None):
+    def forward(self, x, context=None, mode=EVALUATE):
         """Data to latent."""
-        x, log_det = self.standardize.forward(x, axis_name=axis_name)
+        x, log_det = self.standardize.forward(x, None, mode)
         if context is not None:
-            context, _ = self.standardize_context.forward(context, axis_name=axis_name)
-        z, inner_log_det = self.forward_standardized(x, context, train=train, axis_name=axis_name)
+            context, _ = self.standardize_context.forward(context, None, mode)
+        z, inner_log_det = self.bijection.forward(x, context, mode)
         return z, log_det + inner_log_det
 
     def inverse(self, z, context=None):
         """Latent to data."""
         if context is not None:
             context, _ = self.standardize_context.forward(context)
-        x, inner_log_det = self.inverse_standardized(z, context)
+        x, inner_log_det = self.bijection.inverse(z, context)
         x, log_det = self.standardize.inverse(x)
         return x, inner_log_det + log_det

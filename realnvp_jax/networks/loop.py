@@ -1,45 +1,67 @@
-"""Loops over modules of one kind: their parameters have a leading axis, and compiling takes as long as for one."""
+"""Loops over modules of one kind: their variables have a leading axis, and compiling takes as long as for one.
+
+While parameters are made, the loop is Flax's lifted one. Every other pass is a pure function of the stacked variables
+in `jax.lax.scan`, which traces faster and can be given a rule of its own for what the backward pass keeps.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 
-_STACKED: Any = {"params": 0, "batch_stats": 0, "intermediates": 0}  # collections with the leading axis
+_COLLECTIONS = ("params", "batch_stats", "standardization", "constants", "intermediates")  # with the leading axis
+_STACKED: Any = dict.fromkeys(_COLLECTIONS, 0)
 
 
 def loop_over(
-    step: Callable[[Any, Any, Any], Any],
-    module: nn.Module,
+    step: Callable[[Any, Any], Any],
+    module: Any,
     start: Any,
     length: int,
-    items: Any = None,
+    places: Any = None,
     *,
     reverse: bool = False,
     unroll: bool = False,
+    wrap: Callable[[Any], Any] = lambda body: body,
 ) -> Any:
-    """Start -> step(module_1, start, item_1) -> step(module_2, ..., item_2) -> ... -> the last value.
+    """start -> step(module_1, start) -> step(module_2, ...) -> ... -> the last value.
 
     Args:
-      step: (module, value, item) -> the next value.
-      module: the module, whose variables get the leading axis.
+      step: (module, value) -> the next value.
+      module: the module, bound to variables with the leading axis.
       start: the first value, a tree of arrays.
       length: how many modules.
-      items: a tree of arrays with a leading axis for the modules, or None.
+      places: what the modules differ in besides their variables: an array with a leading axis, from which
+        `module.at(place)` makes each one; or None.
       reverse: whether the last module comes first.
       unroll: one module's operations after the other's instead of a loop, which takes longer to compile.
+      wrap: transformation of the loop's body, such as `jax.checkpoint`.
     """
+    if module.is_initializing():
+        loop = nn.scan(
+            lambda module, value, _: (step(module, value), None),
+            variable_axes=_STACKED,
+            split_rngs={"params": True},
+            length=length,
+        )
+        return loop(module, start, None)[0]
+    unbound, variables = module.unbind()
+    mutable = [name for name in _STACKED if module.is_mutable_collection(name)]
 
-    def body(module, value, item):
-        return step(module, value, item), None
+    def body(value, layer):
+        variables, place = layer
+        at_place = unbound if place is None else unbound.at(place)
+        return nn.apply(lambda module, value: step(module, value), at_place, mutable=mutable)(variables, value)
 
-    loop = nn.scan(
-        body,
-        variable_axes=_STACKED,
-        split_rngs={"params": True},
-        length=length,
-        reverse=reverse,
-        unroll=length if unroll else 1,
-        check_constancy_invariants=module.is_initializing(),  # else one more trace, for nothing
-    )
-    return loop(module, start, items)[0]
+    trips = length if unroll else 1
+    value, updated = jax.lax.scan(wrap(body), start, (variables, places), reverse=reverse, unroll=trips)
+    store(module, updated)
+    return value
+
+
+def store(module: nn.Module, updated: Any) -> None:
+    """Put updated collections of a module, such as a pure pass returned them, into its own variables."""
+    for collection, values in updated.items():
+        for name, value in values.items():
+            module.put_variable(collection, name, value)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from realnvp_jax.mode import EVALUATE
 from realnvp_jax.networks.mlp import ACTIVATIONS
 from realnvp_jax.networks.sequential import VectorConditioner
 from realnvp_jax.random import draw
@@ -117,7 +118,7 @@ class MADE(VectorConditioner):
             h = h + y if self.residual and i else y
         return self.out(activation(h) if self.hidden else h, context, element, self.parameters_per_dim)
 
-    def __call__(self, x, context=None, *, train=False):
+    def __call__(self, x, context=None, mode=EVALUATE):
         """Parameters of every element."""
         return self._raw(x, context).reshape(*x.shape, self.parameters_per_dim)
 

@@ -4,9 +4,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
+from realnvp_jax.mode import EVALUATE
+from realnvp_jax.networks.conditioner import Conditioner
 from realnvp_jax.random import draw
+from realnvp_jax.registry import parameter, register
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": jnp.tanh, "silu": nn.silu, "gelu": nn.gelu}
 
@@ -16,40 +18,19 @@ def _he_normal(key: jax.Array, shape: tuple[int, ...], dtype=None) -> jax.Array:
     return np.sqrt(2 / shape[0]) * draw(jax.random.normal, key, shape, dtype or jnp.result_type(float))
 
 
-class MLP(nn.Module):
+@register("conditioner", "mlp")
+class MLP(Conditioner):
     """Dense layers from (identity half, context) to the parameters of the transformed half.
 
-    The last layer starts at zero, so that a coupling starts as the identity.
-
-    Attributes:
-      hidden: widths of the hidden layers.
-      out_features: width of the output, (parameters per dimension) x (size of the transformed half).
-      activation: behind every hidden layer: relu, tanh, silu or gelu.
+    The last layer starts at zero, so that a coupling layer starts as the identity.
     """
 
-    hidden: tuple[int, ...]
-    out_features: int
-    activation: str = "relu"
+    hidden: tuple[int, ...] = parameter((128, 128), "widths of the hidden layers")
+    activation: str = parameter("relu", "behind every hidden layer", choices=tuple(ACTIVATIONS))
 
     @nn.compact
-    def __call__(
-        self,
-        identity: Float[Array, "n size"],
-        cells: None,
-        context: Float[Array, "n context_size"] | None = None,
-        *,
-        train: bool = False,
-        axis_name: str | None = None,
-    ) -> Float[Array, "n out"]:
-        """Parameters of the transform.
-
-        Args:
-          identity: the identity half.
-          cells: None, a vector's halves are real halves.
-          context: what the density is conditioned on.
-          train: no difference.
-          axis_name: no difference.
-        """
+    def __call__(self, identity, cells, context=None, mode=EVALUATE):
+        """Parameters of the transform."""
         h = identity if context is None else jnp.concatenate([identity, context], axis=-1)
         for i, width in enumerate(self.hidden):
             h = ACTIVATIONS[self.activation](nn.Dense(width, kernel_init=_he_normal, name=f"hidden_{i}")(h))

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from realnvp_jax.mode import EVALUATE, Mode
 from realnvp_jax.networks.convolution import Padding, convolve, convolve_for_training
 from realnvp_jax.networks.sequential import SequentialConditioner
 from realnvp_jax.random import draw
@@ -81,10 +82,10 @@ class CausalConv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         return jnp.where(mask, kernel, 0), bias
 
-    def __call__(self, x: Float[Array, "n height width channels"], *, train: bool = False) -> Array:
+    def __call__(self, x: Float[Array, "n height width channels"], mode: Mode = EVALUATE) -> Array:
         """Convolve whole images."""
         kernel, bias = self._kernel_and_bias(x.shape[-1])
-        y = (convolve_for_training if train else convolve)(x, kernel, self.padding)
+        y = (convolve_for_training if mode.trains else convolve)(x, kernel, self.padding)
         return y + bias.reshape(1, 1, 1, -1)
 
     def start(self, n: int, height: int, width: int, channels: int, dtype) -> Float[Array, "n rows columns channels"]:
@@ -124,11 +125,11 @@ class ResidualBlock(nn.Module):
         self.conv = CausalConv(self.features // 2, self.kernel_size, self.num_groups)
         self.conv_out = CausalConv(self.features, 1, self.num_groups, starts_at_zero=True)
 
-    def __call__(self, x: Float[Array, "n height width features"], *, train: bool) -> Array:
+    def __call__(self, x: Float[Array, "n height width features"], mode: Mode) -> Array:
         """The residual alone."""
-        h = self.conv_in(nn.relu(x), train=train)
-        h = self.conv(nn.relu(h), train=train)
-        return self.conv_out(nn.relu(h), train=train)
+        h = self.conv_in(nn.relu(x), mode)
+        h = self.conv(nn.relu(h), mode)
+        return self.conv_out(nn.relu(h), mode)
 
     def at(
         self, padded: Array, x: Float[Array, "n features"], row: Array, column: Array
@@ -180,15 +181,15 @@ class PixelCNN(SequentialConditioner):
         self.hidden = CausalConv(self.features, 1, channels)
         self.out = CausalConv(self.parameters_per_dim * channels, 1, channels, starts_at_zero=True)
 
-    def __call__(self, x, context=None, *, train=False):
+    def __call__(self, x, context=None, mode=EVALUATE):
         """Parameters of every element."""
-        h = self.conv_in(x, train=train) + self.position[None]
+        h = self.conv_in(x, mode) + self.position[None]
         if context is not None:
             h = h + self.from_context(context)[:, None, None]
         for block in self.blocks:
-            h = h + block(h, train=train)
-        h = self.hidden(nn.relu(h), train=train)
-        return self.out(nn.relu(h), train=train).reshape(*x.shape, self.parameters_per_dim)
+            h = h + block(h, mode)
+        h = self.hidden(nn.relu(h), mode)
+        return self.out(nn.relu(h), mode).reshape(*x.shape, self.parameters_per_dim)
 
     def start(self, n, dtype):
         """The padded inputs of the convolutions that are wider than a pixel."""

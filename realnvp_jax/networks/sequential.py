@@ -19,6 +19,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from realnvp_jax.mode import EVALUATE, Mode
+from realnvp_jax.networks.mlp import ACTIVATIONS
+from realnvp_jax.registry import check_parameters, parameter
+
 Memory = Any  # arrays
 
 
@@ -35,10 +39,9 @@ class SequentialConditioner(nn.Module):
         self,
         x: Float[Array, "n *event"],
         context: Float[Array, "n context_size"] | None = None,
-        *,
-        train: bool = False,
+        mode: Mode = EVALUATE,
     ) -> Float[Array, "n *event parameters"]:
-        """Parameters of every element; with `train`, gradients may have reverse mode only."""
+        """Parameters of every element; in training, gradients may have reverse mode only."""
 
     @abc.abstractmethod
     def parameters_of(
@@ -74,7 +77,11 @@ class VectorConditioner(SequentialConditioner):
     hidden: tuple[int, ...]
     parameters_per_dim: int
     context_size: int = 0
-    activation: str = "relu"
+    activation: str = parameter("relu", "behind every hidden layer", choices=tuple(ACTIVATIONS))
+
+    def __post_init__(self):
+        check_parameters(self)
+        super().__post_init__()
 
     @property
     def sequence(self) -> Int[Array, " dims"]:

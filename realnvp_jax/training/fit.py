@@ -12,10 +12,11 @@ from tqdm import tqdm
 from realnvp_jax.checks import check_finite, check_not_constant
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.models.flow import Flow, Params, check_params
-from realnvp_jax.models.real_nvp import RealNVP
+from realnvp_jax.models import pure
+from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.models.inputs import checked_params
 from realnvp_jax.preprocessing import check_pixels
-from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
+from realnvp_jax.training.optimizer import Adam, clipped, learning_rate_schedule
 from realnvp_jax.training.state import initial_state
 from realnvp_jax.training.steps import NonFiniteLossError, train_step, unit
 
@@ -67,8 +68,8 @@ def fit(
     for name, count in (("num_steps", num_steps), ("batch_size", batch_size)):
         if count < 1:
             raise ValueError(f"expected {name} of at least 1; got {count}")
-    if l2 and not isinstance(flow.bijection, RealNVP):
-        raise ValueError(f"expected l2 of 0: the penalty is on the gains and scales of the image_flow; got {l2}")
+    if l2 and not pure.penalized(flow):
+        raise ValueError(f"expected l2 of 0, since no part of this flow has a parameter that it penalizes; got {l2}")
     order_key, noise_key = jax.random.split(key)
     if callable(x):
         if context is not None:
@@ -85,13 +86,9 @@ def fit(
         def draw_batch(step: int) -> dict[str, Any]:
             return examples.batch(batch_indices(seed, step, batch_size, len(examples)))
 
-    optimizer = create_optimizer(
-        learning_rate_schedule(learning_rate, schedule, decay_steps=num_steps),
-        clip_norm=clip_norm,
-        flat=isinstance(flow.bijection, RealNVP),
-    )
+    optimizer = clipped(Adam(), learning_rate_schedule(learning_rate, schedule, decay_steps=num_steps), clip_norm)
     step_fn = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer, l2=l2), donate_argnums=0)
-    state = initial_state(jax.tree.map(jnp.array, check_params(params)), optimizer)
+    state = initial_state(jax.tree.map(jnp.array, checked_params(params)), optimizer)
     pending = []
     with tqdm(total=num_steps, unit="step", disable=not progress or None) as bar:
         for step in range(num_steps):

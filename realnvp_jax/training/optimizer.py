@@ -1,14 +1,64 @@
-"""Optimizer, learning-rate schedule and the authors' L2 penalty (Section 4.1 of the paper)."""
+"""Optimizers, learning-rate schedules and the authors' L2 penalty (Section 4.1 of the paper)."""
 
+import abc
+import dataclasses
+from collections.abc import Collection
 from typing import Any
 
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
+from realnvp_jax.registry import check_parameters, config_keys, parameter, register
+
 SCHEDULES = ("constant", "cosine")
-OPTIMIZERS = ("adam", "sgd")
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer(abc.ABC):
+    """Base class of the parts of the kind "optimizer"."""
+
+    def __post_init__(self):
+        check_parameters(self)
+
+    @abc.abstractmethod
+    def transformation(self, schedule: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+        """Gradients of the trainable parameters to updates.
+
+        Args:
+          schedule: the learning rate, as a function of the number of updates made.
+        """
+
+
+@register("optimizer", "adam")
+@dataclasses.dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (Kingma and Ba, 2015). Its arithmetic is on one vector of all parameters, which compiles faster."""
+
+    beta1: float = parameter(0.9, "decay of the mean of the gradients", at_least=0, below=1)
+    beta2: float = parameter(0.999, "decay of the mean of their squares", at_least=0, below=1)
+    epsilon: float = parameter(1e-8, "Adam's epsilon", above=0)
+
+    def transformation(self, schedule):
+        """optax.adam."""
+        return optax.flatten(optax.adam(schedule, b1=self.beta1, b2=self.beta2, eps=self.epsilon))
+
+
+@register("optimizer", "sgd")
+@dataclasses.dataclass(frozen=True)
+class SGD(Optimizer):
+    """Plain gradient descent."""
+
+    def transformation(self, schedule):
+        """optax.sgd."""
+        return optax.sgd(schedule)
+
+
+def optimizer_keys() -> dict[str, tuple[Any, str]]:
+    """"optimizer.<parameter>" -> (default, meaning) of the parameters of all registered optimizers."""
+    return config_keys("optimizer", ("optimizer",))
 
 
 def learning_rate_schedule(
@@ -34,29 +84,14 @@ def learning_rate_schedule(
     return optax.join_schedules([optax.linear_schedule(0.0, learning_rate, warmup_steps), main], [warmup_steps])
 
 
-def create_optimizer(
-    schedule: optax.ScalarOrSchedule,
-    name: str = "adam",
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    epsilon: float = 1e-8,
-    clip_norm: float = 100.0,
-    *,
-    flat: bool = False,
+def clipped(
+    optimizer: Optimizer, schedule: optax.ScalarOrSchedule, clip_norm: float = 100.0
 ) -> optax.GradientTransformation:
-    """Clipping of the global gradient norm (0 for none), then Adam or plain gradient descent.
-
-    With `flat` its state and its arithmetic are on one vector of all parameters, which compiles faster.
-
-    Raises:
-      ValueError: the name is unknown.
-    """
-    if name not in OPTIMIZERS:
-        raise ValueError(f"expected optimizer.name to be one of {OPTIMIZERS}; got {name!r}")
-    update = optax.adam(schedule, b1=beta1, b2=beta2, eps=epsilon) if name == "adam" else optax.sgd(schedule)
-    if clip_norm:
-        update = optax.chain(optax.clip_by_global_norm(clip_norm), update)
-    return optax.flatten(update) if flat else update
+    """Clipping of the global gradient norm (0 for none), then the optimizer."""
+    update = optimizer.transformation(schedule)
+    if not clip_norm:
+        return update
+    return optax.chain(optax.flatten(optax.clip_by_global_norm(clip_norm)), update)
 
 
 def global_norm(tree: Any) -> jax.Array:
@@ -64,17 +99,10 @@ def global_norm(tree: Any) -> jax.Array:
     return jnp.linalg.norm(ravel_pytree(tree)[0])
 
 
-def l2_penalty(trainable: Any) -> jax.Array:
-    """Sum of squares of what the authors regularise: weight-norm gains and checkerboard couplings' scales.
+def l2_penalty(trainable: Any, penalized: Collection[str]) -> jax.Array:
+    """Sum of squares of the parameters at these paths: those that the model's parts declare (`models.pure.penalized`).
 
-    The scales of channel-wise couplings, which start at 1, are left alone.
+    The authors' are weight-norm gains and the scales of checkerboard couplings.
     """
-    leaves = jax.tree_util.tree_leaves_with_path(trainable)
-    squares = [jnp.sum(jnp.square(leaf)) for path, leaf in leaves if _is_regularized(path)]
-    return sum(squares, jnp.zeros(()))
-
-
-def _is_regularized(path: tuple[Any, ...]) -> bool:
-    names = [str(getattr(entry, "key", entry)) for entry in path]
-    in_checkerboard = any(name.startswith("checkerboard") for name in names)
-    return names[-1] == "gain" or (names[-1] == "scale" and in_checkerboard)
+    leaves = flax.traverse_util.flatten_dict(trainable, sep="/")
+    return sum((jnp.sum(jnp.square(leaves[path])) for path in sorted(penalized)), jnp.zeros(()))

@@ -42,7 +42,7 @@ def _run(arguments: Sequence[str]) -> None:
     values = flags.FLAGS
     if len(arguments) > 1:
         sys.exit(f"error: expected flags only, such as --config=configs/digits.py; got {arguments[1]!r}")
-    _check_overrides(values.config.model.name)
+    _check_overrides(values.config.model)
     workdir = values.workdir or f"runs/{_name(config_flags.get_config_filename(values['config']))}"
     try:
         train(values.config, workdir, command=command_line(sys.argv))
@@ -72,15 +72,18 @@ def _overrides() -> list[str]:
     return [match[1] for match in matches if match]
 
 
-def _check_overrides(model: str) -> None:
+def _check_overrides(model: Any) -> None:
     """Exit with one sentence if the command line sets a key of config.model that this model does not read."""
-    from realnvp_jax.models.create import MODELS
+    from realnvp_jax.models.create import MODELS, model_keys
 
+    if model.name not in MODELS:
+        return
+    read = model_keys(model)
     for key in _overrides():
         group, _, name = key.partition(".")
-        if group == "model" and model in MODELS and name not in MODELS[model]:
+        if group == "model" and name not in read:
             sys.exit(
-                f"error: expected a key that the {model} reads, of model.{{{','.join(MODELS[model])}}}; got {key!r}, "
+                f"error: expected a key that the {model.name} reads, of model.{{{','.join(read)}}}; got {key!r}, "
                 "which has no effect on it"
             )
 

@@ -10,9 +10,11 @@ import optax
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.images import ImageData, load_images
 from realnvp_jax.data.vectors import VECTORS, is_vectors, load_vectors
-from realnvp_jax.models.create import PLAIN_EXECUTION, VECTOR_MODELS, Config, context_columns
+from realnvp_jax.models.create import MODELS, Config, context_columns, is_of_vectors, unused_top_level
+from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow
-from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
+from realnvp_jax.registry import parameters, part_class
+from realnvp_jax.training.optimizer import clipped, learning_rate_schedule
 
 
 def load_data(config: Config, flow: Flow | None) -> Splits:
@@ -58,11 +60,6 @@ def image_data(config: Config) -> ImageData:
         field.name for field in dataclasses.fields(ImageData) if field.name in config.dataset
     ]  # all, but of old runs
     return ImageData(**{name: config.dataset[name] for name in names})
-
-
-def is_of_vectors(config: Config) -> bool:
-    """Whether the model is one of vectors, not of images."""
-    return config.model.name in VECTOR_MODELS
 
 
 def noise_deviations(config: Config, splits: Splits) -> np.ndarray | None:
@@ -116,15 +113,10 @@ def check_config(config: Config) -> None:
         raise ValueError(f"expected dataset.context to be empty for images; got {config.dataset.context!r}")
     if config.profile < 0:
         raise ValueError(f"expected profile of at least 0 steps; got {config.profile}")
-    chosen = [f"{key}={config[key]}" for key, plain in PLAIN_EXECUTION.items() if config[key] != plain]
-    if config.model.name != "image_flow" and chosen:
-        raise ValueError(
-            f"expected the defaults of {', '.join(PLAIN_EXECUTION)}, which are for the image_flow; got {chosen[0]}"
-        )
-    if config.model.name != "image_flow" and config.optimizer.l2:
-        raise ValueError(
-            f"expected optimizer.l2 of 0, a penalty on gains and scales of the image_flow; got {config.optimizer.l2}"
-        )
+    unused = unused_top_level(config) if config.model.name in MODELS else []
+    if unused:
+        raise ValueError(f"expected memory, dtype and unroll as they are by default for the {config.model.name}, which "
+            f"does not read them all; got {unused[0]}")
     if is_of_vectors(config) and (config.dataset.num_bits or config.dataset.crop != "none"):
         raise ValueError(
             f"expected dataset.num_bits=0 and dataset.crop='none', which are for images, for the {config.model.name}; "
@@ -140,6 +132,15 @@ def check_config(config: Config) -> None:
         raise ValueError(f"expected ema_decay in [0, 1); got {config.ema_decay}")
 
 
+def check_penalty(config: Config, flow: Flow) -> None:
+    """Raise ValueError for an L2 penalty on a flow none of whose parts has a parameter that it penalizes."""
+    if config.optimizer.l2 and not pure.penalized(flow):
+        raise ValueError(
+            f"expected optimizer.l2 of 0, since no part of the {config.model.name} has a parameter that it penalizes; "
+            f"got {config.optimizer.l2}"
+        )
+
+
 def make_optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """The optimizer and its learning-rate schedule."""
     schedule = learning_rate_schedule(
@@ -148,5 +149,6 @@ def make_optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.
         config.schedule.warmup_steps,
         config.schedule.decay_steps or config.num_steps,
     )
-    options = {key: value for key, value in config.optimizer.items() if key != "l2"}
-    return create_optimizer(schedule, **options, flat=config.model.name == "image_flow"), schedule
+    part = part_class("optimizer", config.optimizer.name)
+    optimizer = part(**{name: config.optimizer[name] for name in parameters(part) if name in config.optimizer})
+    return clipped(optimizer, schedule, config.optimizer.clip_norm), schedule

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow
 
 
@@ -35,8 +36,16 @@ def create_state(
     x: jax.Array | None = None,
     context: jax.Array | None = None,
 ) -> TrainState:
-    """The state before the first step: fresh parameters, `flow.init(key, x, context)`, and their average."""
-    return initial_state(flow.init(key, x, context), optimizer, ema_decay)
+    """The state before the first step: fresh parameters, initialized from data as `flow.init`, and their average.
+
+    Integer pixels x are made continuous by the flow's own dequantizer, as in training.
+    """
+    if x is None or not jnp.issubdtype(x.dtype, jnp.integer):
+        return initial_state(flow.init(key, x, context), optimizer, ema_decay)
+    init_key, noise_key = jax.random.split(key)
+    indices = jnp.arange(x.shape[0])
+    params = pure.init_from_pixels(flow, flow.init(init_key), noise_key, indices, jnp.asarray(x), context)
+    return initial_state(params, optimizer, ema_decay)
 
 
 def initial_state(

@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
-from realnvp_jax.likelihood import bits_per_dim
+from realnvp_jax.likelihood import bits_per_dim, log_prob_of_bits
 from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow, Params
-from realnvp_jax.preprocessing import dequantize_each
+from realnvp_jax.random import draw_each
 from realnvp_jax.training.optimizer import global_norm, l2_penalty
 from realnvp_jax.training.state import TrainState
 
@@ -47,12 +47,6 @@ def cost(flow: Flow, score: float) -> float:
 def unit(flow: Flow) -> str:
     """Unit of `score`."""
     return "nats" if flow.levels is None else "bits/dim"
-
-
-def positions(num_local: int, axis_name: str | None) -> jax.Array:
-    """Positions of this device's examples in the global batch."""
-    offset = 0 if axis_name is None else jax.lax.axis_index(axis_name) * num_local
-    return offset + jnp.arange(num_local)
 
 
 def random_crop(key: jax.Array, indices: jax.Array, x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -90,40 +84,54 @@ def augment(
     noise: np.ndarray | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> jax.Array:
-    """Integer images, cut to `shape` at random, mirrored left to right with probability 1/2 if `flip`, dequantized.
+    """Integer images, cut to `shape` at random, and mirrored left to right with probability 1/2 if `flip`.
 
     Continuous data are returned as they are, or with Gaussian noise of the deviations `noise`, one a column, which
     regularises a density of few examples. What an example gets depends on the key and its index alone.
     """
     if shape is not None:
         x = random_crop(key, indices, x, shape)
-    flip_key, noise_key = jax.random.split(key)
-    if not jnp.issubdtype(x.dtype, jnp.integer):
-        if noise is None:
-            return x
-        draws = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(noise_key, i), x.shape[1:], x.dtype))(indices)
-        return x + jnp.asarray(noise, x.dtype)[None] * draws
-    return dequantize_each(noise_key, indices, mirror(flip_key, indices, x) if flip else x)
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        return mirror(jax.random.split(key)[0], indices, x) if flip else x
+    if noise is None:
+        return x
+    draws = draw_each(jax.random.normal, noise_key(key), indices, x.shape[1:], x.dtype)
+    return x + jnp.asarray(noise, x.dtype)[None] * draws
+
+
+def noise_key(key: jax.Array) -> jax.Array:
+    """Key of the noise of a step, which is dequantization noise for pixels, from the step's own key."""
+    return jax.random.split(key)[1]
 
 
 def loss_fn(
     trainable: Params,
     params: Params,
-    x: Float[Array, "n ..."],
+    x: Num[Array, "n ..."],
     context: Float[Array, "n context_size"] | None = None,
+    key: jax.Array | None = None,
     *,
     flow: Flow,
     l2: float,
     axis_name: str | None,
 ) -> tuple[jax.Array, tuple[jax.Array, Params]]:
-    """Mean -log_prob in nats an example, plus l2 times the penalty; with it the mean log_prob and updated params."""
-    log_prob, params = flow.log_prob_train({**params, "params": trainable}, x, context, axis_name=axis_name)
-    mean_log_prob = log_prob.mean()
-    return -mean_log_prob + l2 * l2_penalty(trainable), (mean_log_prob, params)
+    """Mean -log_prob in nats an example, plus l2 times the penalty; with it the mean log_prob and updated params.
+
+    Of integer pixels it is the bound of `Flow.bits_per_dim_train`, whose noise `key` determines.
+    """
+    variables = {**params, "params": trainable}
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        bits, params = flow.bits_per_dim_train(variables, key, x, context, axis_name=axis_name)
+        mean_log_prob = log_prob_of_bits(bits, flow.num_dims).mean()
+    else:
+        log_prob, params = flow.log_prob_train(variables, x, context, axis_name=axis_name)
+        mean_log_prob = log_prob.mean()
+    penalty = l2_penalty(trainable, pure.penalized(flow)) if l2 else 0.0
+    return -mean_log_prob + l2 * penalty, (mean_log_prob, params)
 
 
 def _gradients(
-    params: Params, batch: Batch, *, flow: Flow, l2: float, axis_name: str | None
+    params: Params, batch: Batch, key: jax.Array, *, flow: Flow, l2: float, axis_name: str | None
 ) -> tuple[Params, tuple[jax.Array, Params]]:
     """Gradient of `loss_fn`, and what it returns besides the loss.
 
@@ -136,7 +144,7 @@ def _gradients(
 
     def gradient(batch: Batch):
         return gradient_fn(
-            params["params"], params, batch["x"], batch.get("context"), flow=flow, l2=l2, axis_name=axis_name
+            params["params"], params, batch["x"], batch.get("context"), key, flow=flow, l2=l2, axis_name=axis_name
         )
 
     size = math.gcd(len(batch["x"]), _CPU_CHUNK)
@@ -187,16 +195,12 @@ def train_step(
     Returns:
       The next state, and `score` of the batch in training mode and the global gradient norm before clipping.
     """
-    x = batch["x"]
-    x = augment(
-        jax.random.fold_in(key, state.step),
-        positions(len(x), axis_name),
-        x,
-        flip=flip,
-        noise=noise,
-        shape=flow.event_shape,
+    key = jax.random.fold_in(key, state.step)
+    indices = pure.positions(batch["x"].shape[0], axis_name)
+    x = augment(key, indices, batch["x"], flip=flip, noise=noise, shape=flow.event_shape)
+    gradients, (log_prob, params) = _gradients(
+        state.params, {**batch, "x": x}, noise_key(key), flow=flow, l2=l2, axis_name=axis_name
     )
-    gradients, (log_prob, params) = _gradients(state.params, {**batch, "x": x}, flow=flow, l2=l2, axis_name=axis_name)
     if axis_name is not None:
         gradients, log_prob = jax.lax.pmean((gradients, log_prob), axis_name)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params["params"])
@@ -259,16 +263,15 @@ def eval_step(
       axis_name: axis of devices that share the batch.
     """
     x, context = batch["x"], batch.get("context")
-    is_discrete = jnp.issubdtype(x.dtype, jnp.integer)
-    if is_discrete:
+    if jnp.issubdtype(x.dtype, jnp.integer):
         x = random_crop(key, batch["index"], x, flow.event_shape)
-    if is_discrete and num_samples > 1:
-        scores = pure.bits_per_dim(flow, params, key, batch["index"], x, context, num_samples)
-    else:
-        x = dequantize_each(key, batch["index"], x) if is_discrete else x
         if train_mode:
-            log_prob, _ = flow.log_prob_train(params, x, context, axis_name=axis_name)
+            scores, _ = pure.bits_per_dim_train(flow, params, key, batch["index"], x, context, axis_name)
         else:
-            log_prob = flow.log_prob(params, x, context)
+            scores = pure.bits_per_dim(flow, params, key, batch["index"], x, context, num_samples)
+    elif train_mode:
+        log_prob, _ = flow.log_prob_train(params, x, context, axis_name=axis_name)
         scores = score(flow, log_prob)
+    else:
+        scores = score(flow, flow.log_prob(params, x, context))
     return scores if axis_name is None else jax.lax.all_gather(scores, axis_name, tiled=True)

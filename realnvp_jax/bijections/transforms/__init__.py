@@ -1,0 +1,9 @@
+"""Elementwise transforms, one in each file, which register themselves when they are imported here."""
+
+from realnvp_jax.bijections.transforms.additive import Additive
+from realnvp_jax.bijections.transforms.affine import Affine
+from realnvp_jax.bijections.transforms.mixture import Mixture
+from realnvp_jax.bijections.transforms.spline import Spline
+from realnvp_jax.bijections.transforms.transform import Transform
+
+__all__ = ["Additive", "Affine", "Mixture", "Spline", "Transform"]

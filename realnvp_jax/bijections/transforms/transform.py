@@ -1,0 +1,54 @@
+"""The contract of elementwise transforms, whose parameters a conditioner computes.
+
+Coupling layers apply them to the transformed half of their input, autoregressive maps to every element.
+"""
+
+import abc
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from realnvp_jax.registry import check_parameters
+
+
+class Transform(nn.Module):
+    """Base class of the parts of the kind "transform": an invertible function of one number."""
+
+    preserves_volume = False  # whether its log-derivative is always 0, so that a flow needs a scaling somewhere else
+
+    def __post_init__(self):
+        check_parameters(self)
+        super().__post_init__()
+
+    @property
+    @abc.abstractmethod
+    def parameters_per_dim(self) -> int:
+        """How many numbers the conditioner computes for each element."""
+
+    @abc.abstractmethod
+    def forward(
+        self, x: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
+    ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
+        """Value and elementwise log-derivative, from the conditioner's output."""
+
+    @abc.abstractmethod
+    def inverse(
+        self, z: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
+    ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
+        """Inverse of `forward`: value and elementwise log-derivative."""
+
+    def placed(self, *, in_cells: bool, before_batch_norm: bool) -> "Transform":
+        """The transform as the RealNVP of images places it; by default as it is.
+
+        Args:
+          in_cells: whether the mask is over the cells of an image (checkerboard), else over channels.
+          before_batch_norm: whether batch normalization follows.
+        """
+        return self.clone()
+
+
+def by_element(
+    x: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"], parameters_per_dim: int
+) -> Float[Array, "*n channels parameters_per_dim"]:
+    """The parameters of every element along an axis of their own."""
+    return raw.reshape(*x.shape, parameters_per_dim)

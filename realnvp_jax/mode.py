@@ -1,0 +1,47 @@
+"""How a pass through a model is made.
+
+    EVALUATE      running statistics; nothing changes, and every example is independent of its batch
+    TRAIN         batch statistics, with gradients through them; the running statistics are updated
+    INITIALIZE    batch statistics; layers that take their first values from data (ActNorm, standardisation) set them
+
+`TRAIN.over("devices")` takes the statistics of the global batch, over the devices of that axis.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """One of the three modes.
+
+    Attributes:
+      name: evaluate, train or initialize.
+      axis_name: name of the mapped axis of devices that share the batch, or None.
+    """
+
+    name: str
+    axis_name: str | None = None
+
+    def over(self, axis_name: str | None) -> "Mode":
+        """The same mode, with the batch spread over the devices of `axis_name`."""
+        return dataclasses.replace(self, axis_name=axis_name)
+
+    @property
+    def trains(self) -> bool:
+        """Whether gradients are taken and running statistics are updated."""
+        return self.name == "train"
+
+    @property
+    def initializes(self) -> bool:
+        """Whether layers take their first values from this batch."""
+        return self.name == "initialize"
+
+    @property
+    def uses_batch_statistics(self) -> bool:
+        """Whether normalization uses the statistics of the batch instead of the running ones."""
+        return self.name != "evaluate"
+
+
+EVALUATE = Mode("evaluate")
+TRAIN = Mode("train")
+INITIALIZE = Mode("initialize")

@@ -1,0 +1,21 @@
+"""One readable line about a module."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+
+
+def describe(module: nn.Module) -> str:
+    """One line: the module's class and its attributes, without those that have their default."""
+    fields = [f for f in dataclasses.fields(module) if f.name not in ("parent", "name")]
+    values = ((f.name, getattr(module, f.name)) for f in fields if getattr(module, f.name) != f.default)
+    return f"{type(module).__name__}({', '.join(f'{n}={_describe_value(v)}' for n, v in values)})"
+
+
+def _describe_value(value: Any) -> str:
+    if isinstance(value, nn.Module):
+        return describe(value)
+    if isinstance(value, tuple) and any(isinstance(v, nn.Module) for v in value):
+        return f"({', '.join(map(_describe_value, value))})"
+    return repr(value)

@@ -1,0 +1,151 @@
+"""Glow (Kingma and Dhariwal, 2018) as the second instance of the multi-scale architecture.
+
+    squeeze; num_steps times ActNorm, invertible 1x1 convolution, channel-wise coupling; half of the channels goes on
+
+at every scale. The half that is factored out is normal with a mean and a log_scale that are computed from the half that
+goes on; the last scale's latents are normal with learned ones.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from realnvp_jax.base import Normal
+from realnvp_jax.bijections.bijection import Bijection, Chain
+from realnvp_jax.bijections.coupling import coupling
+from realnvp_jax.bijections.linear import InvertibleConv
+from realnvp_jax.bijections.normalization import Normalize
+from realnvp_jax.bijections.prior import SplitPrior, TopPrior
+from realnvp_jax.bijections.squeeze import Squeeze
+from realnvp_jax.bijections.stack import Stack
+from realnvp_jax.bijections.transforms import Affine, Transform
+from realnvp_jax.masks import Halves
+from realnvp_jax.models import arguments
+from realnvp_jax.models.dequantizers import Dequantizer
+from realnvp_jax.models.flow import Flow
+from realnvp_jax.models.multiscale import MultiScale, Scale
+from realnvp_jax.networks.conditioner import Conditioner
+from realnvp_jax.networks.resnet import ResNet
+from realnvp_jax.networks.statistics import ActNorm, Normalization
+from realnvp_jax.preprocessing import Logit
+from realnvp_jax.registry import make_parts
+
+
+class Glow(MultiScale):
+    """Glow's architecture (Kingma and Dhariwal, 2018).
+
+    Every scale squeezes first; the coupling layers are channel-wise. The factored-out half is normal with a mean and a
+    log_scale that are computed from the half that goes on, and so is the top, with learned ones.
+
+    Attributes:
+      channels: channels of the images.
+      num_scales: scales; height and width are multiples of 2^num_scales.
+      num_steps: steps of each scale.
+      conditioner: of the first scale's coupling layers, doubled in width at each further scale.
+      transform: what a coupling layer does to its transformed half.
+      mixing: bijection in front of every coupling layer, which mixes channels.
+      normalization: bijection in front of that, and inside of the conditioners.
+      memory: what training keeps for the backward pass of a step, as in `Stack`.
+      unroll: steps one after the other instead of in loops.
+    """
+
+    channels: int
+    num_scales: int
+    num_steps: int
+    conditioner: Conditioner = ResNet()
+    transform: Transform = Affine()
+    mixing: Bijection = InvertibleConv()
+    normalization: Normalization = ActNorm()
+    memory: str = "store"
+    unroll: bool = False
+
+    def setup(self):
+        """The steps of every scale, and the priors."""
+        self.scales = [self._scale(k) for k in range(self.num_scales)]
+        self.final = Chain()
+
+    def _scale(self, k: int) -> Scale:
+        channels = self.channels * 2 ** (k + 2)
+        layer = coupling(
+            Halves(), self.conditioner.widened(2**k), self.transform, self.normalization, channels // 2
+        ).clone(normalization=None)
+        step = (Normalize(self.normalization.clone()), self.mixing.clone(), layer)
+        steps = Stack(Chain(step), self.num_steps, (), self.memory, self.unroll)
+        if k == self.num_scales - 1:
+            return Scale(squeeze=Squeeze(), behind=Chain((steps, TopPrior())))
+        return Scale(squeeze=Squeeze(), behind=steps, factors_out=True, prior=SplitPrior())
+
+
+def glow_flow(
+    event_shape: Sequence[int] = (32, 32, 3),
+    num_scales: int = 3,
+    num_steps: int = 8,
+    base_features: int = 64,
+    num_blocks: int = 2,
+    levels: int = 256,
+    alpha: float = 0.05,
+    context: int | None = None,
+    *,
+    conditioner: str | Conditioner = "resnet",
+    transform: str | Transform = "affine",
+    mixing: str | Bijection = "conv1x1",
+    normalization: str | Normalization = "act_norm",
+    dequantizer: str | Dequantizer = "uniform",
+    memory: str = "store",
+    unroll: bool = False,
+    **options: Any,
+) -> Flow:
+    """Glow for images: logit of the squashed pixels, `Glow`, standard normal latents.
+
+    Initialize with `flow.init(key, x)`, which sets ActNorm from a batch. Every part is an object or the name under
+    which one is registered; `options` are the parameters of parts that are given by name.
+
+    Args:
+      event_shape: (height, width, channels).
+      num_scales: scales; height and width are multiples of 2^num_scales.
+      num_steps: steps of each scale.
+      base_features: channels of the first scale's conditioners, where these are given by name.
+      num_blocks: residual blocks of every conditioner, where these are given by name.
+      levels: number of values that a pixel can take.
+      alpha: the squash keeps alpha + (1 - 2 alpha) x / levels, on which the logit acts, off 0 and 1.
+      context: width of the context of a conditional density, None or 0 for an unconditional one.
+      conditioner: network of the coupling layers.
+      transform: of the coupling layers.
+      mixing: of the channels, in front of every coupling layer: conv1x1 (starts as a rotation) or lu (starts as the
+        identity).
+      normalization: in front of the mixing and in the conditioners: act_norm, batch_norm or none.
+      dequantizer: from discrete to continuous pixels.
+      memory: what training keeps for the backward pass of a step: store, remat or invert (`Stack`).
+      unroll: steps and residual blocks one after the other instead of in loops, which compile many times faster.
+      **options: such as num_bins=8, or dtype="bfloat16" for the conditioners in training.
+
+    Raises:
+      TypeError: a part is neither a name nor an object of its kind.
+      ValueError: a size is not positive, the scales do not divide the image, levels < 2, alpha not in [0, 0.5), a name
+        is not registered, or no part has one of the options.
+    """
+    shape = arguments.image_shape(event_shape)
+    arguments.at_least(
+        1, num_scales=num_scales, num_steps=num_steps, base_features=base_features, num_blocks=num_blocks
+    )
+    arguments.check_divisible(shape, 2**num_scales, num_scales)
+    arguments.check_levels(levels, alpha)
+    network, transform, mixing, normalization, dequantizer = make_parts(
+        {
+            "conditioner": ("conditioner", conditioner, Conditioner),
+            "transform": ("transform", transform, Transform),
+            "mixing": ("mixing", mixing, Bijection),
+            "normalization": ("normalization", normalization, Normalization),
+            "dequantizer": ("dequantizer", dequantizer, Dequantizer),
+        },
+        options,
+        {"base_features": base_features, "num_blocks": num_blocks, "unroll": unroll},
+    )
+    return Flow(
+        event_shape=shape,
+        bijection=Glow(shape[2], num_scales, num_steps, network, transform, mixing, normalization, memory, unroll),
+        base=Normal(),
+        preprocessing=Logit(levels, alpha),
+        levels=levels,
+        context_size=arguments.context_size(context),
+        dequantizer=dequantizer,
+    )

@@ -1,0 +1,55 @@
+"""The contract of the conditioners of coupling layers.
+
+A conditioner is a network from the identity half of a coupling layer's input to the parameters of the transformed half.
+"""
+
+import abc
+
+import flax.linen as nn
+from jaxtyping import Array, Bool, Float
+
+from realnvp_jax.mode import EVALUATE, Mode
+from realnvp_jax.networks.statistics import NoNormalization, Normalization
+from realnvp_jax.registry import check_parameters
+
+
+class Conditioner(nn.Module):
+    """Base class of the parts of the kind "conditioner".
+
+    A part of one's own declares its parameters as fields and implements `__call__`. Its training pass keeps for the
+    backward pass what JAX keeps; wrap what is cheap to compute again in `jax.checkpoint`.
+
+    Attributes:
+      out_features: channels of the output, (parameters of the transform per dimension) x (channels of the transformed
+        half); the coupling layer sets it.
+      normalization: that of the whole model, for the network's own layers if it has use for it; the coupling layer sets
+        it too.
+    """
+
+    out_features: int = 0
+    normalization: Normalization = NoNormalization()
+
+    def __post_init__(self):
+        check_parameters(self)
+        super().__post_init__()
+
+    def widened(self, factor: int) -> "Conditioner":
+        """The network for a scale with `factor` times as many channels; by default the network itself."""
+        return self.clone()
+
+    @abc.abstractmethod
+    def __call__(
+        self,
+        identity: Float[Array, "n *half"],
+        cells: Bool[Array, "1 height width 1"] | None,
+        context: Float[Array, "n context_size"] | None = None,
+        mode: Mode = EVALUATE,
+    ) -> Float[Array, "n *out"]:
+        """Parameters of the transform, of the shape of the identity half with `out_features` channels.
+
+        Args:
+          identity: the identity half, with zeros in the other cells where the mask is over the cells of an image.
+          cells: that mask, True in the identity half; None for halves of the last axis.
+          context: what the density is conditioned on.
+          mode: how the pass is made.
+        """

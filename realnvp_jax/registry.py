@@ -1,0 +1,207 @@
+"""Parts by name.
+
+A part is a small frozen object with parameters of its own: a dataclass, or a Flax module whose fields are parameters.
+Wherever a factory takes a part, it takes the object, or the name under which its class is registered:
+
+    realnvp_jax.register("transform", "mine", Mine)
+    realnvp_jax.vector_flow(2, transform="mine", size=3)         # the same as transform=Mine(size=3)
+
+`parameter` declares a field together with its meaning and its range. Range checks, error messages, config keys and help
+texts are all derived from these declarations.
+"""
+
+import dataclasses
+import difflib
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_KINDS = (
+    "transform",
+    "image_mask",
+    "vector_mask",
+    "mixing",
+    "normalization",
+    "conditioner",
+    "dequantizer",
+    "base",
+    "optimizer",
+    "dataset",
+)
+
+_parts: dict[str, dict[str, type]] = {kind: {} for kind in _KINDS}
+
+
+def parameter(
+    default: Any,
+    meaning: str,
+    *,
+    at_least: float | int | None = None,
+    at_most: float | int | None = None,
+    above: float | int | None = None,
+    below: float | int | None = None,
+    choices: Sequence[Any] = (),
+) -> Any:
+    """A field of a part, with its meaning and its range.
+
+    Args:
+      default: the default value. Where it is an integer, values must be integers; where it is a float, finite numbers.
+      meaning: one line for the help text.
+      at_least: smallest value.
+      at_most: largest value.
+      above: lower bound that is itself excluded.
+      below: upper bound that is itself excluded.
+      choices: all the values that are allowed.
+    """
+    bounds = {"at least": at_least, "at most": at_most, "above": above, "below": below}
+    limits = {name: bound for name, bound in bounds.items() if bound is not None}
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "limits": limits, "choices": choices})
+
+
+def check_parameters(part: Any) -> None:
+    """Raise ValueError unless the value of every field that `parameter` declares is in its range."""
+    for field in dataclasses.fields(part):
+        if "meaning" in field.metadata:
+            check_value(field.name, getattr(part, field.name), field)
+
+
+def check_value(name: str, value: Any, field: dataclasses.Field) -> None:
+    """Raise ValueError unless a value is in the range of a field that `parameter` declares."""
+    choices, limits = field.metadata["choices"], field.metadata["limits"]
+    if choices:
+        if value not in choices:
+            raise ValueError(f"expected {name} to be one of {tuple(choices)}; got {str(value)[:60]!r}")
+        return
+    kind = _number_type(field.default)
+    if kind is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
+        what = "an integer" if kind is numbers.Integral else "a finite number"
+        raise ValueError(f"expected {name} to be {what}; got {str(value)[:60]!r}")
+    holds = {
+        "at least": lambda bound: value >= bound,
+        "at most": lambda bound: value <= bound,
+        "above": lambda bound: value > bound,
+        "below": lambda bound: value < bound,
+    }
+    if not all(holds[limit](bound) for limit, bound in limits.items()):
+        allowed = " and ".join(f"{limit} {bound:g}" for limit, bound in limits.items())
+        raise ValueError(f"expected {name} {allowed}; got {value}")
+
+
+def _number_type(default: Any) -> Any:
+    if isinstance(default, bool):
+        return None
+    if isinstance(default, int):
+        return numbers.Integral
+    return numbers.Real if isinstance(default, float) else None
+
+
+def register(kind: str, name: str, part: type | None = None) -> Any:
+    """Register the class of a part under a name; without `part`, a decorator that does so.
+
+    Args:
+      kind: transform, image_mask, vector_mask, mixing, normalization, conditioner, dequantizer, base, optimizer or dataset.
+      name: the name for factories and configs.
+      part: the class.
+
+    Raises:
+      ValueError: the kind is unknown, or another class has the name.
+    """
+    if part is None:
+        return lambda part: register(kind, name, part)
+    named = _of_kind(kind)
+    before = named.get(name, part)
+    if (before.__module__, before.__qualname__) != (part.__module__, part.__qualname__):
+        raise ValueError(f"expected a new name for a {kind}; got {name!r}, the name of {before.__qualname__}")
+    named[name] = part
+    return part
+
+
+def registered(kind: str) -> Mapping[str, type]:
+    """Name -> class of all parts of a kind.
+
+    Raises:
+      ValueError: the kind is unknown.
+    """
+    return dict(_of_kind(kind))
+
+
+def part_class(kind: str, name: str) -> type:
+    """The class that is registered under a name.
+
+    Raises:
+      ValueError: there is none.
+    """
+    named = _of_kind(kind)
+    if name not in named:
+        near = difflib.get_close_matches(str(name), named, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "a part of your own must be registered before it is named"
+        raise ValueError(
+            f"expected {kind} to be one of the registered {tuple(named)}; got {str(name)[:60]!r}: {hint}"
+        )
+    return named[name]
+
+
+def parameters(part: type) -> dict[str, dataclasses.Field]:
+    """The fields of a part that `parameter` declares, by name."""
+    return {field.name: field for field in dataclasses.fields(part) if "meaning" in field.metadata}
+
+
+def config_keys(group: str, kinds: Sequence[str]) -> dict[str, tuple[Any, str]]:
+    """"<group>.<parameter>" -> (default, meaning) of the parameters of all registered parts of some kinds."""
+    found: dict[str, tuple[Any, str]] = {}
+    for kind in kinds:
+        for name, part in registered(kind).items():
+            for option, field in parameters(part).items():
+                found.setdefault(f"{group}.{option}", (field.default, f"{kind} {name}: {field.metadata['meaning']}"))
+    return found
+
+
+def make_parts(
+    chosen: Mapping[str, tuple[str, Any, type]], options: Mapping[str, Any], shared: Mapping[str, Any] | None = None
+) -> tuple[Any, ...]:
+    """The parts that a factory was given as objects or by name.
+
+    Args:
+      chosen: argument of the factory -> (kind, object or registered name, class that an object must have).
+      options: parameters of the parts that are given by name. Each goes to every one of them that has it.
+      shared: the factory's own arguments that go the same way, where a part has them.
+
+    Returns:
+      The objects, in the order of `chosen`.
+
+    Raises:
+      TypeError: an object is not a part of its kind.
+      ValueError: a name is not registered, no part given by name has one of the parameters, or a value is out of range.
+    """
+    classes = {
+        argument: part_class(kind, choice) for argument, (kind, choice, _) in chosen.items() if isinstance(choice, str)
+    }
+    known = {argument: parameters(part) for argument, part in classes.items()}
+    for option in options:
+        if not any(option in fields for fields in known.values()):
+            names = ", ".join(dict.fromkeys(name for fields in known.values() for name in fields)) or "none"
+            near = difflib.get_close_matches(option, [name for fields in known.values() for name in fields], n=1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            parts = ", ".join(f"{argument}={chosen[argument][1]!r}" for argument in classes) or "parts given by name"
+            raise ValueError(f"expected parameters of {parts}, of {names}; got {option!r}{hint}")
+    options = {**(shared or {}), **options}
+    made = []
+    for argument, (_, choice, base) in chosen.items():
+        if argument in classes:
+            made.append(classes[argument](**{name: options[name] for name in known[argument] if name in options}))
+        elif isinstance(choice, base):
+            made.append(choice)
+        else:
+            raise TypeError(
+                f"expected {argument} to be a registered name or a {base.__name__}; got {type(choice).__name__}"
+            )
+    return tuple(made)
+
+
+def _of_kind(kind: str) -> dict[str, type]:
+    if kind not in _parts:
+        raise ValueError(f"expected a kind of part, one of {_KINDS}; got {str(kind)[:60]!r}")
+    return _parts[kind]
