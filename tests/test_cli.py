@@ -265,7 +265,7 @@ def test_workdirs_that_cannot_be_opened_are_refused(digits, tmp_path):
     assert "expected a checkpoint in" in refused("evaluate", "-w", unfinished)
     assert "no test result yet" in realnvp("show", "-w", unfinished)
     (unfinished / "config.json").write_text("[")
-    assert "expected a config in" in refused("show", "-w", unfinished)
+    assert "config.json' as it was written; got a damaged file" in refused("show", "-w", unfinished)
     assert "expected one of the steps [6, 3]" in refused("sample", "-w", digits, "--step", 5, "--overwrite")
     assert "'best' or 'last'; got 'first'" in refused("sample", "-w", digits, "--step", "first", "--overwrite")
 

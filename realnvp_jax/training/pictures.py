@@ -7,7 +7,9 @@ import numpy as np
 
 from realnvp_jax import plots
 from realnvp_jax.data.examples import Splits
+from realnvp_jax.data.quote import describe_error
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.training.decorations import attempt, warn
 
 
 def save_samples(
@@ -42,17 +44,34 @@ def _sample(flow: Flow, params: Params, key: jax.Array, num: int, contexts: np.n
     return np.asarray(flow.sample(params, key, context=contexts[np.arange(num) % len(contexts)], progress=True))
 
 
-def save_plane(flow: Flow, params: Params, points: np.ndarray, directory: Path) -> dict[str, float]:
-    """Write density, latents and the warped grid of an unconditional density on the plane; of others write nothing.
+def plane_density(flow: Flow, params: Params, points: np.ndarray) -> plots.DensityGrid | None:
+    """An unconditional density on the plane, on a grid around the points.
 
     Returns:
-      {"density_sum": the mass that the picture of the density shows}, or {}.
+      The grid, or None of other densities, and after a warning where it cannot be computed.
     """
     if flow.event_shape != (2,) or flow.context_size:
-        return {}
-    grid = plots.density_on_grid(flow, params, *plots.limits_of(points))
-    plots.save_density(grid, directory / "density.png")
-    plots.save_latents(flow, params, points, directory / "latents.png")
-    plots.save_warped_grid(flow, params, grid, directory / "warped_grid.png")
-    print(f"density on a grid of {grid.density.size:,} points: sums to {grid.mass:.4f}")
-    return {"density_sum": grid.mass}
+        return None
+    try:
+        return plots.density_on_grid(flow, params, *plots.limits_of(points))
+    except Exception as error:  # as in `attempt`
+        warn(f"the density on the plane was not computed ({describe_error(error)})")
+        return None
+
+
+def save_plane(flow: Flow, params: Params, points: np.ndarray, grid: plots.DensityGrid, directory: Path) -> None:
+    """Write the pictures of a density on the plane: itself, latents and the warped grid. Failures are warnings.
+
+    Args:
+      flow: the flow.
+      params: its parameters.
+      points: data, whose latents are shown.
+      grid: the density.
+      directory: where to write.
+    """
+    path = directory / "density.png"
+    attempt(path, plots.save_density, grid, path)
+    path = directory / "latents.png"
+    attempt(path, plots.save_latents, flow, params, points, path)
+    path = directory / "warped_grid.png"
+    attempt(path, plots.save_warped_grid, flow, params, grid, path)
