@@ -11,6 +11,7 @@ import pytest
 import realnvp_jax
 from configs import smoke, table
 from realnvp_jax import plots
+from realnvp_jax.training.steps import NonFiniteLossError
 from realnvp_jax.training.workdir import MetricsLog, Workdir, read_metrics, read_result, saved_event_shape, write_json
 from tests.helpers import refusal
 
@@ -105,6 +106,18 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(config, tmp_path, monkeypat
     realnvp_jax.train(config, workdir)
     assert (workdir / "result.json").read_text() == whole
     assert "result.json is damaged: the run is evaluated again" in capsys.readouterr().err
+
+
+def test_parameters_that_are_not_finite_are_not_saved(config, tmp_path):
+    config.learning_rate = float("nan")
+    config.checkpoint.every = config.evaluate.log_every = 1
+    with pytest.raises(NonFiniteLossError, match="not finite after step 1; there is no checkpoint yet"):
+        realnvp_jax.train(config, tmp_path / "run")
+
+
+def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(config, tmp_path):
+    assert "choose another" in refusal(realnvp_jax.train, config, tmp_path / "lr=[1e-3]")
+    assert list(tmp_path.iterdir()) == [tmp_path / "rows.csv"]
 
 
 def test_names_of_columns_are_drawn_as_they_are(tmp_path):

@@ -122,6 +122,11 @@ def _describe_left_out(left_out: Mapping[str, str], most: int = 10) -> list[str]
     return lines if len(left_out) <= most else [*lines, "  ... and others; all are in split_files.json"]
 
 
+@jax.jit
+def _all_finite(tree: Any) -> jax.Array:
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
 class _Run:
     """One run: what it needs, and what it does."""
 
@@ -231,6 +236,7 @@ class _Run:
                     self._show(row, bar)
                     stopping = stop.requested  # it may have come while the metrics were fetched
                     if stopping or must_save or self.best.step == self.step:
+                        self._check_finite()
                         self.log.sync()
                         self.checkpoints.save(self.state, self.best)
                 else:
@@ -274,13 +280,21 @@ class _Run:
         }
 
     def _raise_non_finite(self, step: int, metrics: dict[str, Any]) -> None:
+        loss, norm = float(metrics["score"]), float(metrics["gradient_norm"])
+        raise self._non_finite(f"loss {loss} and gradient norm {norm} at step {step}")
+
+    def _check_finite(self) -> None:
+        """Raise NonFiniteLossError if the last update left parameters that are not finite: they are not saved."""
+        if not _all_finite((self.state.params, self.state.ema)):
+            raise self._non_finite(f"parameters that are not finite after step {self.step}")
+
+    def _non_finite(self, what: str) -> NonFiniteLossError:
         self.checkpoints.wait()
         steps = self.checkpoints.steps()
         last = f"the last good checkpoint is step {steps[0]}" if steps else "there is no checkpoint yet"
-        loss, norm = float(metrics["score"]), float(metrics["gradient_norm"])
-        raise NonFiniteLossError(
-            f"loss {loss} and gradient norm {norm} at step {step}; {last} "
-            f"in {self.files.path}: try a lower learning_rate, schedule.warmup_steps, or a lower optimizer.clip_norm"
+        return NonFiniteLossError(
+            f"{what}; {last} in {self.files.path}: try a lower learning_rate, schedule.warmup_steps, or a lower "
+            "optimizer.clip_norm"
         )
 
     def _validate(self, row: dict[str, float], bar: tqdm) -> None:

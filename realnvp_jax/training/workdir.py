@@ -98,6 +98,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     return value
 
 
+_UNREADABLE = "[\\"  # Orbax's storage takes them for patterns
 _CONFIG_REMEDY = "put back a copy of it, or use another --workdir"
 
 
@@ -167,12 +168,18 @@ class Workdir:
       config: the run's config.
 
     Raises:
-      ValueError: the directory holds a run of another config, or one whose config is damaged or missing.
+      ValueError: the directory holds a run of another config, or one whose config is damaged or missing; or its path
+        is one that checkpoints cannot be read back from.
     """
 
     def __init__(self, path: Path, config: Config):
         self.path = path
         self._config = config
+        if any(character in str(path.resolve()) for character in _UNREADABLE):
+            raise ValueError(
+                f"expected a --workdir whose full path has none of the characters {' '.join(_UNREADABLE)} , with which "
+                f"checkpoints cannot be read back; got {quote(path.resolve(), 150)}: choose another"
+            )
         if self.config_path.is_file():
             self._check_same_run(config)
         elif any(path.glob("checkpoints/*")):
