@@ -72,7 +72,8 @@ def test_data_that_have_changed_are_refused_with_what_differs_or_allowed(started
     config, workdir = started
     CHANGES[found](frame()).to_csv(config.dataset.path, index=False)
     message = refusal(RunData(workdir).load, config, None)
-    assert message.startswith(f"expected the data that the run in '{workdir}' was started with, as in its data.json")
+    assert message.startswith("expected the data that the run in '")
+    assert "' was started with, as in its data.json; got" in message
     assert f"; got {found}" in message
     assert message.endswith("use another --workdir, or set --config.dataset.allow_changed=True to go on with these")
     data = RunData(workdir, allow_changed=True)
@@ -80,6 +81,13 @@ def test_data_that_have_changed_are_refused_with_what_differs_or_allowed(started
     assert f"was started with: {found}" in capsys.readouterr().err
     data.write(splits)
     RunData(workdir).load(config, None)  # these are now the run's data
+
+
+def test_the_sentence_is_short_whatever_the_names_are(started):
+    config, workdir = started
+    long = {name: name * 200 for name in "abc"}
+    pd.concat([frame()] * 2).rename(columns=long).assign(d=np.arange(200)).to_csv(config.dataset.path, index=False)
+    assert "no column 'a' any more (and 2 more) and a new column" in refusal(RunData(workdir).load, config, None)
 
 
 @pytest.mark.parametrize("order", ["cab", "bca"])

@@ -117,7 +117,7 @@ class RunData:
         return f"{len(changed)} others or in another split, such as {quote(min(changed))}" if changed else ""
 
     def _refuse_or_print(self, found: str, what: str) -> None:
-        where = quote(self._workdir, 80)
+        where = quote(self._workdir, 60)
         if self._allow_changed:
             print(
                 f"warning: the {what} are not those that the run in {where} was started with: {found}", file=sys.stderr
