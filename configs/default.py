@@ -45,6 +45,10 @@ KEYS = {
     "dataset.resample": ("antialias", "antialias (bicubic), or interpolate (bilinear between four pixels)"),
     "dataset.num_bits": (0, "images: keep so many of 8 bits, which sets model.levels; 0 leaves them as they are"),
     "dataset.strict": (False, "a picture that cannot be used is an error; otherwise it is named and left out"),
+    "dataset.allow_changed": (
+        False,
+        "go on with data that are not those that the run was started with; what differs is printed",
+    ),
     "dataset.num_train": (100_000, "toy data and shapes: training examples to generate"),
     "dataset.seed": (
         0,

@@ -24,6 +24,7 @@ from realnvp_jax.data.images import ImageData, load_images, parse_split
 from realnvp_jax.training.evaluation import evaluate
 from realnvp_jax.training.optimizer import create_optimizer, l2_penalty, learning_rate_schedule
 from realnvp_jax.training.parallel import parallel_eval_step
+from realnvp_jax.training.run_data import RunData
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, train_step
 from realnvp_jax.training.workdir import Workdir
@@ -382,19 +383,25 @@ def test_a_run_of_a_version_without_the_keys_of_images_goes_on_with_the_same_ima
 
 def test_other_images_than_those_of_the_run_are_refused(tmp_path):
     part = Examples(np.zeros((1, 2, 2, 1), np.uint8))
-    workdir = Workdir(tmp_path, smoke.get_config())
-    workdir.start()
     splits = Splits(part, part, part, files={"train": ["a.png"], "test": ["b.png"]}, sha256={"all": "0"})
-    workdir.write_split_files(splits)
-    workdir.write_split_files(splits)
-    with pytest.raises(ValueError, match=r"expected the images that the run in .*; got other pixels: use another"):
-        workdir.write_split_files(dataclasses.replace(splits, sha256={"all": "1"}))
-    other = dataclasses.replace(splits, sha256={"all": "1"}, files={"train": ["b.png"], "test": ["a.png"]})
-    with pytest.raises(ValueError, match=r"got 2 others or in another split, such as 'a.png'"):
-        workdir.write_split_files(other)
-    (tmp_path / "split_files.json").write_text("{")
-    with pytest.raises(ValueError, match="got a damaged file"):
-        workdir.write_split_files(splits)
+    RunData(tmp_path).write(splits)
+    assert json.loads((tmp_path / "split_files.json").read_text())["train"] == ["a.png"]
+    version_02 = tmp_path / "version 0.2"
+    version_02.mkdir()
+    (version_02 / "split_files.json").write_text('{"sha256": {"all": "0"}, "train": ["a.png"], "test": ["b.png"]}')
+    for workdir in (tmp_path, version_02):
+        data = RunData(workdir)
+        assert data.match(splits) == splits
+        with pytest.raises(ValueError, match=r"expected the images that the run in .*; got other pixels: use another"):
+            data.match(dataclasses.replace(splits, sha256={"all": "1"}))
+        other = dataclasses.replace(splits, sha256={"all": "1"}, files={"train": ["b.png"], "test": ["a.png"]})
+        with pytest.raises(ValueError, match=r"got 2 others or in another split, such as 'a.png'"):
+            data.match(other)
+    for name in ("data.json", "split_files.json"):
+        (tmp_path / name).write_text("{")
+        with pytest.raises(ValueError, match=rf"{name}' as it was written; got a damaged file"):
+            RunData(tmp_path)
+        (tmp_path / name).unlink()
 
 
 # data

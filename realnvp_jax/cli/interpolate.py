@@ -1,5 +1,6 @@
 """`realnvp interpolate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ manifold   equation 19 of the paper, through four latents
 scales     each example with the latents of its coarse scales kept and those of
            its s finest scales drawn anew, three times for each s = 1, 2, ...
 
-Images become a PNG file of each kind, whose corners are the given images; vectors become a CSV file of rows.
+Images become a PNG file of each kind, whose corners are the given images; vectors become a CSV file of rows, with
+their places in the columns row and place (with an underscore behind them where the run's own columns are called so).
 """
 
 
@@ -42,6 +44,7 @@ def main(
     workdir: Path,
     step: str,
     data_dir: str,
+    allow_changed_data: bool,
     kinds: tuple[str, ...],
     points: str,
     source: str,
@@ -56,7 +59,7 @@ def main(
 
     count = int(points)
     directory = common.free_path(output, workdir, "interpolate", overwrite)
-    run = common.open_run(workdir, step, data_dir)
+    run = common.open_run(workdir, step, data_dir, allow_changed_data)
     has_scales = isinstance(run.flow.bijection, RealNVP) and run.flow.bijection.num_scales > 1
     if resize and not files:
         raise ValueError("expected FILES to resize with --resize; got none")
@@ -135,10 +138,17 @@ def _save(run: Any, path: Path, values: np.ndarray) -> None:
         pixels = np.asarray(run.flow.to_uint8(values.reshape(-1, *run.flow.event_shape)))
         plots.save_image_grid(pixels, run.flow.levels, path, columns=columns)
         return
-    import pandas as pd
+    from realnvp_jax.data.csv_tables import write_csv
 
-    names = run.splits().columns or [f"column {i}" for i in range(values.shape[-1])]
+    names = run.modelled_columns()
     flat = values.reshape(rows * columns, -1)
     place = np.indices((rows, columns)).reshape(2, -1)
-    frame = pd.DataFrame({"row": place[0], "place": place[1], **dict(zip(names, flat.T, strict=True))})
-    frame.to_csv(path, index=False, float_format="%.9g")
+    ours = (_distinct(name, names) for name in ("row", "place"))
+    write_csv(path, [{**dict(zip(ours, place, strict=True)), **dict(zip(names, flat.T, strict=True))}])
+
+
+def _distinct(name: str, names: Sequence[str]) -> str:
+    """The name, with as many underscores behind it as make it differ from all the others."""
+    while name in names:
+        name += "_"
+    return name

@@ -24,6 +24,7 @@ def main(
     workdir: Path,
     step: str,
     data_dir: str,
+    allow_changed_data: bool,
     split: str,
     num: int,
     seed: int | None,
@@ -41,7 +42,7 @@ def main(
     from realnvp_jax.analysis.reconstruct import reconstruct
 
     path = common.free_path(output, workdir, "reconstruct.png", overwrite, (".png",))
-    run = common.open_run(workdir, step, data_dir)
+    run = common.open_run(workdir, step, data_dir, allow_changed_data)
     examples = run.split(split).first(num)
     result = reconstruct(
         run.flow, run.params, examples, seed=seed, batch_size=batch_size or run.config.evaluate.batch_size

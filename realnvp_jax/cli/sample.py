@@ -19,7 +19,7 @@ _MOST_IN_A_GRID = 1024
     "-n", "--num", type=click.IntRange(min=1), help="How many; 64, or one for each row of --context, if not set."
 )
 @click.option("--temperature", default=1.0, show_default=True, help="Factor on the base distribution's deviation.")
-@click.option("--context", default="", help="For conditional flows: numbers such as 0.5,-1, or a .csv file with rows.")
+@click.option("--context", default="", help="For conditional flows: numbers such as 0.5,-1, or a table with rows.")
 @common.seed_option
 @common.batch_size_option
 @common.output_option(
@@ -32,6 +32,7 @@ def main(
     workdir: Path,
     step: str,
     data_dir: str,
+    allow_changed_data: bool,
     num: int | None,
     temperature: float,
     context: str,
@@ -47,7 +48,7 @@ def main(
     """
     from realnvp_jax.analysis.sample import Clamping, sample_in_batches, to_pixels
 
-    run = common.open_run(workdir, step, data_dir)
+    run = common.open_run(workdir, step, data_dir, allow_changed_data)
     flow, clamping = run.flow, Clamping()
     kinds = (".png", ".npz", "") if flow.levels is not None else (".png", ".npz", ".csv")
     path = common.free_path(output, workdir, "sample.png", overwrite, kinds)
@@ -82,28 +83,30 @@ def main(
 
 def _contexts(text: str, run: Any) -> np.ndarray | None:
     """The rows that samples are conditioned on."""
+    from realnvp_jax.data.quote import quote
+    from realnvp_jax.data.tables import EXTENSIONS, match_columns, read_rows
+    from realnvp_jax.models.create import context_columns
+
     if not text:
         return None
-    if not text.endswith(".csv"):
+    if Path(text).suffix.lower() not in EXTENSIONS:
         try:
             return np.array([[float(number) for number in text.split(",")]], np.float32)
         except ValueError:
             raise ValueError(
-                f"expected numbers separated by commas in --context, or a .csv file; got {text!r}"
+                f"expected numbers separated by commas in --context, or a {', '.join(EXTENSIONS)} file; got {text!r}"
             ) from None
-    import pandas as pd
-
-    from realnvp_jax.models.create import context_columns
-
-    frame = pd.read_csv(text)
-    names = context_columns(run.config)
-    missing = [name for name in names if name not in frame.columns]
-    if missing:
-        raise ValueError(f"expected the columns {', '.join(names)} in {text!r}; got none called {', '.join(missing)}")
-    rows = frame[list(names)].to_numpy(np.float32)
-    if len(rows) == 0:
-        raise ValueError(f"expected rows of numbers in {text!r}; got none")
-    return rows
+    table, names = read_rows(text), context_columns(run.config)
+    if not names:
+        raise ValueError(f"expected no --context for a run that is not conditional; got {quote(text, 150)}")
+    places, file = match_columns(names, table.columns), quote(Path(text).name)
+    if places is None:
+        missing = quote(", ".join(name for name in names if name not in table.columns), 100)
+        raise ValueError(f"expected the columns {quote(', '.join(names), 100)} in {file}; got none called {missing}")
+    others = [column for i, column in enumerate(table.columns) if i not in places]
+    if others:
+        click.echo(f"not used, as they are not in dataset.context: the columns {', '.join(others)} of {file}", err=True)
+    return table.values[:, places]
 
 
 def _counted(batch: np.ndarray, clamping: Any) -> np.ndarray:
@@ -118,15 +121,10 @@ def _write(path: Path, run: Any, num: int, batches: Iterable[np.ndarray]) -> Non
     if path.suffix == ".npz":
         _write_npz(path, num, flow.event_shape, np.dtype(np.uint8 if flow.levels else np.float32), batches)
     elif path.suffix == ".csv":
-        temporary = path.with_name(path.name + ".partial")
-        try:
-            with temporary.open("w") as file:
-                file.write(",".join(_column_names(run)) + "\n")
-                for batch in batches:
-                    np.savetxt(file, batch, delimiter=",", fmt="%.9g")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        from realnvp_jax.data.csv_tables import write_csv
+
+        names = run.modelled_columns()
+        write_csv(path, (dict(zip(names, batch.T, strict=True)) for batch in batches))
     elif path.suffix == ".png":
         from realnvp_jax import plots
 
@@ -163,15 +161,6 @@ def _write_pictures(path: Path, levels: int, batches: Iterable[np.ndarray]) -> N
     for i, image in enumerate(_each(batches)):
         shades = np.round(image * (255 / (levels - 1))).astype(np.uint8)
         Image.fromarray(shades[..., 0] if shades.shape[2] == 1 else shades).save(path / f"{i:06d}.png")
-
-
-def _column_names(run: Any) -> list[str]:
-    """Names of the columns of vectors, or numbers where the data are gone or have none."""
-    try:
-        names = list(run.splits().columns)
-    except ValueError:
-        names = []
-    return names or [f"column {i}" for i in range(run.flow.num_dims)]
 
 
 def _each(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 """From a config to a flow."""
 
+import csv
 import dataclasses
 from typing import Any
 
@@ -115,5 +116,6 @@ def _select(model: Config, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def context_columns(config: Config) -> tuple[str, ...]:
-    """Names of the columns that the density is conditioned on."""
-    return tuple(name.strip() for name in config.dataset.context.split(",") if name.strip())
+    """Names of the columns that the density is conditioned on; quotes are around one with a comma, as in a CSV file."""
+    rows = csv.reader(config.dataset.context.splitlines(), skipinitialspace=True)
+    return tuple(name.strip() for row in rows for name in row if name.strip())

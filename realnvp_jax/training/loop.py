@@ -37,6 +37,7 @@ from realnvp_jax.training.parallel import (
     training_batch,
 )
 from realnvp_jax.training.profiling import Profile
+from realnvp_jax.training.run_data import RunData
 from realnvp_jax.training.setup import (
     check_config,
     load_data,
@@ -67,8 +68,8 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
       The contents of result.json.
 
     Raises:
-      ValueError: the config is inconsistent, its data are not there, or the workdir holds another config's run or one
-        that is past num_steps.
+      ValueError: the config is inconsistent, its data are not there or have changed since the run was started, or the
+        workdir holds another config's run or one that is past num_steps.
       NonFiniteLossError: the loss is not finite; the checkpoints are left as they were.
       InterruptedRunError: the user stopped the run; it is saved.
     """
@@ -97,7 +98,8 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
         )
     check_batch_size(config.batch_size)
     optimizer, schedule = make_optimizer(config)
-    splits = splits or load_data(config, flow)
+    data = RunData(files.path, config.dataset.allow_changed)
+    whole = splits = splits or data.load(config, flow)
     if config.evaluate.num_examples:
         splits = dataclasses.replace(
             splits,
@@ -105,7 +107,7 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
             test=splits.test.first(config.evaluate.num_examples),
         )
     files.start()
-    files.write_split_files(splits)
+    data.write(whole)
     run = _Run(config, flow, optimizer, schedule, splits, files, command)
     try:
         return run.run()

@@ -16,7 +16,18 @@ from realnvp_jax.training.optimizer import create_optimizer, learning_rate_sched
 
 
 def load_data(config: Config, flow: Flow | None) -> Splits:
-    """The data of a config; images must fit the flow, tables can tell its shape."""
+    """The data of a config; images must fit the flow, tables can tell its shape.
+
+    Raises:
+      ValueError: the data are not there, or do not fit the config.
+    """
+    splits = read_data(config, flow)
+    check_splits(config, flow, splits)
+    return splits
+
+
+def read_data(config: Config, flow: Flow | None) -> Splits:
+    """The data of a config, before it is checked that tables fit it."""
     dataset = config.dataset
     names = {role: dataset[role] for role in ("train", "validation", "test")}
     if not is_vectors(dataset.name):
@@ -29,7 +40,7 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
         if flow is None:
             raise ValueError(f"expected model.event_shape (height, width, channels) of {dataset.name!r}; got ()")
         return load_images(image_data(config), names, flow)
-    splits = load_vectors(
+    return load_vectors(
         dataset.name,
         path=dataset.path,
         data_dir=dataset.data_dir,
@@ -39,7 +50,13 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
         context_columns=context_columns(config),
         min_columns=2 if config.model.name == "vector_flow" else 1,
     )
-    shape = splits.train.x.shape[1:]
+
+
+def check_splits(config: Config, flow: Flow | None, splits: Splits) -> None:
+    """Raise ValueError unless vectors have the flow's shape, and are enough for a batch."""
+    if not is_of_vectors(config):
+        return
+    dataset, shape = config.dataset, splits.train.x.shape[1:]
     if flow is not None and shape != flow.event_shape:
         raise ValueError(
             f"expected rows of shape {flow.event_shape}, model.event_shape, in {dataset.name!r}; got {shape}"
@@ -49,7 +66,6 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
             f"expected at least batch_size={config.batch_size} rows in dataset.train={dataset.train!r}; "
             f"got {len(splits.train)}: lower batch_size"
         )
-    return splits
 
 
 def image_data(config: Config) -> ImageData:

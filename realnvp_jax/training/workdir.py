@@ -13,7 +13,6 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.images import ImageData
 from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.models.create import PLAIN_EXECUTION, Config, check_version
@@ -27,6 +26,7 @@ _MAY_DIFFER = (
     "dataset.manual_dir",
     "dataset.cache_dir",
     "dataset.strict",
+    "dataset.allow_changed",
     "memory",
     "unroll",
     "profile",
@@ -199,39 +199,6 @@ class Workdir:
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config_path, json.loads(self._config.to_json()))
 
-    def write_split_files(self, splits: Splits) -> None:
-        """Write which files are in which split, and hashes of the images, where examples come from image files.
-
-        Raises:
-          ValueError: the run has started with other images.
-        """
-        if not splits.sha256:
-            return
-        path = self.path / "split_files.json"
-        now = {
-            "sha256": dict(splits.sha256),
-            **{role: list(names) for role, names in splits.files.items()},
-            "left out": dict(splits.left_out),
-        }
-        if path.is_file():
-            before = read_json(path, "delete it if the run's images have not changed")
-            self._check_same_images(before, now, path.name)
-        write_json(path, now)
-
-    def _check_same_images(self, before: dict[str, Any], now: dict[str, Any], name: str) -> None:
-        if before.get("sha256") == now["sha256"]:
-            return
-        changed: set[str] = set()
-        for role in ("train", "validation", "test"):
-            changed |= set(before.get(role, ())) ^ set(now.get(role, ()))
-        what = (
-            f"{len(changed)} others or in another split, such as {quote(min(changed))}" if changed else "other pixels"
-        )
-        raise ValueError(
-            f"expected the images that the run in {quote(self.path, 100)} was started with, as in its {name}; "
-            f"got {what}: use another --workdir"
-        )
-
     @property
     def config_path(self) -> Path:
         """The config, as JSON."""
@@ -267,7 +234,10 @@ class Workdir:
         now = flatten(config)
         before = {**_OF_OLDER_RUNS, **before}
         keys = sorted(set(before) | set(now))
-        changed = [k for k in keys if before.get(k) != now.get(k) and not k.startswith(_MAY_DIFFER)]
+        may_differ = _MAY_DIFFER
+        if (self.path / "data.json").is_file():  # which tells whether the data are the same, wherever they are
+            may_differ += ("dataset.path",)
+        changed = [k for k in keys if before.get(k) != now.get(k) and not k.startswith(may_differ)]
         if changed:
             shown = [f"{k} was {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:3]]
             more = f"; also {', '.join(changed[3:])}" if len(changed) > 3 else ""
