@@ -34,6 +34,7 @@ _OF_OLDER_RUNS = {
     **PLAIN_EXECUTION,
     "profile": 0,
     "steps_per_dispatch": 1,
+    "dataset.classes": [],
 } | {
     f"dataset.{field.name}": field.default
     for field in dataclasses.fields(ImageData)
@@ -63,6 +64,12 @@ def saved_event_shape(path: Path) -> tuple[int, ...] | None:
     """The shape of the data of the run in a directory, or None if there is no run."""
     config = path / "config.json"
     return tuple(json.loads(config.read_text())["model"]["event_shape"]) if config.is_file() else None
+
+
+def saved_classes(path: Path) -> tuple[str, ...]:
+    """The names of the classes of the run in a directory, () if there is no run or it has none."""
+    config = path / "config.json"
+    return tuple(json.loads(config.read_text())["dataset"].get("classes", ())) if config.is_file() else ()
 
 
 class Workdir:
@@ -122,7 +129,9 @@ class Workdir:
         for role in ("train", "validation", "test"):
             changed |= set(before.get(role, ())) ^ set(now.get(role, ()))
         what = (
-            f"{len(changed)} others or in another split, such as {quote(min(changed))}" if changed else "other pixels"
+            f"{len(changed)} others or in another split, such as {quote(min(changed))}"
+            if changed
+            else "other pixels or labels"
         )
         raise ValueError(
             f"expected the images that the run in {quote(self.path, 100)} was started with, as in its {name}; "
