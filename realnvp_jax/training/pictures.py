@@ -7,7 +7,7 @@ import numpy as np
 
 from realnvp_jax import plots
 from realnvp_jax.data.examples import Splits
-from realnvp_jax.data.labels import class_rows
+from realnvp_jax.data.labels import grid_columns, one_hot
 from realnvp_jax.models.flow import Flow, Params
 
 _MOST_ROWS = 256  # of a grid with one class in each row; the other classes are not drawn
@@ -32,7 +32,9 @@ def save_samples(
     path.parent.mkdir(parents=True, exist_ok=True)
     contexts, columns = splits.test.context, None
     if splits.classes:
-        contexts, columns = class_rows(range(min(len(splits.classes), _MOST_ROWS)), len(splits.classes), num, columns=4)
+        rows = min(len(splits.classes), _MOST_ROWS)
+        columns = grid_columns(rows, num, least=4)
+        contexts = one_hot(np.repeat(np.arange(rows), columns), len(splits.classes))
         num = len(contexts)
     samples = _sample(flow, params, key, num, contexts)
     if flow.levels is None:

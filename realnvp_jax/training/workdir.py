@@ -169,12 +169,18 @@ class Workdir:
         keys = sorted(set(before) | set(now))
         changed = [k for k in keys if before.get(k) != now.get(k) and not k.startswith(_MAY_DIFFER)]
         if changed:
-            shown = [f"{k} was {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:3]]
+            shown = [f"{k} was {_short(before.get(k))}, now {_short(now.get(k))}" for k in changed[:3]]
             more = f"; also {', '.join(changed[3:])}" if len(changed) > 3 else ""
             raise ValueError(
                 f"expected the config of the run in {self.path}; {'; '.join(shown)}{more}: "
                 "use another --workdir, or the run's own values"
             )
+
+
+def _short(value: Any) -> str:
+    """A value of a config inside a message; the names of classes may be many."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 class MetricsLog:
