@@ -59,7 +59,7 @@ def main(
     come one class after the other, and a grid of them has one class in each row.
     """
     from realnvp_jax.analysis.sample import Clamping, sample_in_batches, to_pixels
-    from realnvp_jax.data.labels import class_rows, one_hot
+    from realnvp_jax.data.labels import grid_columns, one_hot
     from realnvp_jax.data.quote import quote
 
     run = common.open_run(workdir, step, data_dir)
@@ -67,12 +67,11 @@ def main(
     kinds = (".png", ".npz", "") if flow.levels is not None else (".png", ".npz", ".csv")
     path = common.free_path(output, workdir, "sample.png", overwrite, kinds)
     contexts, classes = _contexts(context, run), _classes(label, context, run)
-    columns = None
-    if len(classes) > 1:
-        contexts, columns = class_rows(list(classes.values()), flow.context_size, num or 64, 1 if num else 4)
-        num = len(contexts)
-    elif classes:
+    columns = 1
+    if classes:
         contexts = one_hot(np.array(list(classes.values())), flow.context_size)
+        columns = grid_columns(len(classes), num or 64, least=1 if num else 4)
+        num = columns * len(classes)
     num = num or (64 if contexts is None or len(contexts) == 1 else len(contexts))
     if flow.levels is not None and path.suffix == ".png" and num > _MOST_IN_A_GRID:
         raise ValueError(f"expected at most {_MOST_IN_A_GRID} images in a grid; got {num}: --output samples.npz")
@@ -83,6 +82,7 @@ def main(
         seed=seed,
         temperature=temperature,
         context=contexts,
+        repeat=columns,
         batch_size=batch_size or run.config.evaluate.batch_size,
     )
     if flow.levels is not None:
@@ -90,7 +90,7 @@ def main(
     else:
         batches = (_counted(batch, clamping) for batch in batches)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, run, num, batches, columns)
+    _write(path, run, num, batches, columns if len(classes) > 1 else None)
     values: dict[str, Any] = {
         "num": num,
         **({"classes": list(classes)} if classes else {}),
@@ -102,8 +102,9 @@ def main(
         clamped = f"clamped {values['clamped']:.3%} of the values, "
     click.echo(f"{clamped}{values['non_finite']:.3%} were not finite")
     common.write_note(path, run, values)
-    if columns:
+    if classes:
         what = "rows, from the top" if path.suffix == ".png" else f"classes, {columns} samples of each in this order"
+        what = what if len(classes) > 1 else "class"
         click.echo(f"{what}: {', '.join(map(quote, classes))}")
     click.echo(f"{num} samples: {path}")
 
