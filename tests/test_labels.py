@@ -333,7 +333,8 @@ def test_runs_from_before_there_were_classes_go_on(tmp_path):
     Workdir(tmp_path, config)
     assert create(read_config(tmp_path)) == create(config)
     assert saved_classes(tmp_path) == ()
-    assert "dataset.context was '', now 'label'" in str(pytest.raises(ValueError, train, tiny(), tmp_path).value)
+    with pytest.raises(ValueError, match=r"dataset.context was '', now 'label'"):
+        train(tiny(), tmp_path)
 
 
 @pytest.fixture(scope="module")
