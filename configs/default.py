@@ -54,7 +54,16 @@ KEYS = {
         0,
         "of toy data and shapes, and of the order of a table's rows or of a folder's or array's images",
     ),
-    "dataset.context": ("", "a table's columns that the others are conditioned on, by name, separated by commas"),
+    "dataset.context": (
+        "",
+        "what the density is conditioned on: of images, label or nothing; of a table, names of columns, separated by "
+        "commas",
+    ),
+    "dataset.classes": (
+        (),
+        "images with context=label: names of the classes, in the order of the one-hot labels; () takes those of the "
+        "data when the run starts",
+    ),
     "dataset.train": ("train[:45000]", "split to train on: a name, or a part of one as in train[:90%]"),
     "dataset.validation": ("train[45000:]", "split that chooses the step"),
     "dataset.test": ("test", "split of the final result; it chooses nothing"),
@@ -111,7 +120,10 @@ KEYS = {
     "evaluate.every": (1000, "updates between evaluations on the validation split"),
     "evaluate.num_examples": (0, "examples of the validation and test splits to evaluate; 0 for all"),
     "evaluate.batch_size": (200, "examples per evaluation step; rounded up to a multiple of the number of devices"),
-    "evaluate.num_samples": (64, "samples in a picture: images of a grid, or points"),
+    "evaluate.num_samples": (
+        64,
+        "samples in a picture: images of a grid (at least so many where each row is a class), or points",
+    ),
     "evaluate.log_every": (100, "updates between rows of metrics.csv"),
 }
 

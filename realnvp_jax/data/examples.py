@@ -43,7 +43,8 @@ class Splits:
       all_columns: names of all columns of the table, in its order: those of x and those of the context.
       files: names of the files of "train", "validation" and "test" where examples are files.
       left_out: names of files that could not be used, each with the reason.
-      sha256: hashes of the images that the splits are parts of, where they come from files.
+      sha256: hashes of the images that the splits are parts of, where they come from files, and of their labels.
+      classes: names of the classes, where the context is the one-hot label of an image.
     """
 
     train: Examples
@@ -54,3 +55,4 @@ class Splits:
     files: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    classes: tuple[str, ...] = ()

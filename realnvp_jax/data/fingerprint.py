@@ -94,7 +94,7 @@ def difference(before: Fingerprint, splits: Splits) -> str:
     if not found and now.sha256 != before.sha256:
         same = before.columns and fingerprint(splits).sha256 == before.sha256
         names = f"{quote(', '.join(before.modelled), 40)} that are now {quote(', '.join(splits.columns), 40)}"
-        found.append(f"columns {names}" if same else "other values" if before.columns else "other pixels")
+        found.append(f"columns {names}" if same else "other values" if before.columns else "other pixels or labels")
     return " and ".join(found)
 
 

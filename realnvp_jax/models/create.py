@@ -57,13 +57,14 @@ def create(config: Config) -> Flow:
 
 
 def _image_flow(config: Config, shape: tuple[int, ...]) -> Flow:
-    model = config.model
+    model, context = config.model, _num_classes(config)
     if model.name == "pixelcnn_flow":
         return pixelcnn_flow(
             shape,
             levels=model.levels,
             features=model.base_features,
             num_blocks=model.num_blocks,
+            context=context,
             kernel_size=model.kernel_size,
             **_select(model, _MIXTURE),
         )
@@ -74,6 +75,7 @@ def _image_flow(config: Config, shape: tuple[int, ...]) -> Flow:
         num_blocks=model.num_blocks,
         levels=model.levels,
         alpha=model.alpha,
+        context=context,
         masks=model.masks,
         **_select(model, _LAYERS),
         **{key: config[key] for key in PLAIN_EXECUTION},
@@ -119,3 +121,28 @@ def context_columns(config: Config) -> tuple[str, ...]:
     """Names of the columns that the density is conditioned on; quotes are around one with a comma, as in a CSV file."""
     rows = csv.reader(config.dataset.context.splitlines(), skipinitialspace=True)
     return tuple(name.strip() for row in rows for name in row if name.strip())
+
+
+def is_class_conditional(config: Config) -> bool:
+    """Whether the density is one of images, conditioned on their labels."""
+    return config.model.name in IMAGE_MODELS and config.dataset.context == "label"
+
+
+def class_names(config: Config) -> tuple[str, ...]:
+    """Names of the classes that a density of images is conditioned on, () if it is not."""
+    return tuple(config.dataset.classes) if is_class_conditional(config) else ()
+
+
+def _num_classes(config: Config) -> int:
+    """Size of the one-hot labels that a density of images is conditioned on, 0 if it is not.
+
+    Raises:
+      ValueError: it is, and the config does not say the classes.
+    """
+    classes = class_names(config)
+    if is_class_conditional(config) and len(classes) < 2:
+        raise ValueError(
+            f"expected at least 2 names of classes in dataset.classes with dataset.context='label'; got {classes}: "
+            "name them (the training program takes them from the data if there are none)"
+        )
+    return len(classes)

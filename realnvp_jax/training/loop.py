@@ -21,6 +21,7 @@ from realnvp_jax.checkpoints import Best, Checkpoints, newest_step
 from realnvp_jax.data.ahead import made_ahead
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples, Splits
+from realnvp_jax.data.labels import shown
 from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.create import Config, create
@@ -43,13 +44,21 @@ from realnvp_jax.training.setup import (
     load_data,
     make_optimizer,
     noise_deviations,
+    with_classes,
     with_event_shape,
     with_levels,
 )
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, cost, unit
 from realnvp_jax.training.stop_request import StopRequest
-from realnvp_jax.training.workdir import MetricsLog, Workdir, describe_result, saved_event_shape, write_json
+from realnvp_jax.training.workdir import (
+    MetricsLog,
+    Workdir,
+    describe_result,
+    saved_classes,
+    saved_event_shape,
+    write_json,
+)
 
 
 class InterruptedRunError(Exception):
@@ -82,7 +91,7 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
             splits = load_data(config, None)
             shape = splits.train.x.shape[1:]
         config = with_event_shape(config, shape)
-    config = with_levels(config)
+    config = with_classes(with_levels(config), saved_classes(workdir))
     flow = create(config)
     files = Workdir(workdir, config)
     result = files.result()
@@ -204,6 +213,8 @@ class _Run:
             f"data: {self.config.dataset.name}, {len(splits.train):,} train, {len(splits.validation):,} validation, "
             f"{len(splits.test):,} test"
         )
+        if splits.classes:
+            print(f"conditional on {len(splits.classes)} classes: {shown(splits.classes)}")
         for line in _describe_left_out(splits.left_out):
             print(line)
         print(f"workdir: {self.files.path}" + (f", resumed at step {self.step}" if self.resumed else ""))

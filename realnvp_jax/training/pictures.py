@@ -7,9 +7,12 @@ import numpy as np
 
 from realnvp_jax import plots
 from realnvp_jax.data.examples import Splits
+from realnvp_jax.data.labels import grid_columns, one_hot
 from realnvp_jax.data.quote import describe_error
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.training.decorations import attempt, warn
+
+_MOST_ROWS = 256  # of a grid with one class in each row; the other classes are not drawn
 
 
 def save_samples(
@@ -17,28 +20,36 @@ def save_samples(
 ) -> None:
     """Write a grid of sampled images, floored to levels, or samples of vectors beside test data.
 
+    The images of a class-conditional flow have one class in each row, in the order of its classes.
+
     Args:
       flow: the flow.
       params: its parameters.
       key: random key of the samples.
-      num: how many.
+      num: how many; at least, where a row of at least four images is one class.
       splits: the data.
       path: the PNG file.
       continuous: where to write the same images as they were drawn, before they are floored.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = _sample(flow, params, key, num, splits.test.context)
+    contexts, columns = splits.test.context, None
+    if splits.classes:
+        rows = min(len(splits.classes), _MOST_ROWS)
+        columns = grid_columns(rows, num, least=4)
+        contexts = one_hot(np.repeat(np.arange(rows), columns), len(splits.classes))
+        num = len(contexts)
+    samples = _sample(flow, params, key, num, contexts)
     if flow.levels is None:
         plots.save_points(splits.test.x, samples, splits.columns, path)
     else:
-        plots.save_image_grid(np.asarray(flow.to_uint8(samples)), flow.levels, path)
+        plots.save_image_grid(np.asarray(flow.to_uint8(samples)), flow.levels, path, columns)
         if continuous is not None:
             shades = np.clip(np.floor(samples * (256 / flow.levels)), 0, 255).astype(np.uint8)
-            plots.save_image_grid(shades, 256, continuous)
+            plots.save_image_grid(shades, 256, continuous, columns)
 
 
 def _sample(flow: Flow, params: Params, key: jax.Array, num: int, contexts: np.ndarray | None) -> np.ndarray:
-    """Samples, of a conditional flow each under the context of a test example."""
+    """Samples, of a conditional flow under these contexts one after the other, and again from the first."""
     if contexts is None:
         return np.asarray(flow.sample(params, key, (num,), progress=True))
     return np.asarray(flow.sample(params, key, context=contexts[np.arange(num) % len(contexts)], progress=True))

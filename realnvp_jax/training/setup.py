@@ -8,9 +8,17 @@ import numpy as np
 import optax
 
 from realnvp_jax.data.examples import Splits
-from realnvp_jax.data.images import ImageData, load_images
+from realnvp_jax.data.images import ImageData, load_classes, load_images
+from realnvp_jax.data.quote import quote
 from realnvp_jax.data.vectors import VECTORS, is_vectors, load_vectors
-from realnvp_jax.models.create import PLAIN_EXECUTION, VECTOR_MODELS, Config, context_columns
+from realnvp_jax.models.create import (
+    PLAIN_EXECUTION,
+    VECTOR_MODELS,
+    Config,
+    class_names,
+    context_columns,
+    is_class_conditional,
+)
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
 
@@ -39,7 +47,7 @@ def read_data(config: Config, flow: Flow | None) -> Splits:
             )
         if flow is None:
             raise ValueError(f"expected model.event_shape (height, width, channels) of {dataset.name!r}; got ()")
-        return load_images(image_data(config), names, flow)
+        return load_images(image_data(config), names, flow, class_names(config))
     return load_vectors(
         dataset.name,
         path=dataset.path,
@@ -111,6 +119,23 @@ def with_event_shape(config: Config, shape: tuple[int, ...]) -> Config:
     return complete
 
 
+def with_classes(config: Config, saved: tuple[str, ...]) -> Config:
+    """The config with the names of the classes in it, if its density is conditioned on labels.
+
+    Args:
+      config: the config; names in its `dataset.classes` stay.
+      saved: those of the run in the workdir; () if there is none, for those of the data.
+
+    Raises:
+      ValueError: the data have no labels, or they are not there.
+    """
+    if not is_class_conditional(config) or config.dataset.classes:
+        return config
+    complete: Config = config.copy_and_resolve_references()
+    complete.dataset.classes = saved or load_classes(image_data(config), config.dataset.train)
+    return complete
+
+
 def check_config(config: Config) -> None:
     """Raise ValueError unless the numbers of the training program make sense."""
     if jax.process_count() > 1:
@@ -128,8 +153,16 @@ def check_config(config: Config) -> None:
     for key, value in at_least_one.items():
         if value < 1:
             raise ValueError(f"expected {key} of at least 1; got {value}")
-    if not is_of_vectors(config) and config.dataset.context:
-        raise ValueError(f"expected dataset.context to be empty for images; got {config.dataset.context!r}")
+    if not is_of_vectors(config) and config.dataset.context not in ("", "label"):
+        raise ValueError(
+            f"expected dataset.context to be 'label' or empty for images; got {quote(config.dataset.context)}: "
+            "columns are for tables"
+        )
+    if config.dataset.classes and not is_class_conditional(config):
+        raise ValueError(
+            f"expected dataset.classes to be () unless images have dataset.context='label'; "
+            f"got {quote(config.dataset.classes)}"
+        )
     if config.profile < 0:
         raise ValueError(f"expected profile of at least 0 steps; got {config.profile}")
     chosen = [f"{key}={config[key]}" for key, plain in PLAIN_EXECUTION.items() if config[key] != plain]

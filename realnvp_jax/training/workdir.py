@@ -39,6 +39,7 @@ _OF_OLDER_RUNS = {
     **PLAIN_EXECUTION,
     "profile": 0,
     "steps_per_dispatch": 1,
+    "dataset.classes": [],
 } | {
     f"dataset.{field.name}": field.default
     for field in dataclasses.fields(ImageData)
@@ -160,6 +161,12 @@ def _is_metrics_row(row: dict[str, str]) -> bool:
     return True
 
 
+def saved_classes(path: Path) -> tuple[str, ...]:
+    """The names of the classes of the run in a directory, () if there is no run or it has none."""
+    config = path / "config.json"
+    return tuple(read_json(config, _CONFIG_REMEDY)["dataset"].get("classes", ())) if config.is_file() else ()
+
+
 class Workdir:
     """A run's directory.
 
@@ -239,12 +246,18 @@ class Workdir:
             may_differ += ("dataset.path",)
         changed = [k for k in keys if before.get(k) != now.get(k) and not k.startswith(may_differ)]
         if changed:
-            shown = [f"{k} was {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:3]]
+            shown = [f"{k} was {_short(before.get(k))}, now {_short(now.get(k))}" for k in changed[:3]]
             more = f"; also {', '.join(changed[3:])}" if len(changed) > 3 else ""
             raise ValueError(
                 f"expected the config of the run in {self.path}; {'; '.join(shown)}{more}: "
                 "use another --workdir, or the run's own values"
             )
+
+
+def _short(value: Any) -> str:
+    """A value of a config inside a message; the names of classes may be many."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 class MetricsLog:
