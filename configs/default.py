@@ -48,12 +48,25 @@ KEYS = {
     "dataset.resample": ("antialias", "antialias (bicubic), or interpolate (bilinear between four pixels)"),
     "dataset.num_bits": (0, "images: keep so many of 8 bits, which sets model.levels; 0 leaves them as they are"),
     "dataset.strict": (False, "a picture that cannot be used is an error; otherwise it is named and left out"),
+    "dataset.allow_changed": (
+        False,
+        "go on with data that are not those that the run was started with; what differs is printed",
+    ),
     "dataset.num_train": (100_000, "toy data and shapes: training examples to generate"),
     "dataset.seed": (
         0,
         "of toy data and shapes, and of the order of a table's rows or of a folder's or array's images",
     ),
-    "dataset.context": ("", "a table's columns that the others are conditioned on, by name, separated by commas"),
+    "dataset.context": (
+        "",
+        "what the density is conditioned on: of images, label or nothing; of a table, names of columns, separated by "
+        "commas",
+    ),
+    "dataset.classes": (
+        (),
+        "images with context=label: names of the classes, in the order of the one-hot labels; () takes those of the "
+        "data when the run starts",
+    ),
     "dataset.train": ("train[:45000]", "split to train on: a name, or a part of one as in train[:90%]"),
     "dataset.validation": ("train[45000:]", "split that chooses the step"),
     "dataset.test": ("test", "split of the final result; it chooses nothing"),
@@ -61,7 +74,7 @@ KEYS = {
     "dataset.noise": (0.0, "vectors: Gaussian noise on training rows, in deviations of the columns; regularises"),
     "model.name": (
         "image_flow",
-        "which flow: image_flow, glow_flow, pixelcnn_flow, vector_flow, autoregressive_flow, masked_autoregressive_flow",
+        "image_flow, glow_flow, pixelcnn_flow, vector_flow, autoregressive_flow or masked_autoregressive_flow",
     ),
     "model.event_shape": (
         (32, 32, 3),
@@ -109,7 +122,10 @@ KEYS = {
     "evaluate.every": (1000, "updates between evaluations on the validation split"),
     "evaluate.num_examples": (0, "examples of the validation and test splits to evaluate; 0 for all"),
     "evaluate.batch_size": (200, "examples per evaluation step; rounded up to a multiple of the number of devices"),
-    "evaluate.num_samples": (64, "samples in a picture: images of a grid, or points"),
+    "evaluate.num_samples": (
+        64,
+        "samples in a picture: images of a grid (at least so many where each row is a class), or points",
+    ),
     "evaluate.log_every": (100, "updates between rows of metrics.csv"),
 }
 

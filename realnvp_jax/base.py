@@ -81,4 +81,3 @@ class Uniform(Base):
     def sample(self, key: jax.Array, shape: tuple[int, ...]) -> Array:
         """Independent draws on [0, 1)."""
         return draw(jax.random.uniform, key, shape)
-

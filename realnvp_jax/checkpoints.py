@@ -1,8 +1,9 @@
 """Checkpoints by Orbax, with a hash of their own, and `load`.
 
 A workdir holds checkpoints/<step>/ with the items `params`, `ema`, `opt_state` and `meta`. `meta` holds the step, the
-best validation result so far and a SHA-256 of every item's arrays, since damaged files can restore without an error.
-The newest checkpoints and the best one are kept. Saving is asynchronous and atomic.
+best validation result so far, a SHA-256 of every item's arrays and one of itself, since damaged files can restore
+without an error. The newest checkpoints are kept, and for each of them the best step that its `meta` names: what
+decides is on disk, so a run that starts again decides as before. Saving is asynchronous and atomic.
 """
 
 import contextlib
@@ -11,9 +12,8 @@ import hashlib
 import json
 import math
 import operator
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +24,72 @@ from ml_collections import ConfigDict
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 import realnvp_jax
-from realnvp_jax.data.quote import quote
+from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.models.create import Config, check_version, create
 from realnvp_jax.models.flow import Flow
+from realnvp_jax.training.decorations import warn
 from realnvp_jax.training.state import TrainState
+from realnvp_jax.training.workdir import read_json, write_text
 
 _ITEMS = ("params", "ema", "opt_state")
 
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """The best validation result so far as a cost, smaller is better, and its step (None before the first)."""
+    """The best validation result so far.
+
+    Attributes:
+      step: its step, None before the first.
+      cost: the result as a cost: smaller is better.
+      lost_step: a better step whose checkpoint is lost, or None.
+      lost_cost: its cost.
+    """
 
     step: int | None = None
     cost: float = math.inf
+    lost_step: int | None = None
+    lost_cost: float = math.inf
+
+    def after(self, step: int, cost: float) -> "Best":
+        """The best after one more result. Of equal results the first is the best."""
+        if not cost < self.cost:
+            return self
+        return Best(step, cost) if cost < self.lost_cost else dataclasses.replace(self, step=step, cost=cost)
+
+    def lost(self) -> "Best":
+        """What is known once the checkpoint of the best step is lost: no result but the lost one."""
+        if self.lost_step is not None:
+            return Best(None, math.inf, self.lost_step, self.lost_cost)
+        return Best(None, math.inf, self.step, self.cost)
 
 
 class CorruptCheckpointError(ValueError):
     """A checkpoint's arrays are not those that were saved."""
+
+
+@dataclasses.dataclass
+class _NewestAndTheirBest(preservation_policy.PreservationPolicy):
+    """Keeps the newest checkpoints and the best step that each of them names.
+
+    A run that goes back to the older of two checkpoints still finds the step that was the best then.
+
+    Attributes:
+      keep: how many of the newest to keep.
+      best_of: the best step that each checkpoint names.
+    """
+
+    keep: int
+    best_of: dict[int, int | None]
+
+    def should_preserve(
+        self,
+        checkpoints: Sequence[preservation_policy.PolicyCheckpointInfo],
+        *,
+        context: preservation_policy.PreservationContext,
+    ) -> Sequence[bool]:
+        newest = sorted(checkpoint.step for checkpoint in checkpoints)[-self.keep :]
+        kept = {*newest, *(self.best_of.get(step) for step in newest)}
+        return [checkpoint.step in kept for checkpoint in checkpoints]
 
 
 class Checkpoints:
@@ -49,67 +97,68 @@ class Checkpoints:
 
     Args:
       workdir: the run's directory.
-      keep: how many of the newest to keep, besides the best.
+      keep: how many of the newest to keep, besides the best steps that they name.
       read_only: leave everything as it is, for looking into a run that may still be going on.
     """
 
     def __init__(self, workdir: Path, keep: int = 2, read_only: bool = False):
         self.directory = workdir.resolve() / "checkpoints"
-        policy = preservation_policy.AnyPreservationPolicy(
-            [
-                preservation_policy.LatestN(keep),
-                preservation_policy.BestN(
-                    get_metric_fn=lambda metrics: -metrics["best"], n=1, keep_checkpoints_without_metrics=False
-                ),
-            ]
-        )
+        self._policy = _NewestAndTheirBest(keep, {})
         self._manager = ocp.CheckpointManager(
             self.directory,
             item_names=(*_ITEMS, "meta"),
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=policy,
+                preservation_policy=self._policy,
                 cleanup_tmp_directories=not read_only,
                 create=not read_only,
                 read_only=read_only,
             ),
         )
+        for step in [] if read_only else self.steps():
+            with contextlib.suppress(Exception):  # of a damaged one, which `restore` names
+                self._policy.best_of[step] = self.meta(step)["best"]["step"]
 
     def steps(self) -> list[int]:
         """Steps with a complete checkpoint, newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
-    def save(self, state: TrainState, best: Best, replace: bool = False) -> None:
-        """Save in the background; a step that is there already is left as it is, unless `replace`.
+    def save(self, state: TrainState, best: Best) -> None:
+        """Save in the background; a step that is there already is left as it is.
 
         Args:
           state: the state, replicated.
-          best: the best validation result so far, this step's included. Only a step that is the best carries its
-            result as a metric, so the lowest metric is always the best step's.
-          replace: save a step anew that is there.
+          best: the best validation result so far, this step's included.
 
         Raises:
           RuntimeError: Orbax refused to save.
         """
         step = int(state.step)
         if step in self._manager.all_steps():
-            if not replace:
-                return
-            self._manager.delete(step)
+            return
         items = {name: getattr(state, name) for name in _ITEMS}
         meta = {"step": step, "best": dataclasses.asdict(best), "sha256": {n: _sha256(v) for n, v in items.items()}}
         meta["version"] = realnvp_jax.__version__
         meta["dtypes"] = {n: [leaf.dtype.name for leaf in jax.tree.leaves(v)] for n, v in items.items()}
         meta["shapes"] = {n: [list(leaf.shape) for leaf in jax.tree.leaves(v)] for n, v in items.items()}
+        meta["sha256"]["meta"] = _sha256_of_meta(meta)
+        self._policy.best_of[step] = best.step
         saved = self._manager.save(
             step,
             args=ocp.args.Composite(
                 **{name: ocp.args.StandardSave({"tree": value}) for name, value in items.items()},
                 meta=ocp.args.JsonSave(meta),
             ),
-            metrics={"best": best.cost} if best.step == step else None,
         )
         if not saved:
             raise RuntimeError(f"expected Orbax to save step {step} in {self.directory}; it has {self.steps()}")
+
+    def note_best(self, step: int, best: Best) -> None:
+        """Replace, atomically, the best validation result that a saved step names."""
+        self.wait()
+        meta = {**self.meta(step), "best": dataclasses.asdict(best)}
+        meta["sha256"]["meta"] = _sha256_of_meta(meta)
+        write_text(self.directory / str(step) / "meta" / "metadata", json.dumps(meta))
+        self._policy.best_of[step] = best.step
 
     def restore(self, target: TrainState) -> tuple[TrainState, Best] | None:
         """The newest usable checkpoint, or None if there is none at all.
@@ -129,9 +178,9 @@ class Checkpoints:
                 items = {name: self._restore_item(step, name, getattr(target, name)) for name in _ITEMS}
                 best = Best(**self.meta(step)["best"])
             except Exception as error:  # a damaged checkpoint can raise almost anything
-                print(f"checkpoint {step} cannot be used ({_first_line(error)}); trying an older one", file=sys.stderr)
+                warn(f"checkpoint {step} cannot be used ({describe_error(error)}); trying an older one")
                 continue
-            self._put_aside(steps[:i])
+            self.put_aside(steps[:i])
             return TrainState(step=jax.numpy.asarray(step, jax.numpy.int32), **items), best
         if steps:
             raise ValueError(
@@ -154,10 +203,12 @@ class Checkpoints:
             raise
         except Exception as error:
             raise CorruptCheckpointError(
-                f"expected a complete checkpoint {step} in {self.directory}; restoring it failed: {_first_line(error)}"
+                f"expected a complete checkpoint {step} in {self.directory}; "
+                f"restoring it failed: {describe_error(error)}"
             ) from error
 
-    def _put_aside(self, steps: list[int]) -> None:
+    def put_aside(self, steps: list[int]) -> None:
+        """Move the checkpoints of some steps to <workdir>/damaged/<step>."""
         for step in steps:
             aside = self.directory.parent / "damaged"
             aside.mkdir(exist_ok=True)
@@ -166,8 +217,18 @@ class Checkpoints:
             self._manager.reload()
 
     def meta(self, step: int) -> dict[str, Any]:
-        """What was noted beside the arrays of one step."""
-        return self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+        """What was noted beside the arrays of one step.
+
+        Raises:
+          CorruptCheckpointError: it is not what was saved; a damaged file can raise other errors too.
+        """
+        meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+        now = _sha256_of_meta(meta)
+        if meta["sha256"].get("meta", now) != now:  # version 0.2.0 saved no hash of it
+            raise CorruptCheckpointError(
+                f"expected the meta that was saved with checkpoint {step}; got another: the file is damaged"
+            )
+        return meta
 
     def wait(self) -> None:
         """Wait for the saving under way."""
@@ -207,8 +268,10 @@ def _sha256(tree: Any) -> str:
     return digest.hexdigest()
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:150]}"
+def _sha256_of_meta(meta: dict[str, Any]) -> str:
+    """The hash of everything in a meta but this hash itself."""
+    hashes = {name: value for name, value in meta["sha256"].items() if name != "meta"}
+    return hashlib.sha256(json.dumps({**meta, "sha256": hashes}, sort_keys=True).encode()).hexdigest()
 
 
 def read_config(workdir: Path) -> Config:
@@ -220,10 +283,7 @@ def read_config(workdir: Path) -> Config:
     path = workdir / "config.json"
     if not path.is_file():
         raise ValueError(f"expected the workdir of a run, with config.json; got {workdir}")
-    try:
-        return ConfigDict(dict(json.loads(path.read_text())))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"expected a config in {quote(path, 150)}; got {_first_line(error)}") from None
+    return ConfigDict(read_json(path, "put back a copy of it"))
 
 
 def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = None) -> tuple[Flow, dict[str, Any]]:
@@ -277,7 +337,7 @@ def other_version(workdir: Path, error: Exception) -> ValueError:
     """The error to raise for a config without keys that this version has."""
     return ValueError(
         f"expected the config keys of version {realnvp_jax.__version__} in {quote(workdir, 100)}; "
-        f"got {_first_line(error)}: the run was made by {_version_of(workdir)}"
+        f"got {describe_error(error)}: the run was made by {_version_of(workdir)}"
     )
 
 
@@ -292,6 +352,14 @@ def newest_or_best_step(workdir: Path, step: int | str | None = None) -> int:
         if number not in checkpoints.steps():
             raise ValueError(f"expected one of the steps {checkpoints.steps()} in {workdir}; got {number}")
         return number
+
+
+def newest_step(workdir: Path) -> int | None:
+    """The newest step with a checkpoint, or None if there is none."""
+    if not (workdir / "checkpoints").is_dir():
+        return None
+    with _looked_into(workdir) as checkpoints:
+        return max(checkpoints.steps(), default=None)
 
 
 @contextlib.contextmanager
@@ -327,10 +395,15 @@ def _choose_step(checkpoints: Checkpoints, step: int | str | None) -> int:
     except Exception as error:  # as in `restore`
         raise CorruptCheckpointError(
             f"expected a complete checkpoint {steps[0]} in {checkpoints.directory}; reading it failed "
-            f"({_first_line(error)}): choose another with step=, of {steps}"
+            f"({describe_error(error)}): choose another with step=, of {steps}"
         ) from error
     if step == "last" or (step is None and best is None):
         return steps[0]
     if best is None:
         raise ValueError(f"expected a validation result in {checkpoints.directory} for step='best'; got none yet")
+    if best not in steps:
+        raise ValueError(
+            f"expected the checkpoint of the best step {best} in {checkpoints.directory}; got {steps} only: "
+            "start the run again, which finds the best of these, or choose one with step="
+        )
     return best

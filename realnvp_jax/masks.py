@@ -169,7 +169,7 @@ class VectorMask(abc.ABC):
 
     @abc.abstractmethod
     def orders(self, num_dims: int, count: int) -> Int[np.ndarray, "count num_dims"] | None:
-        """Orders of the elements whose halves are the masks, one for each pair of coupling layers; None as they come."""
+        """Orders of the elements whose halves are the masks, one for each pair of couplings; None as they come."""
 
 
 @register("vector_mask", "halves")

@@ -233,8 +233,9 @@ def _corner(data: np.ndarray, samples: np.ndarray, columns: Sequence[str]) -> An
                     axes.set_ylim(low[i], high[i])
             axes.set_xlim(low[j], high[j])
             axes.tick_params(labelsize=6, labelbottom=i == size - 1, labelleft=j == 0 and i > 0)
-            axes.set_xlabel(columns[j] if i == size - 1 else "", fontsize=7)
-            axes.set_ylabel(columns[i] if j == 0 and i > 0 else "", fontsize=7)
+            # names of columns are no formulas, whatever dollar signs they have
+            axes.set_xlabel(columns[j] if i == size - 1 else "", fontsize=7, parse_math=False)
+            axes.set_ylabel(columns[i] if j == 0 and i > 0 else "", fontsize=7, parse_math=False)
     grid[0, 0].legend(fontsize=6)
     return figure
 

@@ -102,7 +102,8 @@ def register(kind: str, name: str, part: type | None = None) -> Any:
     """Register the class of a part under a name; without `part`, a decorator that does so.
 
     Args:
-      kind: transform, image_mask, vector_mask, mixing, normalization, conditioner, dequantizer, base, optimizer or dataset.
+      kind: transform, image_mask, vector_mask, mixing, normalization, conditioner, dequantizer, base, optimizer or
+        dataset.
       name: the name for factories and configs.
       part: the class.
 
@@ -138,9 +139,7 @@ def part_class(kind: str, name: str) -> type:
     if name not in named:
         near = difflib.get_close_matches(str(name), named, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "a part of your own must be registered before it is named"
-        raise ValueError(
-            f"expected {kind} to be one of the registered {tuple(named)}; got {str(name)[:60]!r}: {hint}"
-        )
+        raise ValueError(f"expected {kind} to be one of the registered {tuple(named)}; got {str(name)[:60]!r}: {hint}")
     return named[name]
 
 
@@ -150,7 +149,7 @@ def parameters(part: type) -> dict[str, dataclasses.Field]:
 
 
 def config_keys(group: str, kinds: Sequence[str]) -> dict[str, tuple[Any, str]]:
-    """"<group>.<parameter>" -> (default, meaning) of the parameters of all registered parts of some kinds."""
+    """Config keys, group.parameter -> (default, meaning), of all registered parts of some kinds."""
     found: dict[str, tuple[Any, str]] = {}
     for kind in kinds:
         for name, part in registered(kind).items():

@@ -121,18 +121,20 @@ ZOO = {
         context_size=2,
     ),
     "autoregressive vectors, separate, normal": Animal(
-        lambda: autoregressive_flow(
-            2, 3, (4,), conditioner="separate", order=(1, 0), mixture="logistic", base="normal"
-        ).bijection,
+        lambda: (
+            autoregressive_flow(
+                2, 3, (4,), conditioner="separate", order=(1, 0), mixture="logistic", base="normal"
+            ).bijection
+        ),
         (2,),
     ),
-    "MAF": Animal(
-        lambda: masked_autoregressive_flow(3, 3, (5,), 2, activation="tanh").bijection, (3,), context_size=2
-    ),
+    "MAF": Animal(lambda: masked_autoregressive_flow(3, 3, (5,), 2, activation="tanh").bijection, (3,), context_size=2),
     "IAF, random, splines, act norm": Animal(
-        lambda: masked_autoregressive_flow(
-            3, 2, (4,), inverse=True, order="random", transform=SPLINE, normalization="act_norm"
-        ).bijection,
+        lambda: (
+            masked_autoregressive_flow(
+                3, 2, (4,), inverse=True, order="random", transform=SPLINE, normalization="act_norm"
+            ).bijection
+        ),
         (3,),
     ),
     "PixelCNN": Animal(lambda: Autoregressive(PixelCNN((2, 3, 2), 8, 1, 3, 6), NORMAL_MIXTURE), (2, 3, 2)),
@@ -143,9 +145,7 @@ ZOO = {
         (2, 2, 1),
     ),
     "RealNVP": Animal(lambda: RealNVP(1, 2, small_resnet()), (4, 4, 1)),
-    "RealNVP, additive, act norm": Animal(
-        lambda: RealNVP(1, 1, small_resnet(), Additive(), ActNorm()), (2, 2, 1)
-    ),
+    "RealNVP, additive, act norm": Animal(lambda: RealNVP(1, 1, small_resnet(), Additive(), ActNorm()), (2, 2, 1)),
     "RealNVP, one scale, odd": Animal(lambda: RealNVP(2, 1, small_resnet()), (3, 3, 2)),
     "Glow": Animal(lambda: Glow(1, 2, 2, small_resnet()), (4, 4, 1), context_size=2),
 }

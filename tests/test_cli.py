@@ -6,6 +6,7 @@ import shutil
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -196,21 +197,57 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path):
     realnvp("sample", "-w", shop, "-n", 5, "--context", "1", "-o", tmp_path / "shop.csv")
     assert (tmp_path / "shop.csv").read_text().startswith("size,price\n")
     (tmp_path / "kinds.csv").write_text("other,kind\n5,0\n5,1\n")
-    realnvp("sample", "-w", shop, "-n", 5, "--context", tmp_path / "kinds.csv", "-o", tmp_path / "both.csv")
+    printed = realnvp("sample", "-w", shop, "-n", 5, "--context", tmp_path / "kinds.csv", "-o", tmp_path / "both.csv")
+    assert "not used, as they are not in dataset.context: the columns other of 'kinds.csv'" in printed
     one, both = (np.loadtxt(tmp_path / f"{name}.csv", delimiter=",", skiprows=1) for name in ("shop", "both"))
     np.testing.assert_allclose(both[1::2], one[1::2], rtol=1e-4)
     assert not np.allclose(both[0], one[0])
     (tmp_path / "empty.csv").write_text("kind\n")
     for context, expected in [
-        ("a", "expected numbers separated by commas in --context, or a .csv file; got 'a'"),
+        ("a", "expected numbers separated by commas in --context, or a .csv, .parquet, .npz file; got 'a'"),
         ("1,2", "expected context of shape (*batch, 1)"),
-        (tmp_path / "x.csv", "expected the columns kind in"),
-        (tmp_path / "none.csv", "No such file"),
+        (tmp_path / "x.csv", "expected the columns 'kind' in 'x.csv'; got none called 'kind'"),
+        (tmp_path / "none.csv", "where there is no file"),
         (tmp_path / "empty.csv", "expected rows of numbers"),
         ("nan", "expected finite contexts"),
     ]:
         assert expected in refused("sample", "-w", shop, "--context", context, "-o", tmp_path / "z.csv")
     assert "expected no context" in refused("sample", "-w", moons, "--context", "1", "-o", tmp_path / "z.csv")
+    assert "expected no --context" in refused(
+        "sample", "-w", moons, "--context", tmp_path / "kinds.csv", "-o", tmp_path / "z.csv"
+    )
+
+
+def test_data_that_have_changed_or_moved(shop, tmp_path):
+    for name in ("run", "shop.csv"):
+        copy = shutil.copytree if name == "run" else shutil.copy
+        copy(shop.parent / name, tmp_path / name)
+    workdir, moved = tmp_path / "run", tmp_path / "shop.csv"
+    result = json.loads((workdir / "result.json").read_text())
+    expected = f"test: {result['mean']:.3f} +- {result['standard_error']:.3f}"
+    for place in (moved, tmp_path):
+        assert expected in realnvp("evaluate", "-w", workdir, "--data-dir", place)
+    frame = pd.read_csv(moved)
+    frame[["price", "kind", "size"]].to_csv(moved, index=False)
+    assert expected in realnvp("evaluate", "-w", workdir, "--data-dir", moved)
+    pd.concat([frame, frame[:50]]).to_csv(moved, index=False)
+    options = ["-w", workdir, "--data-dir", moved, "--overwrite"]
+    for command in (["evaluate"], ["reconstruct"], ["score", moved]):
+        assert "got 50 more rows in its three splits together: say with --data-dir" in refused(*command, *options)
+        printed = realnvp(*command, *options, "--allow-changed-data")
+        assert printed.count("was started with: 50 more rows in its three splits together") == 1
+    config = table.get_config()
+    config.update(json.loads((workdir / "config.json").read_text()))
+    config.dataset.path, config.num_steps = str(moved), 4
+    with pytest.raises(ValueError, match=r"got 50 more rows .*set --config\.dataset\.allow_changed=True"):
+        train(config, workdir)
+    config.dataset.allow_changed = True
+    assert train(config, workdir)["num_examples"] == 25
+    realnvp("evaluate", "-w", workdir)  # these are the run's data now, at their new place
+    moved.unlink()
+    assert "where there is no file" in refused("evaluate", "-w", workdir)
+    realnvp("sample", "-w", workdir, "-n", 5, "--context", "1", "-o", tmp_path / "x.csv")
+    assert (tmp_path / "x.csv").read_text().startswith("size,price\n")
 
 
 def test_round_trips(digits, moons):
@@ -265,7 +302,7 @@ def test_workdirs_that_cannot_be_opened_are_refused(digits, tmp_path):
     assert "expected a checkpoint in" in refused("evaluate", "-w", unfinished)
     assert "no test result yet" in realnvp("show", "-w", unfinished)
     (unfinished / "config.json").write_text("[")
-    assert "expected a config in" in refused("show", "-w", unfinished)
+    assert "config.json' as it was written; got a damaged file" in refused("show", "-w", unfinished)
     assert "expected one of the steps [6, 3]" in refused("sample", "-w", digits, "--step", 5, "--overwrite")
     assert "'best' or 'last'; got 'first'" in refused("sample", "-w", digits, "--step", "first", "--overwrite")
 
@@ -326,6 +363,14 @@ def test_interpolations_of_vectors(moons, shop, tmp_path):
     found = [[float(rows[i][name]) for name in ("x", "y")] for i in (0, 4, 20, 24)]
     np.testing.assert_allclose(found, given, rtol=1e-4, atol=1e-4)
     assert "expected a run without a context" in refused("interpolate", "-w", shop, "-o", tmp_path / "x")
+    shutil.copytree(moons, tmp_path / "run")  # as if the columns were called as ours are, and the data were gone
+    saved = json.loads((moons / "data.json").read_text())
+    (tmp_path / "run" / "data.json").write_text(json.dumps({**saved, "columns": ["row", "length, mm"]}))
+    pd.DataFrame(given, columns=["row", "length, mm"])[["length, mm", "row"]].to_csv(tmp_path / "x.csv", index=False)
+    realnvp("interpolate", tmp_path / "x.csv", "-w", tmp_path / "run", "-n", 5, "-o", tmp_path / "named")
+    other = pd.read_csv(tmp_path / "named" / "linear.csv")
+    assert list(other) == ["row_", "place", "row", "length, mm"]
+    np.testing.assert_allclose(other.to_numpy(), pd.read_csv(tmp_path / "tables" / "linear.csv"), rtol=1e-4, atol=1e-4)
 
 
 def test_scores_of_images(digits, tmp_path):

@@ -204,7 +204,7 @@ def test_csv_blank_lines_quotes_and_a_byte_order_mark_are_read(tmp_path):
         ("a,b\n1,2,\n4,5,\n", "got 3 in line 2"),
         ('a,b\n1,2\n"3,4\n', "got 1 in line 3"),
         ('a,b\n1,2\n3,"4\n', "expected a CSV table in 't.csv'; got"),
-        ("a\n1\n2\n", "expected at least two columns, separated by commas, in 't.csv'; got 'a'"),
+        ("a\n1\n2\n", "expected at least two columns in 't.csv'; got 1, 'a': one column"),
         ("a;b\n1;2\n2;3\n", "separated by commas"),
         (",a,b\n0,1,2\n1,2,3\n", "expected a name of its own for every column of 't.csv'; got '' at column 0"),
         ("a,b,a\n0,1,2\n1,2,3\n", "got 'a' at column 2"),

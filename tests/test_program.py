@@ -331,6 +331,32 @@ def test_images_pixel_by_pixel(environment, tmp_path):
 
 
 @pytest.mark.slow
+def test_digits_conditional_on_their_class(environment, tmp_path):
+    arguments = [
+        "--config=configs/digits_labels.py",
+        f"--workdir={tmp_path}",
+        "--config.num_steps=4",
+        "--config.model.num_scales=1",
+        "--config.model.base_features=2",
+        "--config.model.num_blocks=1",
+        "--config.evaluate.num_samples=50",
+    ]
+    completed = run(environment, *arguments)
+    assert completed.returncode == 0, completed.stderr
+    assert "conditional on 10 classes: '0, 1, 2, 3, 4, 5, 6, 7, 8, 9'" in completed.stdout
+    assert re.fullmatch(r"test: \d\.\d{3} \+- \d\.\d{3} bits/dim .*", completed.stdout.strip().splitlines()[-1])
+    with Image.open(tmp_path / "samples.png") as picture:
+        assert picture.size == (5 * 66 + 2, 10 * 66 + 2)  # a row of five images for each class
+    flow, params = realnvp_jax.load(tmp_path)
+    x = flow.sample(params, jax.random.key(0), (2,), context=np.eye(10, dtype=np.float32)[3])
+    assert x.shape == (2, 8, 8, 1)
+    resumed = run(environment, *arguments, "--config.num_steps=5")
+    assert "resumed at step 4" in resumed.stdout, resumed.stderr
+    other = run(environment, *arguments, "--config.num_steps=6", "--config.dataset.classes=('a','b')")
+    assert "dataset.classes was ['0', '1'" in other.stderr
+
+
+@pytest.mark.slow
 def test_a_table_by_a_masked_autoregressive_flow(environment, tmp_path):
     completed = run(
         environment,

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
@@ -17,9 +18,10 @@ from configs import default, digits, table, toy2d
 from realnvp_jax.analysis.run import Run
 from realnvp_jax.analysis.score import Scores, aurocs, read_examples, score_examples
 from realnvp_jax.data.baselines import file_bits
-from realnvp_jax.data.examples import Examples
+from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.data.framing import Framing
 from realnvp_jax.training.evaluation import evaluation_key
+from realnvp_jax.training.run_data import RunData
 from realnvp_jax.training.steps import random_crop
 from tests.helpers import perturb, refusal
 
@@ -414,16 +416,20 @@ def write_csv(path: Path, columns: str, values: np.ndarray) -> str:
     return str(path)
 
 
-def test_tables_are_read(tmp_path):
+def test_tables_are_read(tmp_path, capsys):
     values = points(6, 2)
-    path = write_csv(tmp_path / "x.csv", "a,b", values)
+    path = write_csv(tmp_path / "x.csv", "x,y", values)
     examples, names = read_examples(PLANE(), [path])
     np.testing.assert_allclose(examples.x, values)
     assert examples.x.dtype == np.float32
     assert examples.context is None
     assert names == ["0", "1", "2", "3", "4", "5"]
+    assert capsys.readouterr().err == ""
     np.savez(tmp_path / "x.npz", values)
     np.testing.assert_array_equal(read_examples(PLANE(), [str(tmp_path / "x.npz")])[0].x, values)
+    assert "columns of 'x.npz' are taken in their order, for they or the run's have no" in capsys.readouterr().err
+    one_row = write_csv(tmp_path / "x.csv", "y,x", values[:1])
+    np.testing.assert_allclose(read_examples(PLANE(), [one_row])[0].x, values[:1, ::-1])
     assert np.isfinite(score_examples(PLANE(), examples, examples).log_prob).all()
 
 
@@ -442,9 +448,66 @@ def test_the_context_is_found_by_name(tmp_path):
     assert message == "expected 2 columns besides those of dataset.context, as in training, in 'x.csv'; got 1"
 
 
+def of_a_table(workdir: Path, columns: tuple[str, ...], context: str = "") -> Run:
+    """An untrained run that was started with a table of these columns."""
+    values = points(9, len(columns), seed=5)
+    inside = [i for i, column in enumerate(columns) if column not in context.split(", ")]
+    part = Examples(values[:, inside])
+    workdir.mkdir(exist_ok=True)
+    names = tuple(columns[i] for i in inside)
+    RunData(workdir).write(Splits(part, part, part, columns=names, all_columns=columns))
+    return dataclasses.replace(of_vectors(len(inside), context), workdir=workdir)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_columns_are_found_by_name_in_any_order(tmp_path, order, capsys):
+    run = of_a_table(tmp_path / "run", ("b", "length, mm", "row"), "b")
+    values = points(6, 3)
+    frame = pd.DataFrame(values, columns=["b", "length, mm", "row"]).iloc[:, list(order)]
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    frame.to_parquet(tmp_path / "x.parquet")
+    np.savez(tmp_path / "x.npz", **{name: frame[name].to_numpy() for name in frame})
+    for name in ("x.csv", "x.parquet", "x.npz"):
+        examples, _ = read_examples(run, [str(tmp_path / name)])
+        np.testing.assert_allclose(examples.x, values[:, 1:], rtol=1e-6)
+        np.testing.assert_allclose(examples.context, values[:, :1], rtol=1e-6)
+    assert capsys.readouterr().err == ""
+    np.savez(tmp_path / "x.npz", values)
+    np.testing.assert_array_equal(read_examples(run, [str(tmp_path / "x.npz")])[0].x, values[:, 1:])
+    assert "taken in their order" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("columns", "got"),
+    [
+        ("a,d,c", "no 'b' and also 'd'"),
+        ("a,b,c,id", "also 'id'"),
+        ("a,c", "no 'b'"),
+        ("column 0,column 1,column 2,column 3", "no 'a, b, c' and also 'column 0, column 1, column 2, column 3'"),
+    ],
+)
+def test_columns_that_are_not_the_runs_are_refused_by_name(tmp_path, columns, got):
+    run = of_a_table(tmp_path / "run", ("a", "b", "c"))
+    path = write_csv(tmp_path / "x.csv", columns, points(6, columns.count(",") + 1))
+    message = refusal(read_examples, run, [path])
+    assert message.startswith(f"expected the run's columns 'a, b, c' in 'x.csv', in any order; got {got}: ")
+
+
+def test_a_run_whose_columns_have_no_names_takes_them_by_position(tmp_path, capsys):
+    run = of_a_table(tmp_path / "run", ("column 0", "column 1"))
+    assert run.modelled_columns() == ("column 0", "column 1")
+    values = points(6, 2)
+    for columns, expected in [("a,b", values), ("column 1,column 0", values[:, ::-1])]:
+        path = write_csv(tmp_path / "x.csv", columns, values)
+        np.testing.assert_allclose(read_examples(run, [path])[0].x, expected)
+        assert ("taken in their order" in capsys.readouterr().err) == (columns == "a,b")
+
+
 def test_tables_that_do_not_fit_are_refused(tmp_path):
-    path = write_csv(tmp_path / "x.csv", "a,b,c", points(6, 3))
-    assert refusal(read_examples, PLANE(), [path]) == "expected 2 columns, as in training, in 'x.csv'; got 3"
+    path = write_csv(tmp_path / "x.csv", "x,y,z", points(6, 3))
+    assert "expected the run's columns 'x, y' in 'x.csv', in any order; got also 'z'" in refusal(
+        read_examples, PLANE(), [path]
+    )
     for keywords, got in [
         ({"paths": [path, path]}, "2 paths"),
         ({"split": "test"}, "the split 'test'"),
@@ -453,5 +516,5 @@ def test_tables_that_do_not_fit_are_refused(tmp_path):
         message = refusal(lambda options: read_examples(PLANE(), **options), {"paths": [path], **keywords})
         assert message == f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}"
     assert "got 'x.png'" in refusal(read_examples, PLANE(), ["x.png"])
-    path = write_csv(tmp_path / "x.csv", "a,b", np.array([[1, np.nan], [2, 3]]))
+    path = write_csv(tmp_path / "x.csv", "x,y", np.array([[1, np.nan], [2, 3]]))
     assert "expected finite values; got NaN" in refusal(read_examples, PLANE(), [path])

@@ -24,6 +24,7 @@ from realnvp_jax.data.images import ImageData, load_images, parse_split
 from realnvp_jax.training.evaluation import evaluate
 from realnvp_jax.training.optimizer import create_optimizer, l2_penalty, learning_rate_schedule
 from realnvp_jax.training.parallel import parallel_eval_step
+from realnvp_jax.training.run_data import RunData
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, train_step
 from realnvp_jax.training.workdir import Workdir
@@ -262,18 +263,76 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(saved, capsys)
     damage(checkpoints.directory / "3" / "params", 64)
     with pytest.raises(ValueError, match="expected"):
         realnvp_jax.load(path, step=3, ema=False)
-    assert checkpoints.steps() == [3, 2]
-    shutil.rmtree(checkpoints.directory / "2" / "opt_state")
-    with pytest.raises(ValueError, match="2 damaged ones"):
+    assert checkpoints.steps() == [3, 2, 1]
+    for step in ("1", "2"):
+        shutil.rmtree(checkpoints.directory / step / "opt_state")
+    with pytest.raises(ValueError, match="3 damaged ones"):
         checkpoints.restore(states[1])
 
 
-def test_a_step_that_only_equals_the_best_does_not_replace_it(saved):
-    _, checkpoints, states = saved
-    for step in (4, 5):
-        checkpoints.save(states[3].replace(step=jnp.asarray(step, jnp.int32)), Best(1, 2.0))
+def at_step(state, step: int):
+    return state.replace(step=jnp.asarray(step, jnp.int32))
+
+
+def test_the_best_survives_any_number_of_restarts(saved):
+    path, checkpoints, states = saved
+    checkpoints.close()
+    for start in (4, 7):
+        checkpoints = Checkpoints(path, keep=2)
+        assert checkpoints.restore(states[1])[1] == Best(1, 2.0)
+        for step in range(start, start + 3):
+            checkpoints.save(at_step(states[3], step), Best(1, 2.0))
+        checkpoints.close()
+        assert checkpoints.steps() == [start + 2, start + 1, 1]
+    chex.assert_trees_all_equal(realnvp_jax.load(path)[1], states[1].ema)
+
+
+def test_a_run_that_goes_back_finds_the_best_of_then(saved):
+    path, checkpoints, states = saved
+    checkpoints.close()
+    checkpoints = Checkpoints(path, keep=2)
+    checkpoints.save(at_step(states[3], 4), Best(4, 1.0))
     checkpoints.wait()
-    assert checkpoints.steps() == [5, 4, 1]
+    assert checkpoints.steps() == [4, 3, 1]
+    damage(checkpoints.directory / "4" / "params", 64)
+    _, best = checkpoints.restore(states[1])
+    assert best == Best(1, 2.0)
+    assert checkpoints.steps() == [3, 1]
+    checkpoints.close()
+
+
+def test_an_edited_best_result_is_a_damaged_checkpoint(saved, capsys):
+    path, checkpoints, states = saved
+    checkpoints.wait()
+    meta = checkpoints.directory / "3" / "meta" / "metadata"
+    edited = json.loads(meta.read_text())
+    edited["best"]["cost"] = 0.0
+    meta.write_text(json.dumps(edited))
+    with pytest.raises(ValueError, match=r"expected a complete checkpoint 3 in .*the file is damaged"):
+        realnvp_jax.load(path)
+    restored, best = checkpoints.restore(states[1])
+    assert (int(restored.step), best) == (2, Best(1, 2.0))
+    assert "checkpoint 3 cannot be used" in capsys.readouterr().err
+    checkpoints.note_best(2, Best(2, 1.5))
+    assert checkpoints.restore(states[1])[1] == Best(2, 1.5)
+
+
+def test_a_lost_best_step_is_named(saved):
+    path, checkpoints, _ = saved
+    checkpoints.wait()
+    shutil.rmtree(checkpoints.directory / "1")
+    with pytest.raises(ValueError, match=r"expected the checkpoint of the best step 1 in .*; got \[3, 2\] only"):
+        realnvp_jax.load(path)
+
+
+def test_of_equal_results_the_first_is_the_best():
+    best = Best().after(10, 2.0).after(20, 2.0).after(30, 3.0)
+    assert best == Best(10, 2.0)
+    assert best.after(40, float("nan")) == best
+    left = best.lost().after(20, 2.5)
+    assert left == Best(20, 2.5, lost_step=10, lost_cost=2.0)
+    assert left.lost().after(30, 3.0) == Best(30, 3.0, lost_step=10, lost_cost=2.0)
+    assert left.after(40, 1.0) == Best(40, 1.0)
 
 
 def test_load_in_double_precision_gives_the_same_numbers(saved, x64):
@@ -324,19 +383,25 @@ def test_a_run_of_a_version_without_the_keys_of_images_goes_on_with_the_same_ima
 
 def test_other_images_than_those_of_the_run_are_refused(tmp_path):
     part = Examples(np.zeros((1, 2, 2, 1), np.uint8))
-    workdir = Workdir(tmp_path, smoke.get_config())
-    workdir.start()
     splits = Splits(part, part, part, files={"train": ["a.png"], "test": ["b.png"]}, sha256={"all": "0"})
-    workdir.write_split_files(splits)
-    workdir.write_split_files(splits)
-    with pytest.raises(ValueError, match=r"expected the images that the run in .*; got other pixels: use another"):
-        workdir.write_split_files(dataclasses.replace(splits, sha256={"all": "1"}))
-    other = dataclasses.replace(splits, sha256={"all": "1"}, files={"train": ["b.png"], "test": ["a.png"]})
-    with pytest.raises(ValueError, match=r"got 2 others or in another split, such as 'a.png'"):
-        workdir.write_split_files(other)
-    (tmp_path / "split_files.json").write_text("{")
-    with pytest.raises(ValueError, match="got a damaged file"):
-        workdir.write_split_files(splits)
+    RunData(tmp_path).write(splits)
+    assert json.loads((tmp_path / "split_files.json").read_text())["train"] == ["a.png"]
+    version_02 = tmp_path / "version 0.2"
+    version_02.mkdir()
+    (version_02 / "split_files.json").write_text('{"sha256": {"all": "0"}, "train": ["a.png"], "test": ["b.png"]}')
+    for workdir in (tmp_path, version_02):
+        data = RunData(workdir)
+        assert data.match(splits) == splits
+        with pytest.raises(ValueError, match=r"expected the images that the run in .*; got other pixels: use another"):
+            data.match(dataclasses.replace(splits, sha256={"all": "1"}))
+        other = dataclasses.replace(splits, sha256={"all": "1"}, files={"train": ["b.png"], "test": ["a.png"]})
+        with pytest.raises(ValueError, match=r"got 2 others or in another split, such as 'a.png'"):
+            data.match(other)
+    for name in ("data.json", "split_files.json"):
+        (tmp_path / name).write_text("{")
+        with pytest.raises(ValueError, match=rf"{name}' as it was written; got a damaged file"):
+            RunData(tmp_path)
+        (tmp_path / name).unlink()
 
 
 # data

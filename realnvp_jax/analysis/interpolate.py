@@ -34,9 +34,8 @@ from realnvp_jax.base import Uniform
 from realnvp_jax.checks import check_finite
 from realnvp_jax.models import arguments
 from realnvp_jax.models.flow import Flow, Params
-from realnvp_jax.models.real_nvp import RealNVP
+from realnvp_jax.models.multiscale import MultiScale
 from realnvp_jax.preprocessing import check_pixels
-from realnvp_jax.squeeze import unsqueeze_diagonal
 
 KINDS = ("linear", "spherical")
 
@@ -147,19 +146,14 @@ def latent_scales(flow: Flow) -> Int[np.ndarray, "height width channels"]:
     """The scale at which each position of the latent is factored out, from 0, the finest; the last one keeps the rest.
 
     Args:
-      flow: a flow of images whose bijection is `RealNVP`.
+      flow: a flow of images with scales (`MultiScale`).
 
     Raises:
       ValueError: it is another flow.
     """
-    if not isinstance(flow.bijection, RealNVP):
-        raise ValueError(f"expected a flow with scales, a RealNVP of images; got a {type(flow.bijection).__name__}")
-    height, width, channels = flow.event_shape
-    last = flow.bijection.num_scales - 1
-    scales = jnp.full((height >> last, width >> last, channels << last), float(last))
-    for scale in reversed(range(last)):  # the order in which RealNVP.inverse puts back what it has split off
-        scales = unsqueeze_diagonal(jnp.concatenate([scales, jnp.full_like(scales, scale)], axis=-1))
-    return np.asarray(scales).astype(int)
+    if not isinstance(flow.bijection, MultiScale):
+        raise ValueError(f"expected a flow of images with scales; got a {type(flow.bijection).__name__}")
+    return np.asarray(flow.bijection.apply({}, flow.event_shape, method="latent_scales")).astype(int)
 
 
 def resample_scales(
@@ -168,7 +162,7 @@ def resample_scales(
     """Images with the latents of their coarse scales and new ones at the fine scales, in the data's units.
 
     Args:
-      flow: a flow of images whose bijection is `RealNVP`.
+      flow: a flow of images with scales (`MultiScale`).
       params: its parameters.
       key: random key; the draw of entry [i, s, j] depends on it and on i, s and j alone.
       x: integer pixels [n, *event].

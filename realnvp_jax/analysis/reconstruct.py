@@ -15,19 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from realnvp_jax.bijections.autoregressive import Autoregressive
-from realnvp_jax.bijections.bijection import Inverse
-from realnvp_jax.bijections.coupling import Coupling
-from realnvp_jax.bijections.linear import DiagonalScaling, LearnedLinear
-from realnvp_jax.bijections.normalization import Normalization
+from realnvp_jax.bijections.bijection import Bijection
 from realnvp_jax.data.examples import Examples
+from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow, Params
-from realnvp_jax.preprocessing import dequantize_each
 from realnvp_jax.training.evaluation import evaluation_key
 from realnvp_jax.training.steps import random_crop
 
-_LAYERS = (Autoregressive, Coupling, DiagonalScaling, Inverse, LearnedLinear, Normalization)
-_ERRORS = "round_trip_errors"
+_ERRORS, _ORDER = "round_trip_errors", "order_of_layers"
 _ALL = "the flow"  # name of a bijection that is one layer
 
 
@@ -92,7 +87,7 @@ def _round_trip(
 ) -> tuple[RoundTrip, np.ndarray]:
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), dict(params))
     size = min(batch_size, len(examples))
-    order = _layer_order(flow, params)
+    order: dict[str, int] = {}
     largest, total, changed, values = 0.0, 0.0, 0, 0
     layers: dict[str, list[np.ndarray]] = {}
     latents = []
@@ -101,32 +96,35 @@ def _round_trip(
             numbers = np.minimum(np.arange(start, start + size), len(examples) - 1)
             count = min(size, len(examples) - start)
             batch = examples.batch(numbers)
-            x = continuous(flow, key, jnp.asarray(numbers), jnp.asarray(batch["x"])).astype(dtype)
             context = None if "context" not in batch else jnp.asarray(batch["context"], dtype)
-            z, back, errors = _there_and_back(flow, params, x, context)
+            pixels = jnp.asarray(batch["x"])
+            x = continuous(flow, params, key, jnp.asarray(numbers), pixels, context).astype(dtype)
+            z, back, errors = _round_trip_of_batch(flow, params, x, context)
             difference = np.abs(np.asarray(back, np.float64) - np.asarray(x, np.float64))[:count]
             largest, total, values = max(largest, difference.max()), total + difference.sum(), values + difference.size
             if flow.levels is not None:
                 changed += int((np.floor(back) != np.floor(x))[:count].sum())
             latents.append(np.asarray(z)[:count])
-            for name, error in _named(errors):
+            for name, number, error in _named(errors):
+                order[name] = number
                 layers.setdefault(name, []).append(np.asarray(error, np.float64)[:count])
             bar.update(count)
-    names = sorted(layers, key=lambda name: (order[name.split("[")[0]], name))
+    names = sorted(layers, key=lambda name: (order[name], name))
     joined = {name: np.concatenate(layers[name]) for name in names}
     summary = {name: (float(error.max()), float(error.mean())) for name, error in joined.items()}
     return RoundTrip(float(largest), float(total / values), changed / values, summary), np.concatenate(latents)
 
 
-def continuous(flow: Flow, key: jax.Array, numbers: jax.Array, x: jax.Array) -> jax.Array:
+def continuous(flow: Flow, params: Params, key: jax.Array, numbers: jax.Array, x: jax.Array, context: Any) -> jax.Array:
     """Examples as the density sees them: pixels cut to the model's size and dequantized, as in evaluation."""
     if not jnp.issubdtype(x.dtype, jnp.integer):
         return x
-    return dequantize_each(key, numbers, random_crop(key, numbers, x, flow.event_shape))
+    pixels = random_crop(key, numbers, x, flow.event_shape)
+    return pure.dequantize(flow, params, key, numbers, pixels, context)[0][0]
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _there_and_back(
+def _round_trip_of_batch(
     flow: Flow, params: Any, x: jax.Array, context: jax.Array | None
 ) -> tuple[jax.Array, jax.Array, Any]:
     """(z, x again, the layers' errors in a tree of their names)."""
@@ -137,61 +135,48 @@ def _there_and_back(
     return z, flow.preprocessing.inverse(back)[0], noted.get("intermediates", {})
 
 
-def _layer_order(flow: Flow, params: Any) -> dict[str, int]:
-    """Numbers of the layers in the order in which `forward` passes them."""
-    order: dict[str, int] = {}
-
-    def intercept(call, arguments, options, method):
-        if method.method_name == "forward" and isinstance(method.module, _LAYERS):
-            order.setdefault("/".join(method.module.path) or _ALL, len(order))
-        return call(*arguments, **options)
-
-    dtype = jax.tree.leaves(params)[0].dtype
-    x = jax.ShapeDtypeStruct((1, *flow.event_shape), dtype)
-    context = jax.ShapeDtypeStruct((1, flow.context_size), dtype) if flow.context_size else None
-    with nn.intercept_methods(intercept):
-        jax.eval_shape(lambda x, context: flow.bijection.apply(params, x, context, method="forward"), x, context)
-    return order
-
-
 def _note_round_trips():
     """An interceptor that sows, in every layer that `forward` passes, the error of that layer's own round trip."""
-    inside = False
+    inside, order = False, 0
 
     def intercept(call, arguments, options, method):
-        nonlocal inside
+        nonlocal inside, order
         layer = method.module
-        if inside or method.method_name != "forward" or not isinstance(layer, _LAYERS):
+        is_layer = isinstance(layer, Bijection) and layer.is_elementary and method.method_name == "forward"
+        if inside or not is_layer:
             return call(*arguments, **options)
         inside = True
         try:
             z, log_det = call(*arguments, **options)
-            x = arguments[0]
-            context = arguments[1] if len(arguments) > 1 else options.get("context")
-            stacked = {"parity": options["parity"]} if "parity" in options else {}
-            back, _ = layer.inverse(z, context, **stacked)
+            x, context = arguments[:2]
+            back, _ = layer.inverse(z, context)
         finally:
             inside = False
         axes = tuple(range(1, x.ndim))
         size = jnp.maximum(jnp.abs(x).max(axes), 1)
         layer.sow("intermediates", _ERRORS, jnp.abs(back - x).max(axes) / size)
+        layer.sow("intermediates", _ORDER, jnp.asarray(order))
+        order += 1
         return z, log_det
 
     return intercept
 
 
-def _named(tree: Any, path: tuple[str, ...] = ()) -> list[tuple[str, np.ndarray]]:
-    """(layer name, errors [n]) of what was sown; stacked layers are numbered."""
+def _named(tree: Any, path: tuple[str, ...] = ()) -> list[tuple[str, int, np.ndarray]]:
+    """(layer name, its place in the order of `forward`, errors [n]) of what was sown; stacked layers are numbered."""
     found = []
     for name in tree:
+        if name == _ORDER:
+            continue
         if name != _ERRORS:
             found += _named(tree[name], (*path, name))
             continue
-        (errors,) = tree[name]
-        label = "/".join(path) or _ALL
+        (errors,), (order,) = tree[name], tree[_ORDER]
+        label, number = "/".join(path) or _ALL, int(np.ravel(order)[0])
         if errors.ndim == 1:
-            found.append((label, np.asarray(errors)))
+            found.append((label, number, np.asarray(errors)))
         else:
             stack = errors.reshape(-1, errors.shape[-1])
-            found += [(f"{label}[{i:0{len(str(len(stack) - 1))}d}]", np.asarray(row)) for i, row in enumerate(stack)]
+            width = len(str(len(stack) - 1))
+            found += [(f"{label}[{i:0{width}d}]", number, np.asarray(row)) for i, row in enumerate(stack)]
     return found

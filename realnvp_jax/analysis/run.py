@@ -1,15 +1,19 @@
 """A finished or unfinished run, opened to use its flow."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from realnvp_jax.checkpoints import load, newest_or_best_step, other_version, read_config
 from realnvp_jax.data.examples import Examples, Splits
-from realnvp_jax.models.create import Config
+from realnvp_jax.data.tables import numbered
+from realnvp_jax.models.create import Config, context_columns
 from realnvp_jax.models.flow import Flow, Params
-from realnvp_jax.training.setup import load_data
+from realnvp_jax.training.run_data import RunData
 
 SPLITS = ("train", "validation", "test")
+
+_AT_A_PATH = ("table", "folder", "npz", "tfds")  # data sets that dataset.path says the place of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Run:
       params: its parameters.
       step: which step they are from.
       ema: whether they are the moving average.
+      allow_changed_data: whether to use data that are not those that the run was started with; what differs is printed.
     """
 
     workdir: Path
@@ -31,15 +36,43 @@ class Run:
     params: Params
     step: int
     ema: bool
+    allow_changed_data: bool = False
+
+    @functools.cached_property
+    def _data(self) -> RunData:
+        advice = "say with --data-dir where they are now, or use these with --allow-changed-data"
+        return RunData(self.workdir, self.allow_changed_data, advice)
+
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns of the run's table in its order, those of the context included; () if nothing says them.
+
+        They are kept in the workdir; a run of a version before 0.3 has those of its data, if these are there.
+        """
+        if self._data.fingerprint is not None:
+            return self._data.fingerprint.columns
+        try:
+            return self._splits.all_columns
+        except ValueError:
+            return ()
+
+    def modelled_columns(self) -> tuple[str, ...]:
+        """Names of the columns of vectors, without those of the context; numbers if nothing says them."""
+        context = context_columns(self.config)
+        names = tuple(column for column in self.columns() if column not in context)
+        return names or numbered(self.flow.num_dims)
 
     def splits(self) -> Splits:
         """The run's data, as it was trained and evaluated with them.
 
         Raises:
-          ValueError: they are not there any more.
+          ValueError: they are not there any more, or are not the same any more.
         """
+        return self._splits
+
+    @functools.cached_property
+    def _splits(self) -> Splits:
         try:
-            splits = load_data(self.config, self.flow)
+            splits = self._data.load(self.config, self.flow)
             num = self.config.evaluate.num_examples
         except (AttributeError, KeyError) as error:
             raise other_version(self.workdir, error) from None
@@ -58,14 +91,18 @@ class Run:
         return getattr(self.splits(), name)
 
 
-def open_run(workdir: str | Path, step: int | str = "best", data_dir: str = "") -> Run:
+def open_run(
+    workdir: str | Path, step: int | str = "best", data_dir: str = "", allow_changed_data: bool = False
+) -> Run:
     """Open the run in a workdir.
 
     Args:
       workdir: the run's directory.
       step: "best" by validation (of an unfinished run without one, the newest), "last", or the number of a step with a
         checkpoint.
-      data_dir: where the run's data are now, if they have been moved.
+      data_dir: where the run's data are now, if they have been moved: its dataset.data_dir; or the file or folder that
+        was its dataset.path, or the directory that this file is in.
+      allow_changed_data: see `Run`.
 
     Raises:
       ValueError: there is no run or no usable checkpoint.
@@ -75,5 +112,10 @@ def open_run(workdir: str | Path, step: int | str = "best", data_dir: str = "") 
     number = newest_or_best_step(workdir, None if step == "best" else step)
     flow, params = load(workdir, step=number)
     if data_dir:
-        config.dataset.data_dir = data_dir
-    return Run(workdir, config, flow, params, number, bool(config.ema_decay))
+        place, dataset = Path(data_dir).expanduser().absolute(), config.dataset
+        if dataset.name in _AT_A_PATH:
+            inside = place / Path(dataset.path).name
+            dataset.path = str(inside if dataset.name in ("table", "npz") and place.is_dir() else place)
+        else:
+            dataset.data_dir = str(place)
+    return Run(workdir, config, flow, params, number, bool(config.ema_decay), allow_changed_data)

@@ -48,6 +48,7 @@ def sample_in_batches(
     seed: int = 0,
     temperature: float = 1.0,
     context: np.ndarray | None = None,
+    repeat: int = 1,
     batch_size: int = 100,
 ) -> Iterator[np.ndarray]:
     """Samples in the data's units, [up to batch_size, *event] at a time, compiled once.
@@ -58,32 +59,42 @@ def sample_in_batches(
       num: how many.
       seed: of the latents.
       temperature: factor on the base distribution's deviation.
-      context: [k, context_size] for a conditional flow; sample i gets row i modulo k.
+      context: [k, context_size] for a conditional flow; sample i gets row i // repeat, modulo k.
+      repeat: how many samples one after the other get the same context.
       batch_size: how many at a time.
 
     Raises:
-      ValueError: num or batch_size is less than 1; the temperature is negative, or not 1 with a uniform base; the
-        context is missing or has the wrong width.
+      ValueError: num, repeat or batch_size is less than 1; the temperature is negative, or not 1 with a uniform base;
+        the context is missing or has the wrong width.
     """
     if num < 1:
         raise ValueError(f"expected at least one sample; got {num}")
+    if repeat < 1:
+        raise ValueError(f"expected repeat of at least 1; got {repeat}")
     if batch_size < 1:
         raise ValueError(f"expected a batch size of at least 1; got {batch_size}")
     if context is not None:
         check_finite(np.asarray(context), what="contexts")
     one = None if context is None else context[0]
     flow.sample(params, jax.random.key(0), (0,), temperature=temperature, context=one)  # checks both
-    return _batches(flow, params, num, seed, temperature, context, min(batch_size, num))
+    return _batches(flow, params, num, seed, temperature, context, repeat, min(batch_size, num))
 
 
 def _batches(
-    flow: Flow, params: Params, num: int, seed: int, temperature: float, context: np.ndarray | None, batch_size: int
+    flow: Flow,
+    params: Params,
+    num: int,
+    seed: int,
+    temperature: float,
+    context: np.ndarray | None,
+    repeat: int,
+    batch_size: int,
 ) -> Iterator[np.ndarray]:
     key = jax.random.key(seed)
     with tqdm(total=num, desc="sampling", unit="sample", disable=None, leave=False) as bar:
         for start in range(0, num, batch_size):
             numbers = np.arange(start, start + batch_size)
-            rows = None if context is None else jnp.asarray(context, jnp.float32)[numbers % len(context)]
+            rows = None if context is None else jnp.asarray(context, jnp.float32)[numbers // repeat % len(context)]
             samples = np.asarray(_sample(flow, dict(params), key, jnp.asarray(numbers), rows, jnp.float32(temperature)))
             count = min(batch_size, num - start)
             yield samples[:count]

@@ -10,6 +10,7 @@ sets: measure them with `aurocs` on data for which the answer is known.
 """
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.folder import EXTENSIONS, folder_source
 from realnvp_jax.data.framing import BadPictureError, Framing
 from realnvp_jax.data.quote import quote
-from realnvp_jax.data.tables import read_table
+from realnvp_jax.data.tables import match_columns, numbered, read_rows
 from realnvp_jax.models.create import context_columns
 from realnvp_jax.preprocessing import check_pixels
 from realnvp_jax.training.evaluation import evaluate, evaluation_key
@@ -182,8 +183,9 @@ def read_examples(
     Args:
       run: the run.
       paths: of images, pictures and folders of them (in the order of their names), or one .npz or .npy file of uint8
-        images; of vectors, one .csv, .parquet or .npz file, with as many columns as the run was trained on, in the same
-        order, and with those of its dataset.context by name.
+        images; of vectors, one .csv, .parquet or .npz file with the columns that the run was trained on and no others,
+        by name and in any order, those of its dataset.context included. Where the columns of one of the two have no
+        names, they are found by position, which is printed.
       split: of a folder, the name of one in it; of an .npz file of several arrays, the name of one. "all" otherwise.
       resize: cut out the largest centred part of the model's aspect ratio and resize it to the model's shape, whatever
         the run did, with its resample and num_bits; colours are converted.
@@ -295,16 +297,46 @@ def _read_table(run: Run, files: list[Path], split: str, resize: bool) -> tuple[
     if len(files) > 1 or split != "all" or resize:
         got = "--resize" if resize else f"the split {quote(split)}" if split != "all" else f"{len(files)} paths"
         raise ValueError(f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}")
-    table, file = read_table(files[0]), quote(files[0].name)
-    context = context_columns(run.config)
-    for name in context:
-        if name not in table.columns:
-            known = quote(", ".join(table.columns), 150)
-            raise ValueError(f"expected the run's dataset.context, {quote(name)}, in {file}; got the columns {known}")
-    conditions = [table.columns.index(name) for name in context]
-    modelled = [i for i in range(len(table.columns)) if i not in conditions]
-    if len(modelled) != run.flow.num_dims:
-        columns = f"{run.flow.num_dims} columns{' besides those of dataset.context' if context else ''}"
-        raise ValueError(f"expected {columns}, as in training, in {file}; got {len(modelled)}")
+    table, context = read_rows(files[0]), context_columns(run.config)
+    own, file = run.columns(), quote(files[0].name)
+    if own:
+        places = dict(zip(own, _places(own, table.columns, file), strict=True))
+    else:
+        _check_number(run, table.columns, file)
+        print(f"columns of {file} are taken in their order, for the run does not know their names", file=sys.stderr)
+        places = {column: place for place, column in enumerate(table.columns)}
+    modelled = [place for name, place in places.items() if name not in context]
+    conditions = [places[name] for name in context]
     examples = Examples(table.values[:, modelled], table.values[:, conditions] if conditions else None)
     return examples, [str(row) for row in range(len(examples))]
+
+
+def _places(own: Sequence[str], given: Sequence[str], file: str) -> list[int]:
+    """Where a run's own columns are in a table that has no others."""
+    places = match_columns(own, given)
+    others = [column for column in given if column not in own]
+    if places is None or len(places) != len(given):
+        missing = [column for column in own if column not in given]
+        got = " and ".join(
+            f"{what} {quote(', '.join(names), 60)}" for what, names in (("no", missing), ("also", others)) if names
+        )
+        raise ValueError(
+            f"expected the run's columns {quote(', '.join(own), 100)} in {file}, in any order; got {got}: "
+            "rename columns, or leave them out"
+        )
+    if others or tuple(given) == numbered(len(given)):
+        print(f"columns of {file} are taken in their order, for they or the run's have no names", file=sys.stderr)
+    return places
+
+
+def _check_number(run: Run, given: Sequence[str], file: str) -> None:
+    """Raise ValueError unless a table has as many columns as a run, and those of its context."""
+    context = context_columns(run.config)
+    for name in context:
+        if name not in given:
+            known = quote(", ".join(given), 150)
+            raise ValueError(f"expected the run's dataset.context, {quote(name)}, in {file}; got the columns {known}")
+    num = len(given) - len(context)
+    if num != run.flow.num_dims:
+        columns = f"{run.flow.num_dims} columns{' besides those of dataset.context' if context else ''}"
+        raise ValueError(f"expected {columns}, as in training, in {file}; got {num}")

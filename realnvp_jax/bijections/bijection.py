@@ -32,6 +32,8 @@ Variables = Mapping[str, Any]
 class Bijection(nn.Module):
     """Base class: an invertible, differentiable map with a tractable log-determinant."""
 
+    is_elementary = True  # False of compositions and permutations, which have no rounding of their own
+
     def __post_init__(self):
         check_parameters(self)
         super().__post_init__()
@@ -137,6 +139,7 @@ class Chain(Bijection):
       layers: the bijections.
     """
 
+    is_elementary = False
     layers: tuple[Bijection, ...] = ()
 
     def forward(self, x, context=None, mode=EVALUATE):
@@ -172,6 +175,7 @@ class Reordered(Bijection):
       order: numbers of the elements in their new order, or None for the order as it is.
     """
 
+    is_elementary = False
     bijection: Bijection
     order: Any = None
 

@@ -25,9 +25,7 @@ class Normalize(Bijection):
 
     statistics: Normalization
 
-    def normalize(
-        self, x: Float[Array, "n *positions channels"], cells: Cells = None, mode: Mode = EVALUATE
-    ) -> Values:
+    def normalize(self, x: Float[Array, "n *positions channels"], cells: Cells = None, mode: Mode = EVALUATE) -> Values:
         """`forward`; with a mask over cells, those of its identity half stay zero."""
         mean, log_std = self.statistics(x, cells, mode)
         z = (x - mean) * jnp.exp(-log_std)

@@ -25,7 +25,10 @@ class SplitPrior(nn.Module):
         kernel = self.param("kernel", zeros, (3, 3, kept.shape[-1], 2 * channels))
         h = convolve(kept, kernel) + self.param("bias", zeros, (2 * channels,)).reshape(1, 1, 1, -1)
         if context is not None:
-            h = h + nn.Dense(2 * channels, use_bias=False, kernel_init=zeros, name="from_context")(context)[:, None, None]
+            h = (
+                h
+                + nn.Dense(2 * channels, use_bias=False, kernel_init=zeros, name="from_context")(context)[:, None, None]
+            )
         mean, log_scale = jnp.split(h, 2, axis=-1)
         return mean, log_scale
 

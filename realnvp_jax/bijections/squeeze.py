@@ -10,6 +10,8 @@ from realnvp_jax.squeeze import squeeze, squeeze_diagonal, unsqueeze, unsqueeze_
 class Squeeze(Bijection):
     """[n, H, W, C] -> [n, H/2, W/2, 4C], colour-major (`realnvp_jax.squeeze`)."""
 
+    is_elementary = False
+
     def forward(self, x, context=None, mode=EVALUATE):
         """Squeeze."""
         return squeeze(x), jnp.zeros(x.shape[:1], x.dtype)
@@ -22,6 +24,8 @@ class Squeeze(Bijection):
 class Unsqueeze(Bijection):
     """[n, H, W, 4C] -> [n, 2H, 2W, C], the inverse of `Squeeze`."""
 
+    is_elementary = False
+
     def forward(self, x, context=None, mode=EVALUATE):
         """Unsqueeze."""
         return unsqueeze(x), jnp.zeros(x.shape[:1], x.dtype)
@@ -33,6 +37,8 @@ class Unsqueeze(Bijection):
 
 class SqueezeDiagonal(Bijection):
     """[n, H, W, C] -> [n, H/2, W/2, 4C], the main diagonal of every block first (`realnvp_jax.squeeze`)."""
+
+    is_elementary = False
 
     def forward(self, x, context=None, mode=EVALUATE):
         """Squeeze."""

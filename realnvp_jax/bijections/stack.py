@@ -37,6 +37,7 @@ class Stack(Bijection):
       unroll: one layer after the other instead of a loop, which compiles many times longer.
     """
 
+    is_elementary = False
     layer: Bijection
     num_layers: int
     places: tuple[Any, ...] = ()

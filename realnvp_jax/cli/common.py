@@ -13,14 +13,18 @@ import click
 
 Command = Callable[..., Any]
 
+_DATA_DIR = "Where the run's data are now, if they have been moved: a directory, or the file or folder of dataset.path."
+_ALLOW_CHANGED_DATA = "Use the run's data though they have changed since it was started; what differs is printed."
+
 
 def run_options(command: Command) -> Command:
-    """Options of every command that opens a run: workdir, step, data_dir."""
+    """Options of every command that opens a run: workdir, step, data_dir, allow_changed_data."""
     steps = "best by validation, last, or the number of a step with a checkpoint."
     options = [
         click.option("-w", "--workdir", required=True, type=click.Path(path_type=Path), help="Directory of the run."),
         click.option("--step", default="best", show_default=True, help=steps),
-        click.option("--data-dir", default="", help="Where the run's data are now, if they have been moved."),
+        click.option("--data-dir", default="", help=_DATA_DIR),
+        click.option("--allow-changed-data", is_flag=True, help=_ALLOW_CHANGED_DATA),
     ]
     for option in reversed(options):
         command = option(command)
@@ -60,11 +64,11 @@ def in_one_sentence(command: Command) -> Command:
     return wrapped
 
 
-def open_run(workdir: Path, step: str, data_dir: str) -> Any:
+def open_run(workdir: Path, step: str, data_dir: str, allow_changed_data: bool) -> Any:
     """The run, and a line about it."""
     from realnvp_jax.analysis.run import open_run as open_it
 
-    run = open_it(workdir, int(step) if step.isdecimal() else step, data_dir)
+    run = open_it(workdir, int(step) if step.isdecimal() else step, data_dir, allow_changed_data)
     average = ", moving average" if run.ema else ""
     click.echo(f"{workdir}: {run.config.model.name} of {run.config.dataset.name}, step {run.step}{average}")
     return run

@@ -20,6 +20,7 @@ def main(
     workdir: Path,
     step: str,
     data_dir: str,
+    allow_changed_data: bool,
     split: str,
     num_samples: int,
     seed: int | None,
@@ -35,9 +36,10 @@ def main(
     or more means that the running statistics do not fit yet.
     """
     from realnvp_jax.analysis.evaluate import NOTABLE_DIFFERENCE, evaluate
+    from realnvp_jax.data.csv_tables import write_csv
 
     path = None if csv is None else common.free_path(csv, workdir, csv.name, overwrite, (".csv",))
-    run = common.open_run(workdir, step, data_dir)
+    run = common.open_run(workdir, step, data_dir, allow_changed_data)
     result = evaluate(run, split, num_samples=num_samples, seed=seed, batch_size=batch_size)
     bound = f", {num_samples} samples" if num_samples > 1 else ""
     number = f"{result.mean:.3f} +- {result.standard_error:.3f} {result.unit}"
@@ -49,8 +51,7 @@ def main(
         click.echo(f"warning: the two differ by {NOTABLE_DIFFERENCE} or more: running statistics do not fit", err=True)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = (f"{i},{score:.9g}\n" for i, score in enumerate(result.scores))
-        path.write_text("example," + result.unit.replace("/", "_per_") + "\n" + "".join(rows))
+        write_csv(path, [{"example": range(len(result.scores)), result.unit.replace("/", "_per_"): result.scores}])
         values = {"mean": result.mean, "standard_error": result.standard_error, "train_mode": result.train_mode}
         common.write_note(path, run, values)
         click.echo(f"scores: {path}")

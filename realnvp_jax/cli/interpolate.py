@@ -1,5 +1,6 @@
 """`realnvp interpolate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ manifold   equation 19 of the paper, through four latents
 scales     each example with the latents of its coarse scales kept and those of
            its s finest scales drawn anew, three times for each s = 1, 2, ...
 
-Images become a PNG file of each kind, whose corners are the given images; vectors become a CSV file of rows.
+Images become a PNG file of each kind, whose corners are the given images; vectors become a CSV file of rows, with
+their places in the columns row and place (with an underscore behind them where the run's own columns are called so).
 """
 
 
@@ -42,6 +44,7 @@ def main(
     workdir: Path,
     step: str,
     data_dir: str,
+    allow_changed_data: bool,
     kinds: tuple[str, ...],
     points: str,
     source: str,
@@ -52,18 +55,18 @@ def main(
     overwrite: bool,
 ) -> None:
     """Go between two or four examples in latent space, and draw fine latents anew."""
-    from realnvp_jax.models.real_nvp import RealNVP
+    from realnvp_jax.models.multiscale import MultiScale
 
     count = int(points)
     directory = common.free_path(output, workdir, "interpolate", overwrite)
-    run = common.open_run(workdir, step, data_dir)
-    has_scales = isinstance(run.flow.bijection, RealNVP) and run.flow.bijection.num_scales > 1
+    run = common.open_run(workdir, step, data_dir, allow_changed_data)
+    has_scales = isinstance(run.flow.bijection, MultiScale) and run.flow.bijection.num_scales > 1
     if resize and not files:
         raise ValueError("expected FILES to resize with --resize; got none")
     possible = [k for k in _KINDS if (k != "manifold" or count == 4) and (k != "scales" or has_scales)]
     for kind in kinds:
         if kind not in possible:
-            needs = "--points 4" if kind == "manifold" else "a RealNVP of images with two scales or more"
+            needs = "--points 4" if kind == "manifold" else "a flow of images with two scales or more"
             raise ValueError(f"expected {needs} for --kind {kind}; got a run and options of {', '.join(possible)} only")
     x = _examples(run, files, source, count, seed, resize)
     directory.mkdir(parents=True, exist_ok=True)
@@ -135,10 +138,17 @@ def _save(run: Any, path: Path, values: np.ndarray) -> None:
         pixels = np.asarray(run.flow.to_uint8(values.reshape(-1, *run.flow.event_shape)))
         plots.save_image_grid(pixels, run.flow.levels, path, columns=columns)
         return
-    import pandas as pd
+    from realnvp_jax.data.csv_tables import write_csv
 
-    names = run.splits().columns or [f"column {i}" for i in range(values.shape[-1])]
+    names = run.modelled_columns()
     flat = values.reshape(rows * columns, -1)
     place = np.indices((rows, columns)).reshape(2, -1)
-    frame = pd.DataFrame({"row": place[0], "place": place[1], **dict(zip(names, flat.T, strict=True))})
-    frame.to_csv(path, index=False, float_format="%.9g")
+    ours = (_distinct(name, names) for name in ("row", "place"))
+    write_csv(path, [{**dict(zip(ours, place, strict=True)), **dict(zip(names, flat.T, strict=True))}])
+
+
+def _distinct(name: str, names: Sequence[str]) -> str:
+    """The name, with as many underscores behind it as make it differ from all the others."""
+    while name in names:
+        name += "_"
+    return name

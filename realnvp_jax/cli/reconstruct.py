@@ -24,6 +24,7 @@ def main(
     workdir: Path,
     step: str,
     data_dir: str,
+    allow_changed_data: bool,
     split: str,
     num: int,
     seed: int | None,
@@ -41,7 +42,7 @@ def main(
     from realnvp_jax.analysis.reconstruct import reconstruct
 
     path = common.free_path(output, workdir, "reconstruct.png", overwrite, (".png",))
-    run = common.open_run(workdir, step, data_dir)
+    run = common.open_run(workdir, step, data_dir, allow_changed_data)
     examples = run.split(split).first(num)
     result = reconstruct(
         run.flow, run.params, examples, seed=seed, batch_size=batch_size or run.config.evaluate.batch_size
@@ -59,7 +60,7 @@ def main(
         rows.append([name, f"{largest:.1e}", f"{mean:.1e}", f"{double.layers[name][0]:.1e}{mark}"])
     click.echo(common.table(rows) + "\n")
     groups = latent_groups(run.flow, result.latents)
-    rows = [["latents", "mean", "deviation", "lowest", "highest"]]
+    rows = [["latents", "mean", "standard deviation", "lowest", "highest"]]
     for name, values in groups.items():
         rows.append([name, *(f"{v:.3f}" for v in (values.mean(), values.std(), values.min(), values.max()))])
     click.echo(common.table(rows))
@@ -80,9 +81,9 @@ def main(
 def latent_groups(flow: Any, latents: np.ndarray) -> dict[str, np.ndarray]:
     """Latents by the scale at which they are factored out, the finest first; all together where there are no scales."""
     from realnvp_jax.analysis.interpolate import latent_scales
-    from realnvp_jax.models.real_nvp import RealNVP
+    from realnvp_jax.models.multiscale import MultiScale
 
-    if not isinstance(flow.bijection, RealNVP):
+    if not isinstance(flow.bijection, MultiScale):
         return {"all": latents}
     scales = latent_scales(flow)
     return {f"scale {k}": latents[:, scales == k] for k in range(scales.max() + 1)}

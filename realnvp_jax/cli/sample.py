@@ -1,5 +1,6 @@
 """`realnvp sample`."""
 
+import difflib
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,10 +17,20 @@ _MOST_IN_A_GRID = 1024
 @click.command()
 @common.run_options
 @click.option(
-    "-n", "--num", type=click.IntRange(min=1), help="How many; 64, or one for each row of --context, if not set."
+    "-n",
+    "--num",
+    type=click.IntRange(min=1),
+    help="How many (of several classes, at least); 64, or as many as --context has rows, if not set.",
 )
 @click.option("--temperature", default=1.0, show_default=True, help="Factor on the base distribution's deviation.")
-@click.option("--context", default="", help="For conditional flows: numbers such as 0.5,-1, or a .csv file with rows.")
+@click.option(
+    "--label", default="", help="Of a class-conditional run: a class, or several separated by commas; all if not set."
+)
+@click.option(
+    "--context",
+    default="",
+    help="For conditional flows: columns such as temp=0.5,wind=-1, their numbers alone, or a table with rows.",
+)
 @common.seed_option
 @common.batch_size_option
 @common.output_option(
@@ -32,8 +43,10 @@ def main(
     workdir: Path,
     step: str,
     data_dir: str,
+    allow_changed_data: bool,
     num: int | None,
     temperature: float,
+    label: str,
     context: str,
     seed: int,
     batch_size: int | None,
@@ -43,15 +56,23 @@ def main(
     """Draw samples, in bounded memory for any number.
 
     Sample number i depends on the seed and on i alone. Images are floored to pixels and clamped to their range; the
-    share of values that had to be clamped, and of those that were not finite, is printed.
+    share of values that had to be clamped, and of those that were not finite, is printed. Samples of several classes
+    come one class after the other, and a grid of them has one class in each row.
     """
     from realnvp_jax.analysis.sample import Clamping, sample_in_batches, to_pixels
+    from realnvp_jax.data.labels import grid_columns, one_hot
+    from realnvp_jax.data.quote import quote
 
-    run = common.open_run(workdir, step, data_dir)
+    run = common.open_run(workdir, step, data_dir, allow_changed_data)
     flow, clamping = run.flow, Clamping()
     kinds = (".png", ".npz", "") if flow.levels is not None else (".png", ".npz", ".csv")
     path = common.free_path(output, workdir, "sample.png", overwrite, kinds)
-    contexts = _contexts(context, run)
+    contexts, classes = _contexts(context, run), _classes(label, context, run)
+    columns = 1
+    if classes:
+        contexts = one_hot(np.array(list(classes.values())), flow.context_size)
+        columns = grid_columns(len(classes), num or 64, least=1 if num else 4)
+        num = columns * len(classes)
     num = num or (64 if contexts is None or len(contexts) == 1 else len(contexts))
     if flow.levels is not None and path.suffix == ".png" and num > _MOST_IN_A_GRID:
         raise ValueError(f"expected at most {_MOST_IN_A_GRID} images in a grid; got {num}: --output samples.npz")
@@ -62,6 +83,7 @@ def main(
         seed=seed,
         temperature=temperature,
         context=contexts,
+        repeat=columns,
         batch_size=batch_size or run.config.evaluate.batch_size,
     )
     if flow.levels is not None:
@@ -69,41 +91,104 @@ def main(
     else:
         batches = (_counted(batch, clamping) for batch in batches)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, run, num, batches)
-    values: dict[str, Any] = {"num": num, "non_finite": clamping.non_finite / clamping.values}
+    _write(path, run, num, batches, columns if len(classes) > 1 else None)
+    values: dict[str, Any] = {
+        "num": num,
+        **({"classes": list(classes)} if classes else {}),
+        "non_finite": clamping.non_finite / clamping.values,
+    }
     clamped = ""
     if flow.levels is not None:
         values["clamped"] = clamping.clamped / clamping.values
         clamped = f"clamped {values['clamped']:.3%} of the values, "
     click.echo(f"{clamped}{values['non_finite']:.3%} were not finite")
     common.write_note(path, run, values)
+    if classes:
+        what = "rows, from the top" if path.suffix == ".png" else f"classes, {columns} samples of each in this order"
+        what = what if len(classes) > 1 else "class"
+        click.echo(f"{what}: {', '.join(map(quote, classes))}")
     click.echo(f"{num} samples: {path}")
+
+
+def _classes(label: str, context: str, run: Any) -> dict[str, int]:
+    """Names and numbers of the classes to sample, in this order; {} for a run without classes, or with --context."""
+    from realnvp_jax.data.labels import find_classes
+    from realnvp_jax.models.create import class_names
+
+    names = class_names(run.config)
+    if label and context:
+        raise ValueError("expected --label or --context; got both: leave one out")
+    if label and not names:
+        raise ValueError(
+            f"expected a run conditional on labels, dataset.context='label', for --label; "
+            f"got dataset.context={run.config.dataset.context!r}: leave --label out"
+        )
+    if context:
+        return {}
+    numbers = find_classes(label, names) if label else range(len(names))
+    return {names[i]: i for i in numbers}
 
 
 def _contexts(text: str, run: Any) -> np.ndarray | None:
     """The rows that samples are conditioned on."""
+    from realnvp_jax.data.quote import quote
+    from realnvp_jax.data.tables import EXTENSIONS, match_columns, read_rows
+    from realnvp_jax.models.create import context_columns, is_class_conditional
+
     if not text:
         return None
-    if not text.endswith(".csv"):
-        try:
-            return np.array([[float(number) for number in text.split(",")]], np.float32)
-        except ValueError:
+    names = () if is_class_conditional(run.config) else context_columns(run.config)
+    if Path(text).suffix.lower() not in EXTENSIONS:
+        return np.array([_named_numbers(text, names) if "=" in text else _numbers(text)], np.float32)
+    if not names:
+        raise ValueError(
+            f"expected a run with columns as its context for {quote(text, 150)}; got none: use --label, or numbers"
+        )
+    table = read_rows(text)
+    places, file = match_columns(names, table.columns), quote(Path(text).name)
+    if places is None:
+        missing = quote(", ".join(name for name in names if name not in table.columns), 100)
+        raise ValueError(f"expected the columns {quote(', '.join(names), 100)} in {file}; got none called {missing}")
+    others = [column for i, column in enumerate(table.columns) if i not in places]
+    if others:
+        click.echo(f"not used, as they are not in dataset.context: the columns {', '.join(others)} of {file}", err=True)
+    return table.values[:, places]
+
+
+def _numbers(text: str) -> list[float]:
+    """The numbers of 0.5,-1."""
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise ValueError(f"expected numbers separated by commas in --context, or a .csv file; got {text!r}") from None
+
+
+def _named_numbers(text: str, names: tuple[str, ...]) -> list[float]:
+    """The numbers of temp=0.5,wind=-1, in the order of the run's columns."""
+    from realnvp_jax.data.quote import quote
+
+    known = quote(", ".join(names) or "none", 100)
+    values: dict[str, float] = {}
+    for part in text.split(","):
+        name, separator, number = (piece.strip() for piece in part.rpartition("="))
+        if name not in names or name in values:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f": did you mean {quote(near[0])}?" if near and near[0] != name else ""
+            got = f"{quote(name)} twice" if name in values else quote(name if separator else part)
             raise ValueError(
-                f"expected numbers separated by commas in --context, or a .csv file; got {text!r}"
-            ) from None
-    import pandas as pd
-
-    from realnvp_jax.models.create import context_columns
-
-    frame = pd.read_csv(text)
-    names = context_columns(run.config)
-    missing = [name for name in names if name not in frame.columns]
+                f"expected the run's columns, {known}, each once as name=number in --context; got {got}{hint}"
+            )
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise ValueError(f"expected a number for {quote(name)} in --context; got {quote(number)}") from None
+    missing = [name for name in names if name not in values]
     if missing:
-        raise ValueError(f"expected the columns {', '.join(names)} in {text!r}; got none called {', '.join(missing)}")
-    rows = frame[list(names)].to_numpy(np.float32)
-    if len(rows) == 0:
-        raise ValueError(f"expected rows of numbers in {text!r}; got none")
-    return rows
+        raise ValueError(
+            f"expected a number for each of the run's columns, {known}, in --context; "
+            f"got none for {quote(', '.join(missing), 100)}: add {quote(f'{missing[0]}=...')}"
+        )
+    return [values[name] for name in names]
 
 
 def _counted(batch: np.ndarray, clamping: Any) -> np.ndarray:
@@ -113,26 +198,21 @@ def _counted(batch: np.ndarray, clamping: Any) -> np.ndarray:
     return batch
 
 
-def _write(path: Path, run: Any, num: int, batches: Iterable[np.ndarray]) -> None:
+def _write(path: Path, run: Any, num: int, batches: Iterable[np.ndarray], columns: int | None) -> None:
     flow = run.flow
     if path.suffix == ".npz":
         _write_npz(path, num, flow.event_shape, np.dtype(np.uint8 if flow.levels else np.float32), batches)
     elif path.suffix == ".csv":
-        temporary = path.with_name(path.name + ".partial")
-        try:
-            with temporary.open("w") as file:
-                file.write(",".join(_column_names(run)) + "\n")
-                for batch in batches:
-                    np.savetxt(file, batch, delimiter=",", fmt="%.9g")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        from realnvp_jax.data.csv_tables import write_csv
+
+        names = run.modelled_columns()
+        write_csv(path, (dict(zip(names, batch.T, strict=True)) for batch in batches))
     elif path.suffix == ".png":
         from realnvp_jax import plots
 
         samples = np.concatenate(list(batches))
         if flow.levels is not None:
-            plots.save_image_grid(samples, flow.levels, path)
+            plots.save_image_grid(samples, flow.levels, path, columns)
         else:
             splits = run.splits()
             plots.save_points(splits.test.x, samples, splits.columns, path)
@@ -163,15 +243,6 @@ def _write_pictures(path: Path, levels: int, batches: Iterable[np.ndarray]) -> N
     for i, image in enumerate(_each(batches)):
         shades = np.round(image * (255 / (levels - 1))).astype(np.uint8)
         Image.fromarray(shades[..., 0] if shades.shape[2] == 1 else shades).save(path / f"{i:06d}.png")
-
-
-def _column_names(run: Any) -> list[str]:
-    """Names of the columns of vectors, or numbers where the data are gone or have none."""
-    try:
-        names = list(run.splits().columns)
-    except ValueError:
-        names = []
-    return names or [f"column {i}" for i in range(run.flow.num_dims)]
 
 
 def _each(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

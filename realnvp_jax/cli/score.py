@@ -61,6 +61,7 @@ def main(
     workdir: Path,
     step: str,
     data_dir: str,
+    allow_changed_data: bool,
     against: tuple[str, ...],
     split: str,
     resize: bool,
@@ -72,9 +73,10 @@ def main(
 ) -> None:
     """Anomaly scores of FILES: pictures, folders of pictures, a .npz or .npy file of images, or a table."""
     from realnvp_jax.analysis.score import aurocs, read_examples, score_examples
+    from realnvp_jax.data.csv_tables import write_csv
 
     path = common.free_path(output, workdir, "score.csv", overwrite, (".csv",))
-    run = common.open_run(workdir, step, data_dir)
+    run = common.open_run(workdir, step, data_dir, allow_changed_data)
     examples, names = read_examples(run, files, split=split, resize=resize)
     training = _some(run.split("train"), reference)
     options = {"seed": seed, "batch_size": batch_size}
@@ -90,7 +92,7 @@ def main(
     if failing:
         click.echo(f"below 0.5, which takes the scored data for more normal: {', '.join(failing)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, names, outside.columns())
+    write_csv(path, [{"example": names, **outside.columns()}])
     common.write_note(path, run, {"num": len(names), "reference": len(training), "aurocs": areas})
     click.echo(f"scores: {path}")
 
@@ -115,9 +117,3 @@ def _some(examples: Any, num: int) -> Any:
 
     chosen = np.sort(np.random.default_rng(0).permutation(len(examples))[:num])
     return Examples(examples.x[chosen], None if examples.context is None else examples.context[chosen])
-
-
-def _write(path: Path, names: Sequence[str], columns: dict[str, np.ndarray]) -> None:
-    import pandas as pd
-
-    pd.DataFrame({"example": names, **columns}).to_csv(path, index=False, float_format="%.9g")

@@ -1,7 +1,5 @@
 """`realnvp show`."""
 
-import csv
-import json
 from pathlib import Path
 
 import click
@@ -16,8 +14,7 @@ from realnvp_jax.cli import common
 def main(workdir: Path, whole_config: bool) -> None:
     """What a workdir is: its model and data, checkpoints, validation results, test result, and sizes."""
     from realnvp_jax.checkpoints import Checkpoints, create_flow, read_config
-    from realnvp_jax.training.loop import describe_result
-    from realnvp_jax.training.workdir import flatten
+    from realnvp_jax.training.workdir import describe_result, flatten, read_metrics, read_result
 
     config = read_config(workdir)
     if whole_config:
@@ -34,8 +31,7 @@ def main(workdir: Path, whole_config: bool) -> None:
         checkpoints.close()
     rows = []
     if (workdir / "metrics.csv").is_file():
-        with (workdir / "metrics.csv").open() as file:
-            rows = [row for row in csv.DictReader(file) if row["validation"]]
+        rows = [row for row in read_metrics(workdir / "metrics.csv")[0] if row["validation"]]
     if rows:
         shown = [rows[i * (len(rows) - 1) // 7] for i in range(8)] if len(rows) > 8 else rows
         click.echo(
@@ -45,7 +41,7 @@ def main(workdir: Path, whole_config: bool) -> None:
             )
         )
     result = workdir / "result.json"
-    click.echo(describe_result(json.loads(result.read_text())) if result.is_file() else "no test result yet")
+    click.echo(describe_result(read_result(result)) if result.is_file() else "no test result yet")
     sizes = [(sum(f.stat().st_size for f in _files(path)), path.name) for path in sorted(workdir.iterdir())]
     click.echo("sizes: " + ", ".join(f"{name} {size / 1e6:.1f} MB" for size, name in sorted(sizes, reverse=True)[:5]))
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from realnvp_jax.data.framing import Framing
 from realnvp_jax.data.quote import quote
-from realnvp_jax.data.source import Source
+from realnvp_jax.data.source import Labels, Source
 
 Header = tuple[tuple[int, ...], np.dtype]
 
+_MOST_CLASSES = 10_000  # more different numbers are no labels
 _UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
@@ -23,6 +24,9 @@ def array_source(path: str, split: str, seed: int) -> Source:
 
     Every array of images in an .npz file is a split under its name. The array of an .npy file, and the only array of
     images in an .npz file, is the split "all", in an order that `seed` fixes. An .npy file may be larger than memory.
+
+    The labels of an array `name` in an .npz file are whole numbers [n] in the array `name_labels`; or in `y` for `x`
+    and `y_...` for `x_...`; or in `labels`, if there is no other array of images. Each different number is a class.
 
     Args:
       path: the file.
@@ -56,7 +60,7 @@ def array_source(path: str, split: str, seed: int) -> Source:
 
     event_shape = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
     title = file.name if split == "all" else f"{file.name}, {split}"
-    return Source(title, identity, num, read, shape=event_shape)
+    return Source(title, identity, num, read, shape=event_shape, labels=_labels(file, name, num, order))
 
 
 def array_splits(path: str) -> list[str]:
@@ -100,6 +104,29 @@ def _find(file: Path, split: str) -> tuple[str, tuple[int, ...]]:
     return name, shape
 
 
+def _labels(file: Path, name: str, num: int, order: np.ndarray) -> Labels | str:
+    """The labels of an array of images, or what is there instead."""
+    headers = _headers(file)
+    names = [f"{name}_labels"] if name else []
+    if name == "x" or name.startswith("x_"):
+        names.append(f"y{name[1:]}")
+    if name and sum(_has_images(header) for header in headers.values()) == 1:
+        names.append("labels")
+    found = next((label for label in names if label in headers), None)
+    if found is None:
+        return f"no array called {' or '.join(map(quote, names))}" if names else "an .npy file, which has one array"
+    shape, dtype = headers[found]
+    if dtype.kind not in "biu":
+        return f"{quote(dtype)} in {quote(found)} instead of whole numbers, such as {quote(found)}.astype(int)"
+    if shape != (num,):
+        return f"shape {quote(shape)} of {quote(found)} for {num:,} images, instead of {(num,)}"
+    values, numbers = np.unique(_load(file, found), return_inverse=True)
+    if len(values) > _MOST_CLASSES:
+        return f"{len(values):,} different numbers in {quote(found)}, more than {_MOST_CLASSES:,} classes"
+    numbers = numbers[order]
+    return Labels(tuple(str(int(value)) for value in values), lambda i: int(numbers[i]))
+
+
 def _load(file: Path, name: str) -> np.ndarray:
     """An .npy file's array, mapped into memory, or one of an archive, read."""
     try:
@@ -117,7 +144,7 @@ def _image_headers(file: Path) -> dict[str, Header]:
         headers = _headers(file)
     except _UNREADABLE as error:
         raise _unreadable(file, error) from None
-    images = {name: header for name, header in headers.items() if len(header[0]) in (3, 4)}
+    images = {name: header for name, header in headers.items() if _has_images(header)}
     if not images:
         has_objects = any(dtype.hasobject for _, dtype in headers.values())
         hint = " (objects, such as images of different sizes, are not read)" if has_objects else ""
@@ -127,6 +154,10 @@ def _image_headers(file: Path) -> dict[str, Header]:
             f"got {quote(got, 100)}{hint}"
         )
     return images
+
+
+def _has_images(header: Header) -> bool:
+    return len(header[0]) in (3, 4)
 
 
 def _headers(file: Path) -> dict[str, Header]:

@@ -1,7 +1,8 @@
 """Decoded images on disk, memory-mapped: every data set is decoded once, and may be larger than memory.
 
 An entry is a directory named by a hash of what its pixels depend on: the source with its version, sizes and times of
-change, the framing, and the version of Pillow, which decodes. It is filled under another name and renamed when it is
+change, the framing, and the version of Pillow, which decodes. It holds the labels of the images too, if they have any,
+in the same order: an image that is left out has no label there. It is filled under another name and renamed when it is
 complete, so that an entry that is there is whole; a lock lets a second process that wants the same entry wait for it.
 """
 
@@ -17,20 +18,20 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import filelock
 import numpy as np
 import PIL
 import platformdirs
-from jaxtyping import UInt8
+from jaxtyping import Int32, UInt8
 from tqdm import tqdm
 
 from realnvp_jax.data.framing import BadPictureError, Framing
 from realnvp_jax.data.quote import quote
 from realnvp_jax.data.source import Source
 
-_LAYOUT = 1  # of an entry; part of every key
+_LAYOUT = 2  # of an entry; part of every key
 _CHUNK_BYTES = 64 * 2**20  # of decoded images between two looks at the progress
 _KEY = r"[0-9a-f]{32}"
 
@@ -45,6 +46,8 @@ class Decoded:
       files: names of the images, if they have any.
       left_out: names of pictures that could not be used, each with the reason.
       sha256: hash of the images, in hexadecimal; "" of images that come from no file.
+      classes: names of the classes of the images; () if they have no labels.
+      labels: the number of each image's class, -1 for one without; None if they have no labels.
     """
 
     images: UInt8[np.ndarray, "n height width channels"]
@@ -52,6 +55,8 @@ class Decoded:
     files: tuple[str, ...] | None
     left_out: dict[str, str]
     sha256: str = ""
+    classes: tuple[str, ...] = ()
+    labels: Int32[np.ndarray, " n"] | None = None
 
 
 def default_cache_dir() -> Path:
@@ -157,7 +162,9 @@ def _open(path: Path) -> Decoded | None:
         return None
     shape = (entry["num"], *entry["shape"])
     images = np.asarray(np.memmap(path / "images.bin", np.uint8, "r", shape=shape))
-    return Decoded(images, tuple(entry["levels"]), entry["files"], entry["left_out"], entry["sha256"])
+    labels = np.fromfile(path / "labels.bin", np.int32) if entry["classes"] else None
+    classes = tuple(entry["classes"])
+    return Decoded(images, tuple(entry["levels"]), entry["files"], entry["left_out"], entry["sha256"], classes, labels)
 
 
 def _read_entry(path: Path) -> dict[str, Any] | None:
@@ -165,6 +172,8 @@ def _read_entry(path: Path) -> dict[str, Any] | None:
     try:
         entry = json.loads((path / "entry.json").read_text())
         if (path / "images.bin").stat().st_size != math.prod((entry["num"], *entry["shape"])):
+            return None
+        if entry.get("classes") and (path / "labels.bin").stat().st_size != 4 * entry["num"]:  # older ones have none
             return None
         entry["files"] = tuple(json.loads((path / "files.json").read_text())) if entry["has_files"] else None
         return entry if {"title", "levels", "left_out", "sha256"} <= set(entry) else None
@@ -208,12 +217,13 @@ def _fill(source: Source, framing: Framing, directory: Path, key: str) -> None:
 def _write(source: Source, framing: Framing, partial: Path) -> None:
     left_out: dict[str, str] = {}
     kept: list[int] = []
+    labels: list[int] = []
     low, high = 255, 0
     digest = hashlib.sha256()
 
-    def read(i: int) -> np.ndarray | BadPictureError:
+    def read(i: int) -> tuple[np.ndarray, int] | BadPictureError:
         try:
-            return source.read(framing, i)
+            return source.read(framing, i), -1 if isinstance(source.labels, str) else source.labels.number(i)
         except BadPictureError as error:
             return error
         except OSError as error:
@@ -233,18 +243,19 @@ def _write(source: Source, framing: Framing, partial: Path) -> None:
         warnings.simplefilter("ignore")  # Pillow's of doubtful metadata and large pictures
         for start in range(0, source.num, chunk_size):
             chunk = range(start, min(start + chunk_size, source.num))
-            for i, image in zip(chunk, pool.map(read, chunk), strict=True):
-                if isinstance(image, BadPictureError):
-                    left_out[_name(source, i)] = str(image)
+            for i, found in zip(chunk, pool.map(read, chunk), strict=True):
+                if isinstance(found, BadPictureError):
+                    left_out[_name(source, i)] = str(found)
                     continue
+                image, label = found
                 kept.append(i)
+                labels.append(label)
                 low, high = min(low, int(image.min())), max(high, int(image.max()))
                 content = image.tobytes()
                 digest.update(content)
                 file.write(content)
             bar.update(len(chunk))
-        file.flush()
-        os.fsync(file.fileno())
+        _flush(file)
     if not kept:
         example = next(iter(left_out.items()), None)
         reason = f"; the first left out is {quote(example[0])}: {example[1]}" if example else ""
@@ -253,12 +264,18 @@ def _write(source: Source, framing: Framing, partial: Path) -> None:
         )
     if source.files is not None:
         _write_json(partial / "files.json", [source.files[i] for i in kept])
+    classes = () if isinstance(source.labels, str) else source.labels.classes
+    if classes:
+        with (partial / "labels.bin").open("wb") as file:
+            file.write(np.array(labels, np.int32).tobytes())
+            _flush(file)
     entry = {
         "title": source.title,
         "num": len(kept),
         "shape": framing.framed_shape,
         "levels": (low, high),
         "has_files": source.files is not None,
+        "classes": classes,
         "left_out": left_out,
         "sha256": digest.hexdigest(),
         "identity": source.identity,
@@ -274,5 +291,10 @@ def _name(source: Source, i: int) -> str:
 def _write_json(path: Path, value: object) -> None:
     with path.open("w") as file:
         json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
+        _flush(file)
+
+
+def _flush(file: IO[Any]) -> None:
+    """Write to the disk what has been written to a file."""
+    file.flush()
+    os.fsync(file.fileno())

@@ -5,7 +5,7 @@ pandas reads them fast; what it would misread or silently mend is found by a sec
 
 import csv
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
     """The names of the columns and their values, float64 [n, D]; empty cells are NaN.
 
     Raises:
-      ValueError: the file is empty, has no header, is ragged, or has a cell that is no number.
+      ValueError: the file is empty, has no header or no rows, is ragged, or has a cell that is no number.
     """
     import pandas as pd
 
@@ -57,6 +57,25 @@ def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
     return columns, values
 
 
+def write_csv(path: Path, parts: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV file that `read_csv` reads, part by part; the file appears when it is complete.
+
+    Args:
+      path: the file.
+      parts: rows, as {name of a column: its values}, each part with the same columns.
+    """
+    import pandas as pd
+
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            for i, part in enumerate(parts):
+                pd.DataFrame(dict(part)).to_csv(file, header=i == 0, index=False, float_format="%.9g", na_rep="nan")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(line number counted from 1, cells) of each line that is not blank; the number is that of a row's last line."""
     with path.open(newline="", encoding="utf-8-sig") as file:
@@ -75,11 +94,8 @@ def _columns(header: list[str], file: str) -> list[str]:
             f"expected a header in {file}; got only numbers in its first line, {quote(','.join(header))}: "
             "put the names of the columns above it"
         )
-    if len(header) == 1:
-        raise ValueError(
-            f"expected at least two columns, separated by commas, in {file}; got {quote(header[0])}: "
-            "one column has no two halves"
-        )
+    if len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
+        raise ValueError(f"expected columns that are separated by commas in {file}; got {quote(header[0])}")
     return header
 
 

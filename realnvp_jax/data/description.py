@@ -42,6 +42,7 @@ class SplitDescription:
       repeated: images that are equal to one before them in the split.
       in_first: images that are equal to one of the first split, which is usually "train".
       left_out: files that cannot be used, each with the reason.
+      labels: number of images of each class; {} without labels.
     """
 
     name: str
@@ -52,6 +53,7 @@ class SplitDescription:
     repeated: int
     in_first: int
     left_out: dict[str, str]
+    labels: dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +104,10 @@ class Description:
                 lines.append(f"left out of {split.name}: {quote(file, 100)}: {reason}")
             if len(split.left_out) > _MOST_LEFT_OUT:
                 lines.append(f"left out of {split.name}: {len(split.left_out) - _MOST_LEFT_OUT} others")
+        for split in self.splits:
+            if split.labels:
+                counts = ", ".join(f"{name} {num:,}" for name, num in split.labels.items())
+                lines.append(f"labels of {split.name}, {len(split.labels)} classes: {quote(counts, 200)}")
         lines += ["", "bits/dim of simple codes"]
         codes = [
             [name, f"{mean:.3f}" if not num else f"{mean:.3f} +- {error:.3f}", f"{num:,} images" if num else ""]
@@ -222,6 +228,7 @@ def _describe_split(name: str, split: Decoded, levels: int, first: set[bytes]) -
         len(split.images) - len(hashes),
         in_first,
         split.left_out,
+        {name: int((split.labels == i).sum()) for i, name in enumerate(split.classes)},
     )
     return described, hashes
 

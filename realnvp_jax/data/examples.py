@@ -40,15 +40,19 @@ class Splits:
 
     Attributes:
       columns: names of the columns of x where it is a table.
+      all_columns: names of all columns of the table, in its order: those of x and those of the context.
       files: names of the files of "train", "validation" and "test" where examples are files.
       left_out: names of files that could not be used, each with the reason.
-      sha256: hashes of the images that the splits are parts of, where they come from files.
+      sha256: hashes of the images that the splits are parts of, where they come from files, and of their labels.
+      classes: names of the classes, where the context is the one-hot label of an image.
     """
 
     train: Examples
     validation: Examples
     test: Examples
     columns: tuple[str, ...] = ()
+    all_columns: tuple[str, ...] = ()
     files: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    classes: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ import numpy as np
 
 from realnvp_jax.data.framing import BadPictureError, Framing
 from realnvp_jax.data.quote import quote
-from realnvp_jax.data.source import Source
+from realnvp_jax.data.source import Labels, Source
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -19,7 +19,8 @@ def folder_source(path: str, split: str, seed: int) -> Source:
 
     The order sorts by a hash of the seed and a file's name within the folder, so that a file that is added later leaves
     the order of the others as it is. Hidden files are skipped, links followed; of a file with several pictures the
-    first is taken.
+    first is taken. If every picture lies in a folder below the root, or below the folder of the split, the first folder
+    on the way to it is its class; a picture in the root itself leaves all without labels.
 
     Args:
       path: the folder.
@@ -61,7 +62,19 @@ def folder_source(path: str, split: str, seed: int) -> Source:
     identity = {"kind": "folder", "folder": str(root.resolve()), "files": listing}
     prefix = "" if split == "all" else f"{split}/"
     title = str(root).encode("utf-8", "backslashreplace").decode()
-    return Source(title, identity, len(paths), read, [prefix + file[0] for file in found])
+    names = [file[0] for file in found]
+    return Source(title, identity, len(paths), read, [prefix + name for name in names], labels=_labels(names))
+
+
+def _labels(names: list[str]) -> Labels | str:
+    """The class of each picture: the first folder in its name."""
+    for name in names:
+        if "/" not in name:
+            return f"a picture in no folder of a class, {quote(name)}"
+    folders = [name.partition("/")[0] for name in names]
+    classes = tuple(sorted(set(folders)))
+    numbers = {folder: i for i, folder in enumerate(classes)}
+    return Labels(classes, lambda i: numbers[folders[i]])
 
 
 def _pictures(root: Path) -> tuple[list[tuple[str, int, int, int]], int]:

@@ -4,7 +4,9 @@ What is decoded from files comes from the cache (`data.cache`), mapped into memo
 """
 
 import dataclasses
+import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,17 @@ from realnvp_jax.data.cache import Decoded, decode_once, default_cache_dir
 from realnvp_jax.data.examples import STREAMS, Examples, Splits
 from realnvp_jax.data.folder import folder_source
 from realnvp_jax.data.framing import BadPictureError, Framing
+from realnvp_jax.data.labels import one_hot, renumber
 from realnvp_jax.data.prepare import find_or_prepare
 from realnvp_jax.data.prepared import prepared_source
 from realnvp_jax.data.quote import quote
-from realnvp_jax.data.shapes import sample_shapes
-from realnvp_jax.data.source import Source
+from realnvp_jax.data.shapes import KINDS, sample_labelled_shapes
+from realnvp_jax.data.source import Labels, Source
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.preprocessing import check_pixels
 
 _NUM_SHAPES = {"validation": 2000, "test": 10_000}
+_IN_MEMORY = {"digits": tuple("0123456789"), "shapes": KINDS}  # and their classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +69,7 @@ class ImageData:
         return Framing((height, width, channels), self.crop, self.resize, self.resample, self.num_bits)
 
 
-def load_images(data: ImageData, split_names: dict[str, str], flow: Flow) -> Splits:
+def load_images(data: ImageData, split_names: dict[str, str], flow: Flow, classes: Sequence[str] = ()) -> Splits:
     """Load, generate, or download and prepare the three splits of a data set.
 
     Args:
@@ -73,40 +77,83 @@ def load_images(data: ImageData, split_names: dict[str, str], flow: Flow) -> Spl
       split_names: "train", "validation" and "test" to names such as "train[:90%]" or "test[-1000:]". Digits, a folder
         and a single array have the split "all", in an order that `data.seed` fixes (digits have one order).
       flow: the flow that will see the images; they must have its shape and number of levels.
+      classes: names of the classes (of `load_classes`) whose one-hot labels are the context; () for no context.
 
     Raises:
-      ValueError: the data are not there and cannot be prepared, a split is unknown or empty, or the images do not fit
-        the flow.
+      ValueError: the data are not there and cannot be prepared, a split is unknown or empty, the images do not fit the
+        flow, or there are `classes` but no labels of these.
     """
     framing = data.framing(flow.event_shape)
     sources: dict[str, Decoded] = {}
+    labels: dict[str, np.ndarray] = {}
     splits: dict[str, Examples] = {}
     files: dict[str, tuple[str, ...]] = {}
     for role, text in split_names.items():
         name, start, stop = parse_split(text)
         if name not in sources:
-            sources[name] = load_split(data, name, framing)
+            sources[name] = load_split(data, name, framing, labelled=bool(classes))
             check_pixels(np.asarray(sources[name].levels), flow.levels or 256)
+            if classes:
+                own = sources[name].labels
+                assert own is not None  # `labelled`
+                labels[name] = renumber(own, sources[name].classes, classes, f"{data.path or data.name}, {name}")
         whole = sources[name]
         part = slice(position(start, len(whole.images)), position(stop, len(whole.images)))
-        splits[role] = Examples(whole.images[part])
+        splits[role] = Examples(whole.images[part], one_hot(labels[name][part], len(classes)) if classes else None)
         if len(splits[role]) == 0:
             raise ValueError(f"expected examples in dataset.{role}={text!r}; got none of {len(whole.images)}")
         if whole.files is not None:
             files[role] = whole.files[part]
     left_out = {file: reason for decoded in sources.values() for file, reason in decoded.left_out.items()}
     hashes = {name: decoded.sha256 for name, decoded in sources.items() if decoded.sha256}
-    return Splits(splits["train"], splits["validation"], splits["test"], files=files, left_out=left_out, sha256=hashes)
+    hashes |= {f"labels of {name}": hashlib.sha256(labels[name].tobytes()).hexdigest() for name in hashes if classes}
+    return Splits(
+        splits["train"],
+        splits["validation"],
+        splits["test"],
+        files=files,
+        left_out=left_out,
+        sha256=hashes,
+        classes=tuple(classes),
+    )
 
 
-def load_split(data: ImageData, split: str, framing: Framing) -> Decoded:
-    """All images of a split, framed.
+def load_classes(data: ImageData, split: str) -> tuple[str, ...]:
+    """Names of the classes of a data set, without decoding its images.
+
+    Args:
+      data: which.
+      split: that of training, such as "train[:90%]": its labels tell the classes.
+
+    Raises:
+      ValueError: the data have no labels, or of fewer than two classes; or they are not there.
+    """
+    if data.name in _IN_MEMORY:
+        return _IN_MEMORY[data.name]
+    source = image_source(data, parse_split(split)[0])
+    classes = _labels_of(source).classes
+    if len(classes) < 2:
+        raise ValueError(
+            f"expected at least 2 classes in {quote(source.title, 150)} for dataset.context='label'; "
+            f"got {quote(', '.join(classes))}: leave dataset.context empty"
+        )
+    return classes
+
+
+def load_split(data: ImageData, split: str, framing: Framing, *, labelled: bool = False) -> Decoded:
+    """All images of a split, framed, with their labels if they have any.
+
+    Args:
+      data: which.
+      split: its name.
+      framing: what is cut from the images.
+      labelled: refuse images that have no labels.
 
     Raises:
       ValueError: as in `load_images`.
     """
-    if data.name in ("digits", "shapes"):
-        images = _digits(split) if data.name == "digits" else _shapes(split, data.num_train, data.seed)
+    if data.name in _IN_MEMORY:
+        images, labels = _digits(split) if data.name == "digits" else _shapes(split, data.num_train, data.seed)
         _check_shape(images.shape[1:], data.name, framing)
         if data.num_bits:
             raise ValueError(f"expected dataset.num_bits of 0 for {data.name}, which have fewer; got {data.num_bits}")
@@ -115,8 +162,11 @@ def load_split(data: ImageData, split: str, framing: Framing) -> Decoded:
                 images = np.stack([framing.frame(image) for image in images])
             except BadPictureError as error:
                 raise ValueError(f"expected a crop that fits into the images of {data.name}; got {error}") from None
-        return Decoded(images, (int(images.min()), int(images.max())), None, {})
+        levels = (int(images.min()), int(images.max()))
+        return Decoded(images, levels, None, {}, classes=_IN_MEMORY[data.name], labels=labels.astype(np.int32))
     source = image_source(data, split)
+    if labelled:
+        _labels_of(source)
     if source.shape is not None:
         _check_shape(source.shape, source.title, framing)
     cache_dir = Path(data.cache_dir).expanduser() if data.cache_dir else default_cache_dir()
@@ -142,6 +192,15 @@ def image_source(data: ImageData, split: str) -> Source:
             )
         return prepared_source(directory, split)
     return prepared_source(find_or_prepare(data.name, data.data_dir, data.manual_dir), split)
+
+
+def _labels_of(source: Source) -> Labels:
+    if isinstance(source.labels, str):
+        raise ValueError(
+            f"expected labels in {quote(source.title, 100)}, for dataset.context='label'; got {source.labels}: "
+            "use data with a label for each image, or leave dataset.context empty"
+        )
+    return source.labels
 
 
 def parse_split(text: str) -> tuple[str, str, str]:
@@ -171,20 +230,21 @@ def _check_shape(shape: tuple[int, ...], title: str, framing: Framing) -> None:
         )
 
 
-def _digits(split: str) -> np.ndarray:
-    """The 1,797 handwritten digits of scikit-learn, 8x8 with 17 levels, in one fixed random order."""
+def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """The 1,797 handwritten digits of scikit-learn, 8x8 with 17 levels, in one fixed random order, and their labels."""
     if split != "all":
         raise ValueError(f"expected a part of the split 'all' of digits, such as all[:80%]; got {split!r}")
     from sklearn.datasets import load_digits
 
     digits: Any = load_digits()
     images = digits.images.astype(np.uint8)[..., None]
-    return images[np.random.default_rng(0).permutation(len(images))]
+    order = np.random.default_rng(0).permutation(len(images))
+    return images[order], digits.target[order]
 
 
-def _shapes(split: str, num_train: int, seed: int) -> np.ndarray:
+def _shapes(split: str, num_train: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     if split not in STREAMS:
         raise ValueError(f"expected a split of shapes, one of {tuple(STREAMS)}, or a part of it; got {split!r}")
     if num_train < 1:
         raise ValueError(f"expected dataset.num_train of at least 1; got {num_train}")
-    return sample_shapes(_NUM_SHAPES.get(split, num_train), (seed, STREAMS[split]))
+    return sample_labelled_shapes(_NUM_SHAPES.get(split, num_train), (seed, STREAMS[split]))

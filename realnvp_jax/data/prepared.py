@@ -14,7 +14,7 @@ import numpy as np
 
 from realnvp_jax.data.framing import Framing
 from realnvp_jax.data.quote import quote
-from realnvp_jax.data.source import Source
+from realnvp_jax.data.source import Labels, Source
 
 _FILE_FORMAT = "array_record"
 
@@ -46,6 +46,8 @@ def prepared_splits(directory: Path) -> list[str]:
 
 def prepared_source(directory: Path, split: str) -> Source:
     """The images of a split of a prepared data set, its feature "image", in the order of its files.
+
+    Their labels are its feature "label", where that is a ClassLabel.
 
     Args:
       directory: where dataset_info.json lies.
@@ -90,7 +92,21 @@ def prepared_source(directory: Path, split: str) -> Source:
             raise _damaged(directory, error) from None
         return framing.decode(encoded)
 
-    return Source(f"{name}, {split}", identity, lengths[split], read, shape=shape)
+    def label(i: int) -> int:
+        with lock:
+            return int(records()[i]["label"])
+
+    classes = _class_names(directory, named)
+    labels = Labels(classes, label) if classes else f"the features {quote(', '.join(named), 100)}"
+    return Source(f"{name}, {split}", identity, lengths[split], read, shape=shape, labels=labels)
+
+
+def _class_names(directory: Path, features: dict[str, Any]) -> tuple[str, ...]:
+    """Names of the classes of the feature "label"; their numbers if they have no names, () if there are no classes."""
+    num = int(features.get("label", {}).get("classLabel", {}).get("numClasses", 0))
+    file = directory / "label.labels.txt"
+    names = tuple(filter(None, file.read_text().split("\n"))) if file.is_file() else ()
+    return names if len(names) == num else tuple(map(str, range(num)))
 
 
 def _records(directory: Path, split: str) -> Any:

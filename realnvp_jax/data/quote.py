@@ -1,7 +1,14 @@
-"""Values inside error messages."""
+"""Values and errors inside messages."""
 
 
 def quote(value: object, length: int = 60) -> str:
     """`value` as text in quotes on one line, cut to about `length` characters, so that a message stays one sentence."""
     quoted = repr(" ".join(str(value).split()))
     return quoted if len(quoted) <= length + 2 else f"{quoted[: length - 2]}...{quoted[-1]}"
+
+
+def describe_error(error: Exception) -> str:
+    """The type and the text of an error on one line, cut to about 150 characters."""
+    text = " ".join(str(error).split())
+    text = text if len(text) <= 150 else f"{text[:147]}..."
+    return f"{type(error).__name__}: {text}".removesuffix(": ")

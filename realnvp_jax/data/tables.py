@@ -7,7 +7,7 @@ missing or infinite values, constant columns, fewer than two columns.
 import dataclasses
 import difflib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from realnvp_jax.data.uci import UCI, load_uci
 
 _IN_PARTS = ("gaussian_mixture", *UCI)
 _EXTENSIONS = ".csv, .parquet or .npz"
+
+EXTENSIONS = (".csv", ".parquet", ".npz")
 
 TABLES = ("table", "breast_cancer", "wine", "synthetic_table", *_IN_PARTS)
 
@@ -108,36 +110,56 @@ def _gaussian_mixture(seed: int) -> tuple[tuple[str, ...], dict[str, np.ndarray]
     mixture = GaussianMixture()
     sizes = {"train": 50_000, "validation": 20_000, "test": 20_000}
     parts = {part: mixture.sample(np.random.default_rng([seed, i]), num) for i, (part, num) in enumerate(sizes.items())}
-    return _numbered(mixture.num_dims), parts
+    return numbered(mixture.num_dims), parts
 
 
 def read_table(path: str | Path) -> Table:
+    """Read a table to train on with `read_rows`: two or more rows of two or more columns that vary.
+
+    Raises:
+      ValueError: as in `read_rows`, or the table is refused.
+    """
+    table, file = read_rows(path), quote(Path(path).name)
+    if len(table.columns) < 2:
+        raise ValueError(
+            f"expected at least two columns in {file}; got {len(table.columns)}, {quote(', '.join(table.columns))}: "
+            "one column has no two halves"
+        )
+    if len(table.values) < 2:
+        raise ValueError(f"expected at least two rows of numbers in {file}; got {len(table.values)}")
+    check_not_constant(table.values, table.columns)
+    return table
+
+
+def read_rows(path: str | Path) -> Table:
     """Read a .csv, .parquet or .npz file, all of whose columns are numbers; integers and booleans become floats.
 
     A CSV file has a header and commas. An .npz file has one array [n, D], or several [n] whose keys are the columns'
-    names; an array `columns` of strings names the columns of the former, or puts those of the latter in order.
+    names; an array `columns` of strings names the columns of the former, or puts those of the latter in order. Columns
+    without names are called by their numbers (see `numbered`).
 
     Raises:
-      ValueError: there is no such file, it is malformed, or the table is refused.
+      ValueError: there is no such file, it is malformed or has no rows, or a value is missing or too large.
     """
     path = Path(path).expanduser()
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"expected a table in a {_EXTENSIONS} file; got {quote(path.name)}")
     if not path.is_file():
-        raise ValueError(f"expected a table at dataset.path; got {quote(path, 250)}, where there is no file")
+        raise ValueError(f"expected a table in a {_EXTENSIONS} file; got {quote(path, 250)}, where there is no file")
     columns, values = reader(path)
+    columns = [column.strip() for column in columns]
     file = quote(path.name)
-    if len(columns) < 2:
-        raise ValueError(f"expected at least two columns in {file}; got {len(columns)}: one column has no two halves")
+    if not columns:
+        raise ValueError(f"expected columns of numbers in {file}; got none")
     for i, column in enumerate(columns):
         if not column or column in columns[:i]:
             raise ValueError(
                 f"expected a name of its own for every column of {file}; got {quote(column)} at column {i}: "
                 "name it, or leave it out if it is a row number"
             )
-    if len(values) < 2:
-        raise ValueError(f"expected at least two rows of numbers in {file}; got {len(values)}")
+    if len(values) == 0:
+        raise ValueError(f"expected rows of numbers in {file}; got none")
     check_finite(values, columns)
     too_large = np.abs(values) > np.finfo(np.float32).max
     if too_large.any():
@@ -146,9 +168,25 @@ def read_table(path: str | Path) -> Table:
             f"expected numbers that fit into float32, up to 3.4e38, in {file}; got {values[row, column]:g} in row "
             f"{row} (counted from 0) of column {quote(columns[column])}: scale the column, or take its logarithm"
         )
-    values = values.astype(np.float32)
-    check_not_constant(values, columns)
-    return Table(tuple(columns), values)
+    return Table(tuple(columns), values.astype(np.float32))
+
+
+def numbered(num: int) -> tuple[str, ...]:
+    """What the columns of a table without names are called."""
+    return tuple(f"column {i}" for i in range(num))
+
+
+def match_columns(own: Sequence[str], given: Sequence[str]) -> list[int] | None:
+    """Where a run's own columns are in a table, or None if they are not all there.
+
+    They are found by name, in any order. Where one of the two has numbers for names (see `numbered`) and both are as
+    many, they are found by position.
+    """
+    if set(own) <= set(given):
+        return [given.index(column) for column in own]
+    if len(own) == len(given) and numbered(len(own)) in (tuple(own), tuple(given)):
+        return list(range(len(own)))
+    return None
 
 
 def _read_parquet(path: Path) -> tuple[list[str], np.ndarray]:
@@ -191,7 +229,7 @@ def _read_npz(path: Path) -> tuple[list[str], np.ndarray]:
     shapes = [array.shape for array in arrays.values()]
     if len(shapes) == 1 and len(shapes[0]) == 2:
         values = next(iter(arrays.values())).astype(np.float64)
-        names = list(_numbered(values.shape[1])) if names is None else names
+        names = list(numbered(values.shape[1])) if names is None else names
         if len(names) != values.shape[1]:
             raise ValueError(f"expected {values.shape[1]} names in 'columns' of {file}; got {len(names)}")
         return names, values
@@ -206,10 +244,6 @@ def _read_npz(path: Path) -> tuple[list[str], np.ndarray]:
             f"got {quote(names, 100)}"
         )
     return names, np.stack([arrays[name].astype(np.float64) for name in names], axis=1)
-
-
-def _numbered(num: int) -> tuple[str, ...]:
-    return tuple(f"column {i}" for i in range(num))
 
 
 _READERS: dict[str, Callable[[Path], tuple[list[str], np.ndarray]]] = {

@@ -76,4 +76,4 @@ def _set_context_apart(
         Examples(parts[role][:, modelled], parts[role][:, conditions] if conditions else None)
         for role in ("train", "validation", "test")
     )
-    return Splits(*splits, columns=tuple(columns[i] for i in modelled))
+    return Splits(*splits, columns=tuple(columns[i] for i in modelled), all_columns=tuple(columns))

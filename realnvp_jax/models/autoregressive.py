@@ -62,8 +62,8 @@ def autoregressive_flow(
     The density is the product of the mixtures' densities. It takes one evaluation of the conditioner, a sample takes
     num_dims. `flow.init(key, x)` standardises x and the context, as a part of the density.
 
-    On the uniform base single precision holds no quantile above 5 standard deviations: latents of points further up are 1. Their
-    densities are exact all the same, and the normal base has latents for all points.
+    On the uniform base single precision holds no quantile above 5 standard deviations: latents of points further up
+    are 1. Their densities are exact all the same, and the normal base has latents for all points.
 
     Args:
       num_dims: size of the vectors, 1 or more.

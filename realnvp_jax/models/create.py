@@ -4,6 +4,7 @@ The keys of `config.model` are the arguments of the factory that `model.name` na
 that are chosen by name. An empty string stands for the factory's own default.
 """
 
+import csv
 import dataclasses
 import difflib
 import inspect
@@ -98,7 +99,7 @@ def unused_top_level(config: Config) -> list[str]:
 
 
 def part_keys() -> dict[str, tuple[Any, str]]:
-    """"model.<parameter>" -> (default, meaning) of the parameters of all registered parts of models."""
+    """Config keys, model.parameter -> (default, meaning), of all registered parts of models."""
     kinds = dict.fromkeys(kind for model in MODELS.values() for kind in model.parts.values())
     elsewhere = {f"model.{name}" for name in (*_TOP_LEVEL, *_KEYS)}
     keys = registry.config_keys("model", tuple(kinds))
@@ -107,7 +108,7 @@ def part_keys() -> dict[str, tuple[Any, str]]:
 
 def check_version(config: Config, where: str) -> None:
     """Raise ValueError for the config of a run from before version 0.3, whose parameters have other names."""
-    if "mixing" not in config.model:
+    if "mixing" not in config.get("model", {}):
         raise ValueError(
             f"expected a run of version 0.3 or later in {where}; got one of an older version, whose parameters have "
             "other names: use that version, or train again in another workdir"
@@ -139,10 +140,33 @@ def create(config: Config) -> Flow:
 
 
 def context_columns(config: Config) -> tuple[str, ...]:
-    """Names of the columns that the density is conditioned on."""
-    return tuple(name.strip() for name in config.dataset.context.split(",") if name.strip())
+    """Names of the columns that the density is conditioned on; quotes are around one with a comma, as in a CSV file."""
+    rows = csv.reader(config.dataset.context.splitlines(), skipinitialspace=True)
+    return tuple(name.strip() for row in rows for name in row if name.strip())
+
+
+def is_class_conditional(config: Config) -> bool:
+    """Whether the density is one of images, conditioned on their labels."""
+    return not is_of_vectors(config) and config.dataset.context == "label"
+
+
+def class_names(config: Config) -> tuple[str, ...]:
+    """Names of the classes that a density of images is conditioned on, () if it is not."""
+    return tuple(config.dataset.classes) if is_class_conditional(config) else ()
 
 
 def context_size(config: Config) -> int:
-    """Width of the context."""
-    return len(context_columns(config))
+    """Width of the context: columns of a table, or classes of images.
+
+    Raises:
+      ValueError: a density of images is conditioned on labels, and the config does not say the classes.
+    """
+    if not is_class_conditional(config):
+        return len(context_columns(config))
+    classes = class_names(config)
+    if len(classes) < 2:
+        raise ValueError(
+            f"expected at least 2 names of classes in dataset.classes with dataset.context='label'; got {classes}: "
+            "name them (the training program takes them from the data if there are none)"
+        )
+    return len(classes)

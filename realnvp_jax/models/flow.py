@@ -223,10 +223,11 @@ class Flow:
         *,
         num_samples: int = 1,
     ) -> Float[Array, "*batch"]:
-        """Upper bound on the bits per dimension of discrete data, from the flow's dequantizer (uniform noise by default).
+        """Upper bound on the bits per dimension of discrete data, by the flow's dequantizer (by default uniform noise).
 
-        -1/(D log 2) log 1/K sum_k p(y_k) / q(y_k | x), y_k ~ q; K = 1 is the paper's number, larger K tightens the bound. All K copies
-        are evaluated at once. The noise of an example depends on the key and on its position in the batch alone.
+        -1/(D log 2) log 1/K sum_k p(y_k) / q(y_k | x), y_k ~ q; K = 1 is the paper's number, larger K tightens the
+        bound. All K copies are evaluated at once. The noise of an example depends on the key and on its position in
+        the batch alone.
 
         Args:
           params: parameters.

@@ -86,6 +86,8 @@ class Scale(nn.Module):
 class MultiScale(Bijection):
     """The architecture; a subclass makes `scales`, and `final`, a bijection of the whole latent, in its `setup`."""
 
+    is_elementary = False
+
     def forward(self, x, context=None, mode=EVALUATE):
         """Preprocessed images to latents of their shape."""
         log_det = jnp.zeros(x.shape[:1], x.dtype)
@@ -110,3 +112,15 @@ class MultiScale(Bijection):
             z, scale_log_det = scale.inverse(z, latents.pop(), context)
             log_det = log_det + scale_log_det
         return z, log_det
+
+    def latent_scales(self, event_shape: tuple[int, int, int]) -> Float[Array, "height width channels"]:
+        """The scale at which each position of the latent is factored out, from 0, the finest; the last has the rest."""
+        z = jnp.zeros((1, *event_shape))
+        latents = []
+        for number, scale in enumerate(self.scales):
+            z, latent = scale.take_apart(z)
+            latents.append(None if latent is None else jnp.full_like(latent, number))
+        z = jnp.full_like(z, len(self.scales) - 1)
+        for scale in reversed(self.scales):
+            z = scale.restore(z, latents.pop())
+        return z[0]

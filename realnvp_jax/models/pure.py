@@ -79,7 +79,9 @@ def init(flow: Any, key):
 def init_from_data(flow: Any, variables, x, context):
     """The variables with everything that is initialized from data set from x."""
     y, _ = flow.preprocessing.forward(x)
-    _, updates = _apply(flow, variables, y, context, INITIALIZE, method="forward", mutable=(*_SET_FROM_DATA, "batch_stats"))
+    _, updates = _apply(
+        flow, variables, y, context, INITIALIZE, method="forward", mutable=(*_SET_FROM_DATA, "batch_stats")
+    )
     return {**variables, **{name: updates[name] for name in _SET_FROM_DATA if name in updates}}
 
 

@@ -16,7 +16,7 @@ for two scales, whatever the depth.
 from collections.abc import Sequence
 from typing import Any
 
-from realnvp_jax.base import Base, Normal
+from realnvp_jax.base import Base
 from realnvp_jax.bijections.bijection import Chain
 from realnvp_jax.bijections.coupling import coupling
 from realnvp_jax.bijections.linear import DiagonalScaling

@@ -13,6 +13,7 @@ class Standardized(Bijection):
       bijection: the bijection of standardized data.
     """
 
+    is_elementary = False
     bijection: Bijection
 
     def setup(self):

@@ -9,7 +9,7 @@ axis, and the time to compile does not grow with the depth.
 from collections.abc import Sequence
 from typing import Any
 
-from realnvp_jax.base import Base, Normal
+from realnvp_jax.base import Base
 from realnvp_jax.bijections.bijection import Bijection, Chain, Reordered, forward_through, inverse_through
 from realnvp_jax.bijections.coupling import coupling
 from realnvp_jax.bijections.linear import DiagonalScaling, LearnedLinear
@@ -40,6 +40,7 @@ class VectorRealNVP(Bijection):
       memory: what training keeps for the backward pass of a pair of layers, as in `Stack`.
     """
 
+    is_elementary = False
     num_dims: int
     num_layers: int
     conditioner: Conditioner = MLP()

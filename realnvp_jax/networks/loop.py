@@ -25,7 +25,7 @@ def loop_over(
     unroll: bool = False,
     wrap: Callable[[Any], Any] = lambda body: body,
 ) -> Any:
-    """start -> step(module_1, start) -> step(module_2, ...) -> ... -> the last value.
+    """Start -> step(module_1, start) -> step(module_2, ...) -> ... -> the last value.
 
     Args:
       step: (module, value) -> the next value.

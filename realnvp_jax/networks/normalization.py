@@ -1,8 +1,8 @@
 """Normalization as a layer of a network, with a trainable offset.
 
-    batch_norm    (x - mean) / standard deviation + offset, without a gain
-    act_norm      (x - mean) / standard deviation, both trainable
-    none          x + offset
+batch_norm    (x - mean) / standard deviation + offset, without a gain
+act_norm      (x - mean) / standard deviation, both trainable
+none          x + offset
 """
 
 import flax.linen as nn

@@ -8,6 +8,8 @@ the input is batch-normalized and split into its positive and negative parts.
 The residual blocks are a loop over parameters with a leading axis for the block, which compiles as fast as one block.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -81,6 +83,9 @@ class ResNet(Conditioner):
         self.norm_out = NormalizedInput(self.normalization.clone())
         self.conv_out = WeightNormConv(self.out_features, 1, use_gain=True)
 
+    def _save_named(self, body: Any) -> Any:
+        return jax.checkpoint(body, policy=_SAVE_NAMED, prevent_cse=self.unroll)
+
     def __call__(self, identity, cells, context=None, mode=EVALUATE):
         """Parameters of the transform; a mask over cells and the context are further input channels."""
         h = self.norm_in(identity, mode)
@@ -101,7 +106,7 @@ class ResNet(Conditioner):
             (stream, jnp.zeros_like(stream)),
             self.num_blocks,
             unroll=self.unroll,
-            wrap=lambda body: jax.checkpoint(body, policy=_SAVE_NAMED, prevent_cse=self.unroll) if mode.trains else body,
+            wrap=self._save_named if mode.trains else lambda body: body,
         )
         out = out + self.skip_out(stream, mode)
         out = nn.relu(self.norm_out(out, mode))

@@ -15,7 +15,9 @@ class SeparateNetworks(VectorConditioner):
     def setup(self):
         """The networks in order."""
         with_network = range(0 if self.context_size else 1, len(self.order))
-        self.networks = [MLP(self.parameters_per_dim, hidden=self.hidden, activation=self.activation) for _ in with_network]
+        self.networks = [
+            MLP(self.parameters_per_dim, hidden=self.hidden, activation=self.activation) for _ in with_network
+        ]
         if not self.context_size:
             self.first = self.param("first", nn.initializers.zeros, (self.parameters_per_dim,))
 

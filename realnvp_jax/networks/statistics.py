@@ -37,7 +37,9 @@ class Normalization(nn.Module):
         super().__post_init__()
 
     @abc.abstractmethod
-    def __call__(self, x: Float[Array, "n *positions channels"], cells: Cells = None, mode: Mode = EVALUATE) -> Statistics:
+    def __call__(
+        self, x: Float[Array, "n *positions channels"], cells: Cells = None, mode: Mode = EVALUATE
+    ) -> Statistics:
         """The statistics that x is normalized by.
 
         Args:

@@ -1,6 +1,6 @@
 """Convolutions with weight normalization (Salimans and Kingma, 2016).
 
-    kernel = gain * W / ||W||,    the norm taken over each output channel
+kernel = gain * W / ||W||,    the norm taken over each output channel
 """
 
 import flax.linen as nn

@@ -17,15 +17,17 @@ from tqdm import tqdm
 
 import realnvp_jax
 from realnvp_jax import plots
-from realnvp_jax.checkpoints import Best, Checkpoints
+from realnvp_jax.checkpoints import Best, Checkpoints, newest_step
 from realnvp_jax.data.ahead import made_ahead
 from realnvp_jax.data.batches import batch_indices
-from realnvp_jax.data.examples import Splits
-from realnvp_jax.data.quote import quote
+from realnvp_jax.data.examples import Examples, Splits
+from realnvp_jax.data.labels import shown
+from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.training import pictures
+from realnvp_jax.training.decorations import attempt, warn
 from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
 from realnvp_jax.training.parallel import (
     check_batch_size,
@@ -36,18 +38,28 @@ from realnvp_jax.training.parallel import (
     training_batch,
 )
 from realnvp_jax.training.profiling import Profile
+from realnvp_jax.training.run_data import RunData
 from realnvp_jax.training.setup import (
     check_config,
+    check_penalty,
     load_data,
     make_optimizer,
     noise_deviations,
+    with_classes,
     with_event_shape,
     with_levels,
 )
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, cost, unit
 from realnvp_jax.training.stop_request import StopRequest
-from realnvp_jax.training.workdir import MetricsLog, Workdir, saved_event_shape, write_json
+from realnvp_jax.training.workdir import (
+    MetricsLog,
+    Workdir,
+    describe_result,
+    saved_classes,
+    saved_event_shape,
+    write_json,
+)
 
 
 class InterruptedRunError(Exception):
@@ -66,7 +78,8 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
       The contents of result.json.
 
     Raises:
-      ValueError: the config is inconsistent, its data are not there, or the workdir holds another config's run.
+      ValueError: the config is inconsistent, its data are not there or have changed since the run was started, or the
+        workdir holds another config's run or one that is past num_steps.
       NonFiniteLossError: the loss is not finite; the checkpoints are left as they were.
       InterruptedRunError: the user stopped the run; it is saved.
     """
@@ -79,7 +92,7 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
             splits = load_data(config, None)
             shape = splits.train.x.shape[1:]
         config = with_event_shape(config, shape)
-    config = with_levels(config)
+    config = with_classes(with_levels(config), saved_classes(workdir))
     flow = create(config)
     files = Workdir(workdir, config)
     result = files.result()
@@ -87,9 +100,17 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
         print(f"{files.path} holds this finished run")
         print(describe_result(result))
         return result
+    newest = newest_step(workdir)
+    if newest is not None and newest > config.num_steps:
+        raise ValueError(
+            f"expected num_steps of at least {newest}, the step that the run in {quote(workdir, 150)} has reached; "
+            f"got {config.num_steps}: raise it, or use another --workdir"
+        )
     check_batch_size(config.batch_size)
+    check_penalty(config, flow)
     optimizer, schedule = make_optimizer(config)
-    splits = splits or load_data(config, flow)
+    data = RunData(files.path, config.dataset.allow_changed)
+    whole = splits = splits or data.load(config, flow)
     if config.evaluate.num_examples:
         splits = dataclasses.replace(
             splits,
@@ -97,7 +118,7 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
             test=splits.test.first(config.evaluate.num_examples),
         )
     files.start()
-    files.write_split_files(splits)
+    data.write(whole)
     run = _Run(config, flow, optimizer, schedule, splits, files, command)
     try:
         return run.run()
@@ -114,14 +135,9 @@ def _describe_left_out(left_out: Mapping[str, str], most: int = 10) -> list[str]
     return lines if len(left_out) <= most else [*lines, "  ... and others; all are in split_files.json"]
 
 
-def describe_result(result: dict[str, Any]) -> str:
-    """The line that says the test result."""
-    which = f"step {result['step']} of {result['num_steps']} by validation"
-    average = ", moving average" if result["ema"] else ""
-    return (
-        f"test: {result['mean']:.3f} +- {result['standard_error']:.3f} {result['unit']} "
-        f"({result['num_examples']} examples, {which}{average})"
-    )
+@jax.jit
+def _all_finite(tree: Any) -> jax.Array:
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
 class _Run:
@@ -176,13 +192,16 @@ class _Run:
 
     def run(self) -> dict[str, Any]:
         self._print_start()
+        if self.best.step is not None:
+            self._restore_best()  # now, so that the run goes on from the best that is left if this is lost
+        first_step = self.step
         with StopRequest() as stop:
             self._train(stop)
         if self.profile.close():
             print(f"profile: {self.profile.path}")
-        if self.best.step is None:  # a run resumed at its last step before its first evaluation
+        if first_step == self.step:  # it may have stopped here before num_steps was lowered to this step
             self._validate({}, tqdm(disable=True))
-            self.checkpoints.save(self.state, self.best, replace=True)
+            self.checkpoints.note_best(self.step, self.best)
         return self._finish()
 
     def _print_start(self) -> None:
@@ -196,6 +215,8 @@ class _Run:
             f"data: {self.config.dataset.name}, {len(splits.train):,} train, {len(splits.validation):,} validation, "
             f"{len(splits.test):,} test"
         )
+        if splits.classes:
+            print(f"conditional on {len(splits.classes)} classes: {shown(splits.classes)}")
         for line in _describe_left_out(splits.left_out):
             print(line)
         print(f"workdir: {self.files.path}" + (f", resumed at step {self.step}" if self.resumed else ""))
@@ -230,6 +251,8 @@ class _Run:
                     self._show(row, bar)
                     stopping = stop.requested  # it may have come while the metrics were fetched
                     if stopping or must_save or self.best.step == self.step:
+                        self._check_finite()
+                        self.log.sync()
                         self.checkpoints.save(self.state, self.best)
                 else:
                     stopping = False
@@ -240,7 +263,7 @@ class _Run:
                     )
 
     def _first_examples(self) -> dict[str, Any]:
-        """What layers that initialise themselves from data see: the first batch, as it is dequantized then, or more.
+        """What layers that are initialized from data see: the first batch, as it is augmented then, or more.
 
         Rows of tables come without `dataset.noise`, as they are evaluated.
         """
@@ -272,21 +295,26 @@ class _Run:
         }
 
     def _raise_non_finite(self, step: int, metrics: dict[str, Any]) -> None:
+        loss, norm = float(metrics["score"]), float(metrics["gradient_norm"])
+        raise self._non_finite(f"loss {loss} and gradient norm {norm} at step {step}")
+
+    def _check_finite(self) -> None:
+        """Raise NonFiniteLossError if the last update left parameters that are not finite: they are not saved."""
+        if not _all_finite((self.state.params, self.state.ema)):
+            raise self._non_finite(f"parameters that are not finite after step {self.step}")
+
+    def _non_finite(self, what: str) -> NonFiniteLossError:
         self.checkpoints.wait()
         steps = self.checkpoints.steps()
         last = f"the last good checkpoint is step {steps[0]}" if steps else "there is no checkpoint yet"
-        loss, norm = float(metrics["score"]), float(metrics["gradient_norm"])
-        raise NonFiniteLossError(
-            f"loss {loss} and gradient norm {norm} at step {step}; {last} "
-            f"in {self.files.path}: try a lower learning_rate, schedule.warmup_steps, or a lower optimizer.clip_norm"
+        return NonFiniteLossError(
+            f"{what}; {last} in {self.files.path}: try a lower learning_rate, schedule.warmup_steps, or a lower "
+            "optimizer.clip_norm"
         )
 
     def _validate(self, row: dict[str, float], bar: tqdm) -> None:
         params = evaluation_params(self.state)
-        batch_size = self.config.evaluate.batch_size
-        mean, standard_error = mean_and_standard_error(
-            evaluate(self.eval_fn, params, self.splits.validation, batch_size)
-        )
+        mean, standard_error = self._evaluate(params, self.splits.validation)
         row.update(validation=mean, validation_standard_error=standard_error)
         batch_statistics = ""
         if params["batch_stats"]:
@@ -301,14 +329,15 @@ class _Run:
             raise NonFiniteLossError(
                 f"validation result {mean} at step {self.step} of {self.files.path}: try a lower learning_rate"
             )
-        if cost(self.flow, mean) < self.best.cost:
-            self.best = Best(self.step, cost(self.flow, mean))
+        self.best = self.best.after(self.step, cost(self.flow, mean))
+        train = f"train {row['train']:.3f}, " if "train" in row else ""
         bar.write(
-            f"step {self.step}: train {row.get('train', math.nan):.3f}, validation {mean:.3f}{batch_statistics}, "
+            f"step {self.step}: {train}validation {mean:.3f}{batch_statistics}, "
             f"best {cost(self.flow, self.best.cost):.3f} at step {self.best.step} {self.unit}"
         )
         if self.flow.levels is not None:  # pictures of vectors wait for the end: they take longer than the training
-            self._save_samples(params, self.files.path / "samples" / f"step_{self.step:08d}.png")
+            path = self.files.path / "samples" / f"step_{self.step:08d}.png"
+            attempt(path, self._save_samples, params, path)
         self.last_log = (time.perf_counter(), self.step)  # evaluation is no training time
 
     def _show(self, row: dict[str, float], bar: tqdm) -> None:
@@ -319,22 +348,59 @@ class _Run:
         num = self.config.evaluate.num_samples
         pictures.save_samples(self.flow, params, self.sample_key, num, self.splits, path, continuous)
 
-    def _finish(self) -> dict[str, Any]:
-        """Evaluate the best step on the test set, and write what a finished run has."""
+    def _evaluate(self, params: Params, examples: Examples) -> tuple[float, float]:
+        """The mean of the examples' scores, and its standard error."""
+        return mean_and_standard_error(evaluate(self.eval_fn, params, examples, self.config.evaluate.batch_size))
+
+    def _restore_best(self) -> Params:
+        """The parameters of the best step, or of the best that is left, which is said, if its checkpoint is lost."""
         self.checkpoints.wait()
+        assert self.best.step is not None  # there was an evaluation
+        try:
+            return self._restore(self.best.step)
+        except ValueError as error:
+            warn(f"the checkpoint of the best step {self.best.step} is lost ({describe_error(error)})")
+        if self.best.step in self.checkpoints.steps():
+            self.checkpoints.put_aside([self.best.step])
+        if self.best.step == self.step:  # its state is still in memory
+            self.checkpoints.save(self.state, self.best)
+            return evaluation_params(self.state)
+        left = self.checkpoints.steps()
+        self.best, best_params = self.best.lost(), None
+        for step in reversed(left):
+            try:
+                params = self._restore(step)
+            except ValueError as error:
+                warn(f"checkpoint {step} cannot be used ({describe_error(error)})")
+                continue
+            mean, _ = self._evaluate(replicate(params), self.splits.validation)
+            self.best = self.best.after(step, cost(self.flow, mean))
+            if self.best.step == step:
+                best_params = params
+        if best_params is None:
+            raise ValueError(
+                f"expected a usable checkpoint in {quote(self.checkpoints.directory, 150)}; got none with a finite "
+                "validation result: start again in a new workdir"
+            )
+        warn(f"the best that is left is step {self.best.step} of {left}")
+        self.checkpoints.note_best(self.step, self.best)
+        return best_params
+
+    def _restore(self, step: int) -> Params:
         name = "ema" if self.config.ema_decay else "params"
-        best_step = self.best.step
-        assert best_step is not None  # the last step was evaluated
-        params = self.checkpoints.restore_item(best_step, name, self.state.params)
-        scores = evaluate(self.eval_fn, replicate(params), self.splits.test, self.config.evaluate.batch_size)
-        mean, standard_error = mean_and_standard_error(scores)
+        return self.checkpoints.restore_item(step, name, self.state.params)
+
+    def _finish(self) -> dict[str, Any]:
+        """Evaluate the best step on the test set, and write what a finished run has: first the result."""
+        params = self._restore_best()
+        mean, standard_error = self._evaluate(replicate(params), self.splits.test)
         result = {
             "mean": mean,
             "standard_error": standard_error,
             "unit": self.unit,
             "split": self.config.dataset.test,
-            "num_examples": len(scores),
-            "step": best_step,
+            "num_examples": len(self.splits.test),
+            "step": self.best.step,
             "num_steps": self.config.num_steps,
             "validation": cost(self.flow, self.best.cost),
             "ema": bool(self.config.ema_decay),
@@ -342,15 +408,34 @@ class _Run:
             "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
             "jax": jax.__version__,
         }
-        self._save_samples(params, self.files.path / "samples.png", self.files.path / "samples_continuous.png")
-        result.update(pictures.save_plane(self.flow, params, self.splits.test.x, self.files.path))
-        plots.save_curves(self.files.metrics_path, self.files.path / "curves.png", self.unit)
-        write_json(self.files.result_path, result)
+        if self.best.lost_step is not None:
+            result["lost_best"] = {
+                "step": self.best.lost_step,
+                "validation": cost(self.flow, self.best.lost_cost),
+            }
+        grid = pictures.plane_density(self.flow, params, self.splits.test.x)
+        if grid is not None:
+            result["density_sum"] = grid.mass
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
         write_json(self.files.run_path, {"command": self.command, "date": date, "version": realnvp_jax.__version__})
-        print(f"samples: {self.files.path / 'samples.png'}  curves: {self.files.path / 'curves.png'}")
+        write_json(self.files.result_path, result)
+        self._draw(params, grid)
         print(describe_result(result), flush=True)
         return result
+
+    def _draw(self, params: Params, grid: plots.DensityGrid | None) -> None:
+        """Write the pictures of a finished run; its result is written already, and needs none of them."""
+        samples, curves = self.files.path / "samples.png", self.files.path / "curves.png"
+        drawn = []
+        if attempt(samples, self._save_samples, params, samples, samples.with_name("samples_continuous.png")):
+            drawn.append(f"samples: {samples}")
+        if grid is not None:
+            pictures.save_plane(self.flow, params, self.splits.test.x, grid, self.files.path)
+            print(f"density on a grid of {grid.density.size:,} points: sums to {grid.mass:.4f}")
+        if attempt(curves, plots.save_curves, self.files.metrics_path, curves, self.unit):
+            drawn.append(f"curves: {curves}")
+        if drawn:
+            print("  ".join(drawn))
 
 
 def command_line(arguments: list[str]) -> str:

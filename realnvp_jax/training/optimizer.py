@@ -57,7 +57,7 @@ class SGD(Optimizer):
 
 
 def optimizer_keys() -> dict[str, tuple[Any, str]]:
-    """"optimizer.<parameter>" -> (default, meaning) of the parameters of all registered optimizers."""
+    """Config keys, optimizer.parameter -> (default, meaning), of all registered optimizers."""
     return config_keys("optimizer", ("optimizer",))
 
 

@@ -7,7 +7,12 @@ import numpy as np
 
 from realnvp_jax import plots
 from realnvp_jax.data.examples import Splits
+from realnvp_jax.data.labels import grid_columns, one_hot
+from realnvp_jax.data.quote import describe_error
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.training.decorations import attempt, warn
+
+_MOST_ROWS = 256  # of a grid with one class in each row; the other classes are not drawn
 
 
 def save_samples(
@@ -15,44 +20,69 @@ def save_samples(
 ) -> None:
     """Write a grid of sampled images, floored to levels, or samples of vectors beside test data.
 
+    The images of a class-conditional flow have one class in each row, in the order of its classes.
+
     Args:
       flow: the flow.
       params: its parameters.
       key: random key of the samples.
-      num: how many.
+      num: how many; at least, where a row of at least four images is one class.
       splits: the data.
       path: the PNG file.
       continuous: where to write the same images as they were drawn, before they are floored.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = _sample(flow, params, key, num, splits.test.context)
+    contexts, columns = splits.test.context, None
+    if splits.classes:
+        rows = min(len(splits.classes), _MOST_ROWS)
+        columns = grid_columns(rows, num, least=4)
+        contexts = one_hot(np.repeat(np.arange(rows), columns), len(splits.classes))
+        num = len(contexts)
+    samples = _sample(flow, params, key, num, contexts)
     if flow.levels is None:
         plots.save_points(splits.test.x, samples, splits.columns, path)
     else:
-        plots.save_image_grid(np.asarray(flow.to_uint8(samples)), flow.levels, path)
+        plots.save_image_grid(np.asarray(flow.to_uint8(samples)), flow.levels, path, columns)
         if continuous is not None:
             shades = np.clip(np.floor(samples * (256 / flow.levels)), 0, 255).astype(np.uint8)
-            plots.save_image_grid(shades, 256, continuous)
+            plots.save_image_grid(shades, 256, continuous, columns)
 
 
 def _sample(flow: Flow, params: Params, key: jax.Array, num: int, contexts: np.ndarray | None) -> np.ndarray:
-    """Samples, of a conditional flow each under the context of a test example."""
+    """Samples, of a conditional flow under these contexts one after the other, and again from the first."""
     if contexts is None:
         return np.asarray(flow.sample(params, key, (num,), progress=True))
     return np.asarray(flow.sample(params, key, context=contexts[np.arange(num) % len(contexts)], progress=True))
 
 
-def save_plane(flow: Flow, params: Params, points: np.ndarray, directory: Path) -> dict[str, float]:
-    """Write density, latents and the warped grid of an unconditional density on the plane; of others write nothing.
+def plane_density(flow: Flow, params: Params, points: np.ndarray) -> plots.DensityGrid | None:
+    """An unconditional density on the plane, on a grid around the points.
 
     Returns:
-      {"density_sum": the mass that the picture of the density shows}, or {}.
+      The grid, or None of other densities, and after a warning where it cannot be computed.
     """
     if flow.event_shape != (2,) or flow.context_size:
-        return {}
-    grid = plots.density_on_grid(flow, params, *plots.limits_of(points))
-    plots.save_density(grid, directory / "density.png")
-    plots.save_latents(flow, params, points, directory / "latents.png")
-    plots.save_warped_grid(flow, params, grid, directory / "warped_grid.png")
-    print(f"density on a grid of {grid.density.size:,} points: sums to {grid.mass:.4f}")
-    return {"density_sum": grid.mass}
+        return None
+    try:
+        return plots.density_on_grid(flow, params, *plots.limits_of(points))
+    except Exception as error:  # as in `attempt`
+        warn(f"the density on the plane was not computed ({describe_error(error)})")
+        return None
+
+
+def save_plane(flow: Flow, params: Params, points: np.ndarray, grid: plots.DensityGrid, directory: Path) -> None:
+    """Write the pictures of a density on the plane: itself, latents and the warped grid. Failures are warnings.
+
+    Args:
+      flow: the flow.
+      params: its parameters.
+      points: data, whose latents are shown.
+      grid: the density.
+      directory: where to write.
+    """
+    path = directory / "density.png"
+    attempt(path, plots.save_density, grid, path)
+    path = directory / "latents.png"
+    attempt(path, plots.save_latents, flow, params, points, path)
+    path = directory / "warped_grid.png"
+    attempt(path, plots.save_warped_grid, flow, params, grid, path)

@@ -1,15 +1,18 @@
 """A trace of some training steps: where the time goes, for TensorBoard's profiler, XProf or Perfetto."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from realnvp_jax.training.decorations import attempt
+
 _STEPS_BEFORE = 3  # the first ones compile and fill the pipeline
 
 
 class Profile:
-    """Traces steps of a run with `jax.profiler`.
+    """Traces steps of a run with `jax.profiler`. A trace that cannot be written is a warning.
 
     Args:
       path: directory of the trace.
@@ -27,8 +30,10 @@ class Profile:
         """To be called after every dispatch, with the steps made and its outputs; whether a trace was written."""
         if self._start is not None and step >= self._start:
             jax.block_until_ready(outputs)
-            jax.profiler.start_trace(str(self.path), create_perfetto_trace=True)
-            self._start, self._stop = None, step + self._num_steps
+            start = functools.partial(jax.profiler.start_trace, create_perfetto_trace=True)
+            self._start = None
+            if attempt(self.path, start, str(self.path)):
+                self._stop = step + self._num_steps
         elif self._stop is not None and step >= self._stop:
             jax.block_until_ready(outputs)
             return self.close()
@@ -38,6 +43,4 @@ class Profile:
         """Write what has been traced; whether there was something."""
         was_tracing = self._stop is not None
         self._start = self._stop = None
-        if was_tracing:
-            jax.profiler.stop_trace()
-        return was_tracing
+        return was_tracing and attempt(self.path, jax.profiler.stop_trace)

@@ -8,17 +8,37 @@ import numpy as np
 import optax
 
 from realnvp_jax.data.examples import Splits
-from realnvp_jax.data.images import ImageData, load_images
+from realnvp_jax.data.images import ImageData, load_classes, load_images
+from realnvp_jax.data.quote import quote
 from realnvp_jax.data.vectors import VECTORS, is_vectors, load_vectors
-from realnvp_jax.models.create import MODELS, Config, context_columns, is_of_vectors, unused_top_level
 from realnvp_jax.models import pure
+from realnvp_jax.models.create import (
+    MODELS,
+    Config,
+    class_names,
+    context_columns,
+    is_class_conditional,
+    is_of_vectors,
+    unused_top_level,
+)
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.registry import parameters, part_class
 from realnvp_jax.training.optimizer import clipped, learning_rate_schedule
 
 
 def load_data(config: Config, flow: Flow | None) -> Splits:
-    """The data of a config; images must fit the flow, tables can tell its shape."""
+    """The data of a config; images must fit the flow, tables can tell its shape.
+
+    Raises:
+      ValueError: the data are not there, or do not fit the config.
+    """
+    splits = read_data(config, flow)
+    check_splits(config, flow, splits)
+    return splits
+
+
+def read_data(config: Config, flow: Flow | None) -> Splits:
+    """The data of a config, before it is checked that tables fit it."""
     dataset = config.dataset
     names = {role: dataset[role] for role in ("train", "validation", "test")}
     if not is_vectors(dataset.name):
@@ -30,8 +50,8 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
             )
         if flow is None:
             raise ValueError(f"expected model.event_shape (height, width, channels) of {dataset.name!r}; got ()")
-        return load_images(image_data(config), names, flow)
-    splits = load_vectors(
+        return load_images(image_data(config), names, flow, class_names(config))
+    return load_vectors(
         dataset.name,
         path=dataset.path,
         data_dir=dataset.data_dir,
@@ -41,7 +61,13 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
         context_columns=context_columns(config),
         min_columns=2 if config.model.name == "vector_flow" else 1,
     )
-    shape = splits.train.x.shape[1:]
+
+
+def check_splits(config: Config, flow: Flow | None, splits: Splits) -> None:
+    """Raise ValueError unless vectors have the flow's shape, and are enough for a batch."""
+    if not is_of_vectors(config):
+        return
+    dataset, shape = config.dataset, splits.train.x.shape[1:]
     if flow is not None and shape != flow.event_shape:
         raise ValueError(
             f"expected rows of shape {flow.event_shape}, model.event_shape, in {dataset.name!r}; got {shape}"
@@ -51,7 +77,6 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
             f"expected at least batch_size={config.batch_size} rows in dataset.train={dataset.train!r}; "
             f"got {len(splits.train)}: lower batch_size"
         )
-    return splits
 
 
 def image_data(config: Config) -> ImageData:
@@ -92,6 +117,23 @@ def with_event_shape(config: Config, shape: tuple[int, ...]) -> Config:
     return complete
 
 
+def with_classes(config: Config, saved: tuple[str, ...]) -> Config:
+    """The config with the names of the classes in it, if its density is conditioned on labels.
+
+    Args:
+      config: the config; names in its `dataset.classes` stay.
+      saved: those of the run in the workdir; () if there is none, for those of the data.
+
+    Raises:
+      ValueError: the data have no labels, or they are not there.
+    """
+    if not is_class_conditional(config) or config.dataset.classes:
+        return config
+    complete: Config = config.copy_and_resolve_references()
+    complete.dataset.classes = saved or load_classes(image_data(config), config.dataset.train)
+    return complete
+
+
 def check_config(config: Config) -> None:
     """Raise ValueError unless the numbers of the training program make sense."""
     if jax.process_count() > 1:
@@ -109,14 +151,24 @@ def check_config(config: Config) -> None:
     for key, value in at_least_one.items():
         if value < 1:
             raise ValueError(f"expected {key} of at least 1; got {value}")
-    if not is_of_vectors(config) and config.dataset.context:
-        raise ValueError(f"expected dataset.context to be empty for images; got {config.dataset.context!r}")
+    if not is_of_vectors(config) and config.dataset.context not in ("", "label"):
+        raise ValueError(
+            f"expected dataset.context to be 'label' or empty for images; got {quote(config.dataset.context)}: "
+            "columns are for tables"
+        )
+    if config.dataset.classes and not is_class_conditional(config):
+        raise ValueError(
+            f"expected dataset.classes to be () unless images have dataset.context='label'; "
+            f"got {quote(config.dataset.classes)}"
+        )
     if config.profile < 0:
         raise ValueError(f"expected profile of at least 0 steps; got {config.profile}")
     unused = unused_top_level(config) if config.model.name in MODELS else []
     if unused:
-        raise ValueError(f"expected memory, dtype and unroll as they are by default for the {config.model.name}, which "
-            f"does not read them all; got {unused[0]}")
+        raise ValueError(
+            f"expected memory, dtype and unroll as they are by default for the {config.model.name}, which "
+            f"does not read them all; got {unused[0]}"
+        )
     if is_of_vectors(config) and (config.dataset.num_bits or config.dataset.crop != "none"):
         raise ValueError(
             f"expected dataset.num_bits=0 and dataset.crop='none', which are for images, for the {config.model.name}; "

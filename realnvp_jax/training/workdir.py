@@ -1,18 +1,20 @@
 """The files of a run, and the rules for coming back to it."""
 
 import csv
-import dataclasses
+import io
 import json
 import math
+import os
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from realnvp_jax.data.examples import Splits
-from realnvp_jax.data.images import ImageData
-from realnvp_jax.data.quote import quote
-from realnvp_jax.models.create import PLAIN_EXECUTION, Config, check_version
+from realnvp_jax.data.quote import describe_error, quote
+from realnvp_jax.models.create import Config, check_version
+from realnvp_jax.training.decorations import attempt, warn
 
 _MAY_DIFFER = (
     "num_steps",
@@ -22,23 +24,12 @@ _MAY_DIFFER = (
     "dataset.manual_dir",
     "dataset.cache_dir",
     "dataset.strict",
+    "dataset.allow_changed",
     "memory",
     "unroll",
     "profile",
     "steps_per_dispatch",
 )
-
-
-# what keys mean to a run whose version did not have them yet
-_OF_OLDER_RUNS = {
-    **PLAIN_EXECUTION,
-    "profile": 0,
-    "steps_per_dispatch": 1,
-} | {
-    f"dataset.{field.name}": field.default
-    for field in dataclasses.fields(ImageData)
-    if field.default is not dataclasses.MISSING and field.name not in ("num_train", "seed")
-}
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -52,17 +43,113 @@ def flatten(config: Config) -> dict[str, Any]:
     return flat
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write atomically: a reader sees the old file or the new one."""
+def write_text(path: Path, text: str) -> None:
+    """Write atomically: even after a power cut, a reader sees the old file or the new one."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    with temporary.open("w", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # the new name
+    finally:
+        os.close(directory)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Args:
+      path: the file.
+      remedy: what to do about a damaged one.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
+    try:
+        value = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"expected {quote(path, 150)} as it was written; got a damaged file ({describe_error(error)}): {remedy}"
+        ) from None
+    if not isinstance(value, dict):
+        raise ValueError(f"expected {quote(path, 150)} as it was written; got a damaged file: {remedy}")
+    return value
+
+
+_UNREADABLE = "[\\"  # Orbax's storage takes them for patterns
+_CONFIG_REMEDY = "put back a copy of it, or use another --workdir"
 
 
 def saved_event_shape(path: Path) -> tuple[int, ...] | None:
-    """The shape of the data of the run in a directory, or None if there is no run."""
+    """The shape of the data of the run in a directory, or None if there is no run.
+
+    Raises:
+      ValueError: its config is damaged.
+    """
     config = path / "config.json"
-    return tuple(json.loads(config.read_text())["model"]["event_shape"]) if config.is_file() else None
+    return tuple(read_json(config, _CONFIG_REMEDY)["model"]["event_shape"]) if config.is_file() else None
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """The contents of a result.json.
+
+    Raises:
+      ValueError: it is damaged.
+    """
+    remedy = "start the run again, which evaluates again"
+    result = read_json(path, remedy)
+    try:
+        describe_result(result)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"expected a test result in {quote(path, 150)}; got a damaged one ({describe_error(error)}): {remedy}"
+        ) from None
+    return result
+
+
+def describe_result(result: dict[str, Any]) -> str:
+    """The line that says the test result."""
+    which = f"step {result['step']} of {result['num_steps']} by validation"
+    lost = f", the better step {result['lost_best']['step']} is lost" if "lost_best" in result else ""
+    average = ", moving average" if result["ema"] else ""
+    return (
+        f"test: {result['mean']:.3f} +- {result['standard_error']:.3f} {result['unit']} "
+        f"({result['num_examples']} examples, {which}{lost}{average})"
+    )
+
+
+def read_metrics(path: Path) -> tuple[list[dict[str, str]], int]:
+    """The rows of a metrics.csv, and how many of its lines are damaged: they are left out."""
+    *lines, unfinished = path.read_bytes().decode(errors="replace").replace("\r", "").split("\n")
+    columns = lines[0].split(",") if lines else []
+    has_header = "step" in columns
+    rows = [dict(zip(columns, line.split(","), strict=False)) for line in lines[1:] if line.count(",") < len(columns)]
+    rows = [row for row in rows if has_header and len(row) == len(columns) and _is_metrics_row(row)]
+    return rows, len(lines) - has_header + bool(unfinished) - len(rows)
+
+
+def _is_metrics_row(row: dict[str, str]) -> bool:
+    try:
+        int(row["step"])
+        for value in row.values():
+            float(value or "nan")
+    except ValueError:
+        return False
+    return True
+
+
+def saved_classes(path: Path) -> tuple[str, ...]:
+    """The names of the classes of the run in a directory, () if there is no run or it has none."""
+    config = path / "config.json"
+    return tuple(read_json(config, _CONFIG_REMEDY)["dataset"].get("classes", ())) if config.is_file() else ()
 
 
 class Workdir:
@@ -73,61 +160,31 @@ class Workdir:
       config: the run's config.
 
     Raises:
-      ValueError: the directory holds a run of another config.
+      ValueError: the directory holds a run of another config, or one whose config is damaged or missing; or its path
+        is one that checkpoints cannot be read back from.
     """
 
     def __init__(self, path: Path, config: Config):
         self.path = path
         self._config = config
+        if any(character in str(path.resolve()) for character in _UNREADABLE):
+            raise ValueError(
+                f"expected a --workdir whose full path has none of the characters {' '.join(_UNREADABLE)} , with which "
+                f"checkpoints cannot be read back; got {quote(path.resolve(), 150)}: choose another"
+            )
         if self.config_path.is_file():
+            check_version(ConfigDict(read_json(self.config_path, _CONFIG_REMEDY)), quote(path, 100))
             self._check_same_run(config)
+        elif any(path.glob("checkpoints/*")):
+            raise ValueError(
+                f"expected config.json beside the checkpoints in {quote(path, 150)}; got none, so what they were "
+                f"trained with is unknown: {_CONFIG_REMEDY}"
+            )
 
     def start(self) -> None:
-        """Make the directory and write the config.
-
-        Raises:
-          ValueError: the directory holds a run of a version with other parameters.
-        """
-        if self.config_path.is_file():
-            check_version(ConfigDict(json.loads(self.config_path.read_text())), quote(self.path, 100))
+        """Make the directory and write the config."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config_path, json.loads(self._config.to_json()))
-
-    def write_split_files(self, splits: Splits) -> None:
-        """Write which files are in which split, and hashes of the images, where examples come from image files.
-
-        Raises:
-          ValueError: the run has started with other images.
-        """
-        if not splits.sha256:
-            return
-        path = self.path / "split_files.json"
-        now = {
-            "sha256": dict(splits.sha256),
-            **{role: list(names) for role, names in splits.files.items()},
-            "left out": dict(splits.left_out),
-        }
-        if path.is_file():
-            try:
-                before = dict(json.loads(path.read_text()))
-            except (ValueError, TypeError):
-                raise ValueError(f"expected {quote(path, 150)} as it was written; got a damaged file") from None
-            self._check_same_images(before, now, path.name)
-        write_json(path, now)
-
-    def _check_same_images(self, before: dict[str, Any], now: dict[str, Any], name: str) -> None:
-        if before.get("sha256") == now["sha256"]:
-            return
-        changed: set[str] = set()
-        for role in ("train", "validation", "test"):
-            changed |= set(before.get(role, ())) ^ set(now.get(role, ()))
-        what = (
-            f"{len(changed)} others or in another split, such as {quote(min(changed))}" if changed else "other pixels"
-        )
-        raise ValueError(
-            f"expected the images that the run in {quote(self.path, 100)} was started with, as in its {name}; "
-            f"got {what}: use another --workdir"
-        )
 
     @property
     def config_path(self) -> Path:
@@ -150,17 +207,25 @@ class Workdir:
         return self.path / "run.json"
 
     def result(self) -> dict[str, Any] | None:
-        """The test result of a finished run."""
-        return json.loads(self.result_path.read_text()) if self.result_path.is_file() else None
+        """The test result of a finished run; one that is damaged is named on stderr, and is none."""
+        if not self.result_path.is_file():
+            return None
+        try:
+            return read_result(self.result_path)
+        except ValueError:
+            warn(f"{self.result_path} is damaged: the run is evaluated again")
+            return None
 
     def _check_same_run(self, config: Config) -> None:
-        before = flatten(ConfigDict(json.loads(self.config_path.read_text())))
+        before = flatten(ConfigDict(read_json(self.config_path, _CONFIG_REMEDY)))
         now = flatten(config)
-        before = {**_OF_OLDER_RUNS, **before}
         keys = sorted(set(before) | set(now))
-        changed = [k for k in keys if before.get(k) != now.get(k) and not k.startswith(_MAY_DIFFER)]
+        may_differ = _MAY_DIFFER
+        if (self.path / "data.json").is_file():  # which tells whether the data are the same, wherever they are
+            may_differ += ("dataset.path",)
+        changed = [k for k in keys if before.get(k) != now.get(k) and not k.startswith(may_differ)]
         if changed:
-            shown = [f"{k} was {before.get(k)!r}, now {now.get(k)!r}" for k in changed[:3]]
+            shown = [f"{k} was {_short(before.get(k))}, now {_short(now.get(k))}" for k in changed[:3]]
             more = f"; also {', '.join(changed[3:])}" if len(changed) > 3 else ""
             raise ValueError(
                 f"expected the config of the run in {self.path}; {'; '.join(shown)}{more}: "
@@ -168,8 +233,17 @@ class Workdir:
             )
 
 
+def _short(value: Any) -> str:
+    """A value of a config inside a message; the names of classes may be many."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 class MetricsLog:
     """metrics.csv and TensorBoard files. A resumed run drops the rows after its checkpoint and goes on.
+
+    Damaged lines are left out of metrics.csv; the file with them is moved to damaged/. A run goes on without
+    TensorBoard files once one cannot be written.
 
     Args:
       workdir: the run's files.
@@ -188,31 +262,47 @@ class MetricsLog:
     )
 
     def __init__(self, workdir: Workdir, step: int):
-        from tensorboardX import SummaryWriter
-
-        rows = []
-        if workdir.metrics_path.is_file():
-            with workdir.metrics_path.open() as file:
-                rows = [row for row in csv.DictReader(file) if row["step"] and int(row["step"]) <= step]
-        temporary = workdir.metrics_path.with_name("metrics.csv.tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.COLUMNS, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        temporary.replace(workdir.metrics_path)
-        self._file = workdir.metrics_path.open("a", newline="")
+        path = workdir.metrics_path
+        rows, num_damaged = read_metrics(path) if path.is_file() else ([], 0)
+        if num_damaged:
+            aside = workdir.path / "damaged" / f"metrics_{time.time_ns()}.csv"
+            aside.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, aside)
+            warn(f"damaged lines of {path} are left out ({num_damaged}); the file as it was is {aside}")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(row for row in rows if int(row["step"]) <= step)
+        write_text(path, text.getvalue())
+        self._file = path.open("a", newline="")
         self._writer = csv.DictWriter(self._file, self.COLUMNS)
-        self._tensorboard = SummaryWriter(str(workdir.path / "tensorboard"), purge_step=step + 1)
+        self._tensorboard_path = workdir.path / "tensorboard"
+        self._tensorboard: Any = None
+        attempt(self._tensorboard_path, self._open_tensorboard, step)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add a row."""
         self._writer.writerow({"step": step, **values})
         self._file.flush()
-        for name, value in values.items():
-            if math.isfinite(value):
-                self._tensorboard.add_scalar(name, value, step)
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        if self._tensorboard and not attempt(self._tensorboard_path, self._write_scalars, step, finite):
+            self._tensorboard = None
+
+    def sync(self) -> None:
+        """Wait until the rows are on the disk."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Flush and close."""
         self._file.close()
-        self._tensorboard.close()
+        if self._tensorboard:
+            attempt(self._tensorboard_path, self._tensorboard.close)
+
+    def _open_tensorboard(self, step: int) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._tensorboard = SummaryWriter(str(self._tensorboard_path), purge_step=step + 1)
+
+    def _write_scalars(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._tensorboard.add_scalar(name, value, step)

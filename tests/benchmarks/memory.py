@@ -22,13 +22,13 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-
 from realnvp_jax.bijections.batch_norm import BatchNorm
+from realnvp_jax.networks.execution import Execution
+
 from realnvp_jax.bijections.coupling import Coupling
 from realnvp_jax.bijections.stack import CouplingStack
 from realnvp_jax.bijections.transforms import AffineTransform
 from realnvp_jax.masks import Checkerboard
-from realnvp_jax.networks.execution import Execution
 from realnvp_jax.networks.resnet import ResNet
 from realnvp_jax.training.optimizer import global_norm
 

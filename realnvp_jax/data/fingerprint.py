@@ -1,0 +1,110 @@
+"""What identifies the data of a run: the names of its columns, the numbers of examples and their hashes.
+
+A run keeps the fingerprint of its whole splits, which tells when it is continued or evaluated with other data.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from realnvp_jax.data.examples import Examples, Splits
+from realnvp_jax.data.quote import quote
+from realnvp_jax.data.tables import match_columns
+
+_ROLES = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """What identifies three splits.
+
+    Attributes:
+      columns: names of all columns of a table in its order, those that are conditioned on included; () of images.
+      context: names of the columns that the others are conditioned on.
+      examples: how many "train", "validation" and "test" have.
+      sha256: hashes of these three, contexts included; or of the images that they are parts of, from the cache.
+    """
+
+    columns: tuple[str, ...]
+    context: tuple[str, ...]
+    examples: Mapping[str, int]
+    sha256: Mapping[str, str]
+
+    @property
+    def modelled(self) -> tuple[str, ...]:
+        """Names of the columns whose density it is."""
+        return tuple(column for column in self.columns if column not in self.context)
+
+
+def fingerprint(splits: Splits) -> Fingerprint:
+    """The fingerprint of whole splits, before `evaluate.num_examples` cuts them."""
+    parts = {role: getattr(splits, role) for role in _ROLES}
+    return Fingerprint(
+        splits.all_columns,
+        tuple(column for column in splits.all_columns if column not in splits.columns),
+        {role: len(part) for role, part in parts.items()},
+        dict(splits.sha256) or {role: _sha256(part) for role, part in parts.items()},
+    )
+
+
+def _sha256(examples: Examples) -> str:
+    digest = hashlib.sha256()
+    for array in (examples.x, examples.context):
+        if array is not None:
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def by_name(splits: Splits, before: Fingerprint) -> Splits:
+    """The splits with their columns in the order of a fingerprint.
+
+    A column that is gone is taken to be the one that is new in its place, if these are as many.
+    """
+    if not before.columns:
+        return splits
+    gone, new = _gone_and_new(before, splits)
+    renamed = dict(zip(gone, new, strict=True)) if len(gone) == len(new) else {}
+    columns, all_columns = (
+        tuple(renamed.get(column, column) for column in names) for names in (before.modelled, before.columns)
+    )
+    places = match_columns(columns, splits.columns)
+    if places is None or len(places) != len(splits.columns):
+        return splits
+    parts = {role: dataclasses.replace(getattr(splits, role), x=getattr(splits, role).x[:, places]) for role in _ROLES}
+    return dataclasses.replace(splits, **parts, columns=columns, all_columns=all_columns)
+
+
+def difference(before: Fingerprint, splits: Splits) -> str:
+    """What is different in splits, in a few words; "" if nothing is."""
+    gone, new = _gone_and_new(before, splits)
+    now = fingerprint(by_name(splits, before))
+    found = []
+    if gone and len(gone) == len(new):
+        found.append(f"column {quote(gone[0], 30)} that is now {quote(new[0], 30)}{_more(gone)}")
+    elif gone or new:
+        found += [f"no column {quote(gone[0], 30)} any more{_more(gone)}"] if gone else []
+        found += [f"a new column {quote(new[0], 30)}{_more(new)}"] if new else []
+    kind = "rows" if before.columns else "examples"
+    added = sum(now.examples.values()) - sum(before.examples.values()) if before.examples else 0
+    if added:
+        found.append(f"{abs(added):,} {'more' if added > 0 else 'fewer'} {kind} in its three splits together")
+    if not found and now.sha256 != before.sha256:
+        same = before.columns and fingerprint(splits).sha256 == before.sha256
+        names = f"{quote(', '.join(before.modelled), 40)} that are now {quote(', '.join(splits.columns), 40)}"
+        found.append(f"columns {names}" if same else "other values" if before.columns else "other pixels or labels")
+    return " and ".join(found)
+
+
+def _gone_and_new(before: Fingerprint, splits: Splits) -> tuple[list[str], list[str]]:
+    """Names of columns that are not there any more, and of those that were not there; none where they have no names."""
+    if match_columns(before.modelled, splits.columns) is not None and len(before.modelled) == len(splits.columns):
+        return [], []
+    gone = [column for column in before.modelled if column not in splits.columns]
+    return gone, [column for column in splits.columns if column not in before.modelled]
+
+
+def _more(names: list[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
