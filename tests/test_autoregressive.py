@@ -13,7 +13,7 @@ from jax.scipy import stats
 import realnvp_jax
 from realnvp_jax import autoregressive_flow, masked_autoregressive_flow, pixelcnn_flow
 from realnvp_jax.bijections.autoregressive import Autoregressive
-from realnvp_jax.bijections.transforms import MixtureTransform
+from realnvp_jax.bijections.transforms import Mixture
 from realnvp_jax.data.toy import sample_toy
 from realnvp_jax.mixtures import (
     BASES,
@@ -228,7 +228,7 @@ MADES = {
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_the_jacobian_of_made_is_exactly_triangular(name, component, x64):
     order, hidden, residual, context_size = MADES[name]
-    transform = MixtureTransform(3, component)
+    transform = Mixture(3, component)
     made = MADE(order, hidden, transform.parameters_per_dim, context_size, "tanh", residual)
     bijection = Autoregressive(made, transform)
     x = jax.random.normal(KEY, (2, len(order)))
@@ -254,7 +254,7 @@ def test_degrees_of_hidden_units_cover_what_they_can():
 
 
 def test_separate_networks_are_exactly_autoregressive(x64):
-    transform = MixtureTransform(2)
+    transform = Mixture(2)
     order = (1, 2, 0)
     bijection = Autoregressive(SeparateNetworks(order, (5,), transform.parameters_per_dim, 0, "tanh"), transform)
     x = jax.random.normal(KEY, (2, 3))
@@ -273,7 +273,7 @@ PIXELCNNS = {
 def pixelcnn(name: str):
     """(conditioner, bijection, variables, images) in float64."""
     shape, features, num_blocks, kernel_size = PIXELCNNS[name]
-    transform = MixtureTransform(2)
+    transform = Mixture(2)
     conditioner = PixelCNN(shape, features, num_blocks, kernel_size, transform.parameters_per_dim)
     bijection = Autoregressive(conditioner, transform)
     x = jax.random.normal(KEY, (3, *shape))
@@ -453,11 +453,11 @@ def flat(tree):
 
 
 def test_the_order_of_elements():
-    assert autoregressive_flow(3, order="reversed").bijection.order == (2, 1, 0)
-    assert autoregressive_flow(3, order=[1, 2, 0]).bijection.order == (1, 2, 0)
-    random = autoregressive_flow(6, order="random", seed=1).bijection.order
+    assert autoregressive_flow(3, order="reversed").bijection.bijection.conditioner.order == (2, 1, 0)
+    assert autoregressive_flow(3, order=[1, 2, 0]).bijection.bijection.conditioner.order == (1, 2, 0)
+    random = autoregressive_flow(6, order="random", seed=1).bijection.bijection.conditioner.order
     assert sorted(random) == list(range(6))
-    assert random != autoregressive_flow(6, order="random", seed=2).bijection.order
+    assert random != autoregressive_flow(6, order="random", seed=2).bijection.bijection.conditioner.order
 
 
 @pytest.mark.parametrize("num_dims", [2, 3, 6])
@@ -664,5 +664,5 @@ def test_repr_shows_what_was_chosen():
     assert repr(pixelcnn_flow((20, 20, 1), levels=2, num_components=2)) == (
         "Flow(event_shape=(20, 20, 1), bijection=Autoregressive(conditioner=PixelCNN(event_shape=(20, 20, 1), "
         "features=48, num_blocks=5, kernel_size=5, parameters_per_dim=6), "
-        "transform=MixtureTransform(num_components=2)), base=Uniform(), preprocessing=Center(levels=2), levels=2)"
+        "transform=Mixture(num_components=2)), base=Uniform(), preprocessing=Center(levels=2), levels=2)"
     )

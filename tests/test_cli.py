@@ -275,7 +275,7 @@ def test_round_trips(digits, moons):
 def test_a_layer_that_is_badly_conditioned_is_named(digits):
     run = open_run(digits)
     changed = jax.tree.map(lambda leaf: leaf, run.params)
-    conv_out = changed["params"]["scales_0"]["checkerboard"]["coupling"]["conditioner"]["conv_out"]
+    conv_out = changed["params"]["scales_0"]["before"]["layers_0"]["layer"]["conditioner"]["conv_out"]
     conv_out["bias"] = conv_out["bias"].at[2, 0].set(1e4)  # a shift that takes four digits of x
     result = reconstruct(run.flow, changed, run.split("test").first(10))
     worst = "scales_0/checkerboard/coupling[2]"

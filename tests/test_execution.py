@@ -18,7 +18,7 @@ from configs import smoke
 from realnvp_jax import compilation_cache
 from realnvp_jax.checkpoints import Checkpoints
 from realnvp_jax.networks.convolution import convolve, convolve_for_training
-from realnvp_jax.training.optimizer import create_optimizer, global_norm
+from realnvp_jax.training.optimizer import Adam, clipped, global_norm
 from realnvp_jax.training.parallel import dispatches
 from realnvp_jax.training.profiling import Profile
 from realnvp_jax.training.setup import check_config, make_optimizer
@@ -139,7 +139,7 @@ def test_both_convolutions_have_the_gradients_of_the_plain_one(padding, x64):
 
 def test_several_updates_in_a_dispatch_are_the_same_updates():
     flow = realnvp_jax.image_flow((4, 4, 1), num_scales=1, base_features=2, num_blocks=1, levels=4)
-    optimizer = create_optimizer(1e-3, flat=True)
+    optimizer = clipped(Adam(), 1e-3)
     options = {"flow": flow, "optimizer": optimizer, "flip": True, "ema_decay": 0.9}
     state = one = create_state(flow, jax.random.key(0), optimizer, 0.9)
     batches = np.random.default_rng(0).integers(0, 4, (4, 6, 4, 4, 1)).astype(np.uint8)
@@ -163,9 +163,9 @@ def test_dispatches_end_where_something_is_to_be_done():
 def test_an_optimizer_on_one_vector_makes_the_same_updates():
     random = np.random.default_rng(0)
     params, gradient = ({"a": jnp.asarray(random.random((2, 3)), float), "b": jnp.ones(4)} for _ in range(2))
+    plain = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.1))
     results = []
-    for flat in (False, True):
-        optimizer = create_optimizer(0.1, clip_norm=1.0, flat=flat)
+    for optimizer in (clipped(Adam(), 0.1, 1.0), plain):
         updates, _ = optimizer.update(gradient, optimizer.init(params), params)
         results.append(optax.apply_updates(params, updates))
     chex.assert_trees_all_close(*results, rtol=1e-6)
@@ -271,12 +271,12 @@ def test_runs_are_kept_and_tabulated(tmp_path, monkeypatch):
     assert "| `a command` | 1 x cpu, 2026-01-02, 0.2.0, 0 min, 40 steps of 32 | 2.500 +- 0.250 |" in lines[4]
 
 
-def test_image_runs_of_older_versions_are_refused_and_left_alone(tmp_path):
+def test_runs_of_older_versions_are_refused_and_left_alone(tmp_path):
     config = json.loads(smoke.get_config().to_json())
-    del config["memory"], config["dtype"], config["unroll"]
+    del config["model"]["mixing"]
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
     before = path.read_text()
     for function in (lambda: realnvp_jax.load(tmp_path), lambda: realnvp_jax.train(smoke.get_config(), tmp_path)):
-        assert "version 0.2 or later" in refusal(function)
+        assert "version 0.3 or later" in refusal(function)
     assert path.read_text() == before

@@ -207,7 +207,8 @@ def test_missing_statistics_are_refused(x):
 
 def test_repr_is_one_readable_line():
     assert repr(FLOW) == (
-        "Flow(event_shape=(4, 4, 1), bijection=RealNVP(channels=1, num_scales=2, base_features=2, num_blocks=1), "
+        "Flow(event_shape=(4, 4, 1), bijection=RealNVP(channels=1, num_scales=2, "
+        "conditioner=ResNet(base_features=2, num_blocks=1)), "
         "base=Normal(), preprocessing=Logit(levels=17, alpha=0.05), levels=17)"
     )
 
@@ -289,7 +290,7 @@ def test_bad_input_gets_one_sentence(pixels, x):
     refused(ValueError, "temperature of at least 0; got -1", lambda: FLOW.sample(params, key, (2,), temperature=-1.0))
     refused(
         ValueError,
-        "Uniform() has no deviation to scale",
+        "Uniform() has no standard deviation to scale",
         lambda: UNIFORM.sample({"params": {}}, key, (2,), temperature=0.5),
     )
     refused(ValueError, "built without a context size", lambda: FLOW.log_prob(params, x, jnp.zeros(3)))

@@ -18,7 +18,7 @@ from PIL import Image
 
 import realnvp_jax
 from realnvp_jax.checkpoints import Checkpoints
-from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
+from realnvp_jax.training.optimizer import Adam, clipped, learning_rate_schedule
 from realnvp_jax.training.state import create_state
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +65,7 @@ def finished(environment, tmp_path_factory):
 
 def last_state(workdir: Path):
     flow, _ = realnvp_jax.load(workdir)
-    optimizer = create_optimizer(learning_rate_schedule(1e-3), flat=True)
+    optimizer = clipped(Adam(), learning_rate_schedule(1e-3))
     target = jax.eval_shape(lambda: create_state(flow, jax.random.key(0), optimizer, 0.99))
     checkpoints = Checkpoints(workdir, read_only=True)
     state, best = checkpoints.restore(target)
@@ -179,14 +179,15 @@ def test_eight_devices_and_one_agree(environment):
 import sys
 import jax, numpy as np
 import realnvp_jax
+from realnvp_jax.mode import INITIALIZE
 from realnvp_jax.data.images import ImageData, load_images
-from realnvp_jax.training.optimizer import create_optimizer, learning_rate_schedule
+from realnvp_jax.training.optimizer import SGD, Adam, clipped, learning_rate_schedule
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.training.parallel import parallel_train_step, replicate, shard, training_batch
 from realnvp_jax.training.state import create_state
 
 losses, leaves = [], []
-optimizer = create_optimizer(1e-4, "sgd", clip_norm=0)
+optimizer = clipped(SGD(), 1e-4, 0)
 for memory in ("store", "remat", "invert"):
     flow = realnvp_jax.image_flow(
         (8, 8, 1), num_scales=1, base_features=4, num_blocks=1, levels=17, memory=memory
@@ -212,7 +213,7 @@ state = replicate(create_state(vectors, jax.random.key(0), optimizer, 0.0, x[:64
 leaves += [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
 params = jax.device_get(state.params)
 apply = lambda x: vectors.bijection.apply(
-    params, x, axis_name="d", method="forward", mutable=["params", "standardization"]
+    params, x, None, INITIALIZE.over("d"), method="forward", mutable=["params", "standardization"]
 )[1]
 leaves += [np.asarray(leaf) for leaf in jax.tree.leaves(jax.pmap(apply, "d", out_axes=None)(shard(x[:64])))]
 step = parallel_train_step(vectors, optimizer, l2=0.0, flip=False, noise=np.full(3, 0.1), ema_decay=0.0)

@@ -3,23 +3,30 @@
 import re
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from realnvp_jax.bijections.act_norm import ActNorm
-from realnvp_jax.networks.batch_statistics import BatchStatistics
 
 import realnvp_jax
 from realnvp_jax import image_flow, vector_flow
 from realnvp_jax.bijections.linear import LearnedLinear
+from realnvp_jax.bijections.normalization import Normalize
 from realnvp_jax.data.toy import sample_toy
-from realnvp_jax.masks import Checkerboard, ImageHalves, orders
+from realnvp_jax.masks import Alternating, Checkerboard, ImageHalves, RandomHalves, VectorHalves
+from realnvp_jax.mode import TRAIN
 from realnvp_jax.models.pure import init_from_data
+from realnvp_jax.networks.statistics import ActNorm, BatchNorm
 from realnvp_jax.splines import num_parameters, spline_forward, spline_inverse
 from tests.helpers import perturb
 
 KEY = jax.random.key(0)
+
+
+def pairs_of(params, collection: str = "params"):
+    """Variables of the pairs of coupling layers, with their leading axis."""
+    return params[collection]["bijection"]["pairs"]["layer"]["bijection"]
 
 
 def points(num_dims: int = 3, num: int = 200) -> np.ndarray:
@@ -73,28 +80,27 @@ def test_a_spline_in_float32_has_finite_gradients_everywhere():
 
 
 def test_the_orders_of_vector_masks():
-    assert orders("halves", 5, 3, 0) is None
-    assert orders("learned", 5, 3, 0) is None
-    np.testing.assert_array_equal(orders("alternating", 5, 2, 0), [[0, 2, 4, 1, 3]] * 2)
-    random = orders("random", 6, 4, 1)
+    assert VectorHalves().orders(5, 3) is None
+    np.testing.assert_array_equal(Alternating().orders(5, 2), [[0, 2, 4, 1, 3]] * 2)
+    random = RandomHalves(1).orders(6, 4)
     np.testing.assert_array_equal(np.sort(random, axis=1), np.tile(np.arange(6), (4, 1)))
-    np.testing.assert_array_equal(random, orders("random", 6, 4, 1))
+    np.testing.assert_array_equal(random, RandomHalves(1).orders(6, 4))
     assert len(np.unique(random, axis=0)) > 1
-    assert not np.array_equal(random, orders("random", 6, 4, 2))
+    assert not np.array_equal(random, RandomHalves(2).orders(6, 4))
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize(
     ("masks", "kept"),
-    [("halves", [0, 1, 2]), ("alternating", [0, 2, 4]), ("random", sorted(orders("random", 5, 1, 0)[0, :3]))],
+    [("halves", [0, 1, 2]), ("alternating", [0, 2, 4]), ("random", sorted(RandomHalves(0).orders(5, 1)[0, :3]))],
 )
 def test_one_coupling_keeps_its_identity_half(masks, kept, num_layers):
     flow = vector_flow(5, num_layers=num_layers, hidden=(4,), masks=masks)
     params = perturb(flow.init(KEY), KEY)
     params = jax.tree.map(jnp.array, params)
     if num_layers == 2:
-        second = params["params"]["pairs"]["couplings_1"]
-        params["params"]["pairs"]["couplings_1"] = jax.tree.map(jnp.zeros_like, second)
+        pairs = pairs_of(params)
+        pairs["layers_1"] = jax.tree.map(jnp.zeros_like, pairs["layers_1"])
     params["standardization"] = jax.tree.map(jnp.zeros_like, params["standardization"])
     x = jnp.asarray(points(5, 7))
     z, _ = flow.forward(params, x)
@@ -111,8 +117,8 @@ def test_masks_and_standardisation_are_not_trained(masks):
     fitted = realnvp_jax.fit(flow, params, x, KEY, num_steps=20, progress=False)
     chex.assert_trees_all_equal(fitted["standardization"], params["standardization"])
     assert not np.array_equal(
-        fitted["params"]["pairs"]["couplings_0"]["conditioner"]["out"]["kernel"],
-        params["params"]["pairs"]["couplings_0"]["conditioner"]["out"]["kernel"],
+        pairs_of(fitted)["layers_0"]["conditioner"]["out"]["kernel"],
+        pairs_of(params)["layers_0"]["conditioner"]["out"]["kernel"],
     )
 
 
@@ -125,12 +131,12 @@ def test_the_learned_linear_map_after_training():
     params = realnvp_jax.fit(
         flow, flow.init(KEY, x), x, KEY, num_steps=100, batch_size=50, learning_rate=1e-2, progress=False
     )
-    linear = LearnedLinear(5)
-    stacked = params["params"]["pairs"]["linear_maps_1"]
+    linear = LearnedLinear()
+    stacked = pairs_of(params)["layers_2"]
     for pair in range(2):
         variables = {"params": jax.tree.map(lambda leaf, pair=pair: leaf[pair], stacked)}
         assert np.abs(variables["params"]["lower"]).max() > 0.01
-        lower, upper = linear.apply(variables, method="matrices")
+        _, lower, upper, _ = linear.apply(variables, 5, method="factors")
         z, log_det = linear.apply(variables, jnp.eye(5), method="forward")
         np.testing.assert_allclose(z, lower @ upper, atol=1e-5)
         np.testing.assert_allclose(log_det, np.linalg.slogdet(np.asarray(lower @ upper))[1], atol=1e-5)
@@ -145,7 +151,7 @@ def test_learned_maps_start_at_the_best_gaussian(x64):
     z, _ = flow.forward(flow.init(KEY, x), x)
     np.testing.assert_allclose(np.cov(z.T, bias=True), np.eye(4), atol=1e-9)
     few = flow.init(KEY, x[:4])
-    np.testing.assert_array_equal(few["params"]["pairs"]["linear_maps_0"]["upper"], 0)
+    np.testing.assert_array_equal(pairs_of(few)["layers_0"]["upper"], 0)
     singular = x.copy()
     singular[:, 1] = 2 * singular[:, 0]
     chex.assert_tree_all_finite(flow.init(KEY, singular))
@@ -161,15 +167,18 @@ def assert_standardized(values, name=""):
 
 def after_act_norms(flow, params, y) -> dict[str, np.ndarray]:
     """Name -> what leaves the ActNorms of that name, [layers, *y's shape or the half's]."""
-    _, recorded = flow.bijection.apply(
-        params,
-        y,
-        method="forward",
-        capture_intermediates=lambda module, name: isinstance(module, ActNorm) and name == "normalize",
-        mutable=["intermediates"],
-    )
+
+    def note(call, arguments, options, method):
+        result = call(*arguments, **options)
+        is_act_norm = isinstance(method.module, Normalize) and isinstance(method.module.statistics, ActNorm)
+        if is_act_norm and method.method_name == "normalize":
+            method.module.sow("intermediates", "normalized", result[0])
+        return result
+
+    with nn.intercept_methods(note):
+        _, recorded = flow.bijection.apply(params, y, method="forward", mutable=["intermediates"])
     leaves = jax.tree_util.tree_leaves_with_path(recorded["intermediates"])
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves if path[-1].idx == 0}
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 def test_after_initialisation_every_act_norm_of_a_vector_flow_gives_mean_0_and_variance_1(x64):
@@ -210,14 +219,14 @@ def test_initialisation_standardises_and_leaves_the_rest_alone(x64):
         chex.assert_trees_all_equal(fresh[collection], params[collection])
     constants = params["standardization"]
     np.testing.assert_allclose(constants["standardize"]["statistics"]["mean"], x.mean(0))
-    np.testing.assert_allclose(jnp.exp(constants["standardize"]["statistics"]["log_deviation"]), x.std(0))
+    np.testing.assert_allclose(jnp.exp(constants["standardize"]["statistics"]["log_std"]), x.std(0))
     np.testing.assert_allclose(constants["standardize_context"]["statistics"]["mean"], context.mean(0))
     z, log_det = flow.forward(params, x, context)
     assert_standardized(np.asarray(z) * np.sqrt(1 + 1e-4))  # batch norm's epsilon, at its initial variance 1
     np.testing.assert_allclose(log_det, -np.log(x.std(0)).sum() - 0.5 * 3 * np.log(1 + 1e-4))
     unused = flow.init(KEY, x)["standardization"]["standardize_context"]["statistics"]
     np.testing.assert_array_equal(unused["mean"], 0)
-    np.testing.assert_array_equal(unused["log_deviation"], 0)
+    np.testing.assert_array_equal(unused["log_std"], 0)
 
 
 def test_the_density_is_in_the_datas_own_units(x64):
@@ -257,16 +266,16 @@ def test_single_precision_data_in_double_precision_mode(transform, x64):
 
 def test_what_was_initialised_from_data_stays_after_loading(tmp_path):
     from realnvp_jax.checkpoints import Best, Checkpoints
-    from realnvp_jax.training.optimizer import create_optimizer
+    from realnvp_jax.training.optimizer import Adam, clipped
     from realnvp_jax.training.state import create_state
 
     x = points(3)
     flow = vector_flow(3, num_layers=2, hidden=(4,), normalization="act_norm")
-    state = create_state(flow, KEY, create_optimizer(1e-3), 0.0, jnp.asarray(x))
+    state = create_state(flow, KEY, clipped(Adam(), 1e-3), 0.0, jnp.asarray(x))
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(state, Best())
     checkpoints.wait()
-    restored = checkpoints.restore(create_state(flow, jax.random.key(5), create_optimizer(1e-3)))
+    restored = checkpoints.restore(create_state(flow, jax.random.key(5), clipped(Adam(), 1e-3)))
     checkpoints.close()
     assert restored is not None
     chex.assert_trees_all_equal(restored[0].params, state.params)
@@ -285,7 +294,8 @@ def test_additive_couplings_keep_the_volume_up_to_the_final_scaling(x64):
         params = perturb(flow.init(KEY), KEY)
         if flow.levels is None:
             params["standardization"] = jax.tree.map(jnp.zeros_like, params["standardization"])
-        scaling = params["params"]["scaling"]["log_scale"]
+        tree = params["params"]["final"] if flow.levels else params["params"]["bijection"]["scaling"]
+        scaling = tree["log_scale"]
         assert scaling.shape == flow.event_shape
         z = jax.random.normal(KEY, (5, *flow.event_shape))
         _, log_det = flow.bijection.apply(params, z, method="inverse")
@@ -294,20 +304,21 @@ def test_additive_couplings_keep_the_volume_up_to_the_final_scaling(x64):
 
 def test_batch_norm_on_a_running_average(x64):
     lag = 0.75
-    module = BatchStatistics(lag=lag)
+    module = BatchNorm(batch_norm_lag=lag)
     x = 2 + 3 * jax.random.normal(KEY, (64, 2))
     variables = {"batch_stats": {"mean": jnp.array([1.0, -1.0]), "variance": jnp.array([4.0, 9.0])}}
-    (mean, variance), updated = module.apply(variables, x, train=True, mutable=["batch_stats"])
+    (mean, log_std), updated = module.apply(variables, x, None, TRAIN, mutable=["batch_stats"])
+    variance = jnp.exp(2 * log_std) - module.epsilon
     np.testing.assert_allclose(mean[0], lag * variables["batch_stats"]["mean"] + (1 - lag) * x.mean(0))
     np.testing.assert_allclose(variance[0], lag * variables["batch_stats"]["variance"] + (1 - lag) * x.var(0))
     np.testing.assert_allclose(updated["batch_stats"]["mean"], mean[0])
     np.testing.assert_allclose(updated["batch_stats"]["variance"], variance[0])
-    gradient = jax.grad(lambda x: module.apply(variables, x, train=True, mutable=["batch_stats"])[0][0].sum())(x)
+    gradient = jax.grad(lambda x: module.apply(variables, x, None, TRAIN, mutable=["batch_stats"])[0][0].sum())(x)
     np.testing.assert_allclose(gradient, (1 - lag) / 64)
     flow = vector_flow(2, num_layers=2, hidden=(4,), normalization="batch_norm", batch_norm_lag=lag)
     params = flow.init(KEY)
     _, params = flow.log_prob_train(params, x)
-    statistics = params["batch_stats"]["pairs"]["couplings_0"]["normalization"]["statistics"]
+    statistics = pairs_of(params, "batch_stats")["layers_0"]["normalization"]["statistics"]
     np.testing.assert_allclose(statistics["mean"][0], (1 - lag) * x[:, 1].mean()[None])
 
 
@@ -450,17 +461,23 @@ def test_bad_input_gets_one_sentence():
     refused(ValueError, "num_layers of at least 1; got 0", lambda: vector_flow(2, num_layers=0))
     refused(ValueError, "widths of at least 1; got ()", lambda: vector_flow(2, hidden=()))
     refused(ValueError, "got 'checkerboard'", lambda: vector_flow(2, masks="checkerboard"))
-    refused(ValueError, "transform to be one of", lambda: vector_flow(2, transform="cubic"))
+    refused(ValueError, "transform to be one of the registered", lambda: vector_flow(2, transform="cubic"))
     refused(ValueError, "normalization to be one of", lambda: vector_flow(2, normalization="layer_norm"))
-    refused(ValueError, "batch_norm_lag in [0, 1); got 1.0", lambda: image_flow(batch_norm_lag=1.0))
-    refused(ValueError, "batch_norm_lag 0 with normalization", lambda: vector_flow(2, batch_norm_lag=0.5))
-    refused(ValueError, "activation of vectors to be one of", lambda: vector_flow(2, activation="sine"))
+    refused(ValueError, "batch_norm_lag at least 0 and below 1; got 1.0", lambda: image_flow(batch_norm_lag=1.0))
+    refused(ValueError, "got 'batch_norm_lag'", lambda: vector_flow(2, batch_norm_lag=0.5))
+    refused(ValueError, "activation to be one of", lambda: vector_flow(2, activation="sine"))
     refused(ValueError, "seed of at least 0; got -1", lambda: vector_flow(2, seed=-1))
-    refused(ValueError, "tail_bound above 0; got inf", lambda: vector_flow(2, tail_bound=np.inf))
-    refused(ValueError, "num_bins from 2", lambda: vector_flow(2, num_bins=1))
-    refused(ValueError, "tail_bound above 0; got 0.0", lambda: vector_flow(2, tail_bound=0.0))
+    refused(
+        ValueError,
+        "tail_bound to be a finite number; got 'inf'",
+        lambda: vector_flow(2, transform="spline", tail_bound=np.inf),
+    )
+    refused(
+        ValueError, "num_bins at least 2 and at most 500; got 1", lambda: vector_flow(2, transform="spline", num_bins=1)
+    )
+    refused(ValueError, "tail_bound above 0; got 0.0", lambda: vector_flow(2, transform="spline", tail_bound=0.0))
     refused(ValueError, "context width of at least 0; got -1", lambda: vector_flow(2, context=-1))
-    refused(ValueError, "masks of images to be one of", lambda: image_flow(masks="alternating"))
+    refused(ValueError, "image_mask to be one of", lambda: image_flow(masks="alternating"))
     flow = vector_flow(3, num_layers=2, hidden=(4,), context=2)
     params = flow.init(KEY)
     x = points(3)
@@ -505,6 +522,7 @@ def test_bad_input_gets_one_sentence():
 
 def test_repr_shows_what_was_chosen():
     assert repr(vector_flow(2, masks="learned", context=3)) == (
-        "Flow(event_shape=(2,), bijection=VectorRealNVP(num_dims=2, num_layers=8, hidden=(128, 128), masks='learned'), "
+        "Flow(event_shape=(2,), bijection=Standardized(bijection=VectorRealNVP(num_dims=2, num_layers=8, "
+        "mixing=LearnedLinear())), "
         "base=Normal(), preprocessing=Identity(), context_size=3)"
     )

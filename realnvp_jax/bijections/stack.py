@@ -94,12 +94,13 @@ class Stack(Bijection):
                 return (z, log_det + layer_log_det), (updated.get("batch_stats", {}), updated.get(USED_STATISTICS, {}))
 
             start = x, jnp.zeros_like(x, shape=x.shape[:1])
-            (z, log_det), (updated, used) = jax.lax.scan(step, start, (variables, places), unroll=trips)
-            return (z, log_det, updated), (variables, context, z, used)
+            layers = variables, places
+            (z, log_det), (updated, used) = jax.lax.scan(step, start, layers, length=self.num_layers, unroll=trips)
+            return (z, log_det, updated, used), (variables, context, z, used)
 
         def backward(residuals, cotangents):
             variables, context, z, used = residuals
-            z_bar, log_det_bar, _ = cotangents  # nothing flows back from running statistics
+            z_bar, log_det_bar, *_ = cotangents  # nothing flows back from statistics
 
             def step(carry, of_layer):
                 z, z_bar, context_bar = carry
@@ -111,13 +112,16 @@ class Stack(Bijection):
 
             start = z, z_bar, jax.tree.map(jnp.zeros_like, context)
             layers = variables, places, used
-            (_, x_bar, context_bar), params_bar = jax.lax.scan(step, start, layers, reverse=True, unroll=trips)
+            (_, x_bar, context_bar), params_bar = jax.lax.scan(
+                step, start, layers, length=self.num_layers, reverse=True, unroll=trips
+            )
             zeros = {name: jax.tree.map(jnp.zeros_like, tree) for name, tree in variables.items()}
             return {**zeros, "params": params_bar} if "params" in variables else zeros, x_bar, context_bar
 
         run = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
         run.defvjp(forward, backward)
-        z, log_det, updated = run(variables, x, context)
-        if self.layer.is_mutable_collection("batch_stats"):
-            store(self.layer, {"batch_stats": updated})
+        z, log_det, updated, used = run(variables, x, context)
+        for collection, values in (("batch_stats", updated), (USED_STATISTICS, used)):
+            if self.layer.is_mutable_collection(collection):
+                store(self.layer, {collection: values})
         return z, log_det

@@ -55,14 +55,16 @@ class VectorRealNVP(Bijection):
         num_pairs = self.num_layers // 2
         orders = self.masks.orders(self.num_dims, (self.num_layers + 1) // 2)
         places = () if orders is None else tuple(map(tuple, orders.tolist()))
-        layers = []
-        if num_pairs:
-            layers.append(Stack(Reordered(self._couplings(2)), num_pairs, places[:num_pairs], self.memory))
-        if self.num_layers % 2:
-            layers.append(Reordered(self._couplings(1), places[-1] if places else None))
-        if self.transform.preserves_volume:
-            layers.append(DiagonalScaling())
-        self.layers = layers
+        has_last = self.num_layers % 2
+        pairs = Stack(Reordered(self._couplings(2)), num_pairs, places[:num_pairs], self.memory)
+        self.pairs = pairs if num_pairs else None
+        self.last = Reordered(self._couplings(1), places[-1] if places else None) if has_last else None
+        self.scaling = DiagonalScaling() if self.transform.preserves_volume else None
+
+    @property
+    def layers(self) -> list[Bijection]:
+        """The layers in the order of `forward`."""
+        return [layer for layer in (self.pairs, self.last, self.scaling) if layer is not None]
 
     def _couplings(self, num: int) -> Chain:
         """One or two coupling layers; parity is 0, then 1."""

@@ -10,8 +10,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-_COLLECTIONS = ("params", "batch_stats", "standardization", "constants", "intermediates")  # with the leading axis
-_STACKED: Any = dict.fromkeys(_COLLECTIONS, 0)
+_COLLECTIONS = ("params", "batch_stats", "standardization", "constants", "used_statistics", "intermediates")
+_STACKED: Any = dict.fromkeys(_COLLECTIONS, 0)  # all have the leading axis
 
 
 def loop_over(
@@ -55,7 +55,8 @@ def loop_over(
         return nn.apply(lambda module, value: step(module, value), at_place, mutable=mutable)(variables, value)
 
     trips = length if unroll else 1
-    value, updated = jax.lax.scan(wrap(body), start, (variables, places), reverse=reverse, unroll=trips)
+    layers = variables, places
+    value, updated = jax.lax.scan(wrap(body), start, layers, length=length, reverse=reverse, unroll=trips)
     store(module, updated)
     return value
 

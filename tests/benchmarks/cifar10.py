@@ -30,7 +30,7 @@ import numpy as np
 
 import realnvp_jax
 from realnvp_jax.models.flow import Flow
-from realnvp_jax.training.optimizer import create_optimizer
+from realnvp_jax.training.optimizer import Adam, clipped
 from realnvp_jax.training.state import create_state
 from realnvp_jax.training.steps import train_step
 
@@ -41,11 +41,11 @@ def forward_flops(flow: Flow) -> int:
     model = flow.bijection
     total = 0
     for k in range(model.num_scales):
-        h, w, c, f = height >> k, width >> k, channels * 2**k, model.base_features * 2**k
+        h, w, c, f = height >> k, width >> k, channels * 2**k, model.conditioner.base_features * 2**k
         is_last = k == model.num_scales - 1
-        total += (4 if is_last else 3) * _conditioner_flops(h, w, 2 * c + 1, f, 2 * c, model.num_blocks)
+        total += (4 if is_last else 3) * _conditioner_flops(h, w, 2 * c + 1, f, 2 * c, model.conditioner.num_blocks)
         if not is_last:
-            total += 3 * _conditioner_flops(h // 2, w // 2, 4 * c, 2 * f, 4 * c, model.num_blocks)
+            total += 3 * _conditioner_flops(h // 2, w // 2, 4 * c, 2 * f, 4 * c, model.conditioner.num_blocks)
     return total
 
 
@@ -103,7 +103,7 @@ def make_flow(variant: str, sizes: list[int]) -> Flow:
 
 def programs(flow: Flow, batch_size: int, density: bool) -> dict:
     """Name -> (compiled function of no arguments, trace seconds, compile seconds, temporary bytes, forward passes)."""
-    optimizer = create_optimizer(1e-3, flat=True)
+    optimizer = clipped(Adam(), 1e-3)
     state = jax.jit(create_state, static_argnums=(0, 2))(flow, jax.random.key(0), optimizer)
     pixels = jnp.asarray(np.random.default_rng(0).integers(0, 256, (batch_size, *flow.event_shape)), jnp.uint8)
     key = jax.random.key(2)

@@ -22,14 +22,14 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from realnvp_jax.bijections.batch_norm import BatchNorm
-from realnvp_jax.networks.execution import Execution
 
-from realnvp_jax.bijections.coupling import Coupling
-from realnvp_jax.bijections.stack import CouplingStack
-from realnvp_jax.bijections.transforms import AffineTransform
+from realnvp_jax.bijections.coupling import coupling
+from realnvp_jax.bijections.stack import Stack
+from realnvp_jax.bijections.transforms import Affine
 from realnvp_jax.masks import Checkerboard
+from realnvp_jax.mode import TRAIN
 from realnvp_jax.networks.resnet import ResNet
+from realnvp_jax.networks.statistics import BatchNorm
 from realnvp_jax.training.optimizer import global_norm
 
 MODES = ("store", "remat", "invert")
@@ -37,18 +37,18 @@ MODES = ("store", "remat", "invert")
 
 def problem(num_layers: int, memory: str, unroll: bool, width=16, features=16, blocks=8, batch=16):
     """(gradient function, its arguments)."""
-    execution = Execution(memory, "float32", unroll)
-    conditioner = ResNet(features, blocks, 6, execution=execution)
-    coupling = Coupling(Checkerboard(0), conditioner, AffineTransform(0.0), BatchNorm(Checkerboard(0)))
-    stack = CouplingStack(coupling, num_layers, execution)
+    conditioner = ResNet(base_features=features, num_blocks=blocks, unroll=unroll)
+    layer = coupling(Checkerboard(), conditioner, Affine(0.0, False), BatchNorm(), 3)
+    parities = tuple(number % 2 for number in range(num_layers))
+    stack = Stack(layer, num_layers, parities, memory, unroll)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((batch, width, width, 3)), jnp.result_type(float))
     variables = jax.jit(functools.partial(stack.init, method="forward"))(jax.random.key(0), x)
-    scale = variables["params"]["coupling"]["transform"]["scale"]
-    variables["params"]["coupling"]["transform"]["scale"] = scale + 0.3  # as after some training
+    scale = variables["params"]["layer"]["transform"]["scale"]
+    variables["params"]["layer"]["transform"]["scale"] = scale + 0.3  # as after some training
 
     def loss(trainable, x):
         (z, log_det), _ = stack.apply(
-            {**variables, "params": trainable}, x, method="forward", train=True, mutable=["batch_stats"]
+            {**variables, "params": trainable}, x, None, TRAIN, method="forward", mutable=["batch_stats"]
         )
         return (0.5 * (z**2).sum((1, 2, 3)) - log_det).mean()
 

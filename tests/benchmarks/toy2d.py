@@ -25,7 +25,7 @@ import realnvp_jax
 from realnvp_jax.data.toy import sample_toy
 from realnvp_jax.data.vectors import load_vectors
 from realnvp_jax.likelihood import mean_and_standard_error
-from realnvp_jax.training.optimizer import create_optimizer
+from realnvp_jax.training.optimizer import Adam, clipped
 from realnvp_jax.training.state import create_state
 from realnvp_jax.training.steps import train_step
 
@@ -72,7 +72,7 @@ def fit_to_few(points: np.ndarray, transform: str, steps: int = 3000) -> tuple[r
     """(flow, parameters of the best step by the held-out fifth, that step)."""
     train, held_out = points[400:], points[:400]
     flow = realnvp_jax.vector_flow(2, num_layers=8, hidden=(64, 64), transform=transform)
-    optimizer = create_optimizer(1e-3, clip_norm=10.0)
+    optimizer = clipped(Adam(), 1e-3, 10.0)
     state = create_state(flow, jax.random.key(0), optimizer, 0.99, jnp.asarray(train))
     noise = 0.03 * train.std(axis=0)
     step = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer, noise=noise, ema_decay=0.99))

@@ -37,7 +37,7 @@ import optax
 from sklearn.datasets import make_moons
 
 import realnvp_jax
-from realnvp_jax.training.optimizer import create_optimizer
+from realnvp_jax.training.optimizer import Adam, clipped
 from realnvp_jax.training.state import create_state
 from realnvp_jax.training.steps import train_step
 
@@ -104,7 +104,7 @@ def torch_peer(module, log_prob: Callable, sample: Callable, x: np.ndarray) -> d
 def our_training(num_layers: int):
     """(flow, state before the first step, step), with Adam alone: the others do not clip either."""
     flow = realnvp_jax.vector_flow(2, num_layers=num_layers, hidden=HIDDEN)
-    optimizer = create_optimizer(LEARNING_RATE, clip_norm=0.0)
+    optimizer = clipped(Adam(), LEARNING_RATE, 0.0)
     state = jax.jit(create_state, static_argnums=(0, 2))(flow, jax.random.key(0), optimizer)
 
     def step(state, x):
