@@ -160,7 +160,7 @@ def config_keys(group: str, kinds: Sequence[str]) -> dict[str, tuple[Any, str]]:
 
 def make_parts(
     chosen: Mapping[str, tuple[str, Any, type]], options: Mapping[str, Any], shared: Mapping[str, Any] | None = None
-) -> tuple[Any, ...]:
+) -> dict[str, Any]:
     """The parts that a factory was given as objects or by name.
 
     Args:
@@ -169,7 +169,7 @@ def make_parts(
       shared: the factory's own arguments that go the same way, where a part has them.
 
     Returns:
-      The objects, in the order of `chosen`.
+      Argument -> object.
 
     Raises:
       TypeError: an object is not a part of its kind.
@@ -187,17 +187,17 @@ def make_parts(
             parts = ", ".join(f"{argument}={chosen[argument][1]!r}" for argument in classes) or "parts given by name"
             raise ValueError(f"expected parameters of {parts}, of {names}; got {option!r}{hint}")
     options = {**(shared or {}), **options}
-    made = []
+    made = {}
     for argument, (_, choice, base) in chosen.items():
         if argument in classes:
-            made.append(classes[argument](**{name: options[name] for name in known[argument] if name in options}))
+            made[argument] = classes[argument](**{name: options[name] for name in known[argument] if name in options})
         elif isinstance(choice, base):
-            made.append(choice)
+            made[argument] = choice
         else:
             raise TypeError(
                 f"expected {argument} to be a registered name or a {base.__name__}; got {type(choice).__name__}"
             )
-    return tuple(made)
+    return made
 
 
 def _of_kind(kind: str) -> dict[str, type]:

@@ -129,7 +129,7 @@ def glow_flow(
     )
     arguments.check_divisible(shape, 2**num_scales, num_scales)
     arguments.check_levels(levels, alpha)
-    network, transform, mixing, normalization, dequantizer = make_parts(
+    parts = make_parts(
         {
             "conditioner": ("conditioner", conditioner, Conditioner),
             "transform": ("transform", transform, Transform),
@@ -140,12 +140,13 @@ def glow_flow(
         options,
         {"base_features": base_features, "num_blocks": num_blocks, "unroll": unroll},
     )
+    chosen_dequantizer = parts.pop("dequantizer")
     return Flow(
         event_shape=shape,
-        bijection=Glow(shape[2], num_scales, num_steps, network, transform, mixing, normalization, memory, unroll),
+        bijection=Glow(shape[2], num_scales, num_steps, **parts, memory=memory, unroll=unroll),
         base=Normal(),
         preprocessing=Logit(levels, alpha),
         levels=levels,
         context_size=arguments.context_size(context),
-        dequantizer=dequantizer,
+        dequantizer=chosen_dequantizer,
     )

@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 from realnvp_jax.base import Normal
 from realnvp_jax.bijections.autoregressive import Autoregressive
-from realnvp_jax.bijections.bijection import Chain, Inverse, Reordered
+from realnvp_jax.bijections.bijection import Bijection, Chain, Inverse, Reordered
 from realnvp_jax.bijections.normalization import Normalize
 from realnvp_jax.bijections.stack import Stack
 from realnvp_jax.bijections.transforms import Transform
@@ -90,7 +90,7 @@ def masked_autoregressive_flow(
         raise ValueError(f"expected order to be one of {LAYER_ORDERS}; got {str(order)[:60]!r}")
     arguments.check_residual(residual, sizes)
     width = arguments.context_size(context)
-    transform, normalization = make_parts(
+    parts = make_parts(
         {
             "transform": ("transform", transform, Transform),
             "normalization": ("normalization", normalization, Normalization),
@@ -98,12 +98,12 @@ def masked_autoregressive_flow(
         options,
     )
     network = MADE(
-        tuple(range(num_dims)), sizes, transform.parameters_per_dim, width, activation, residual=bool(residual)
+        tuple(range(num_dims)), sizes, parts["transform"].parameters_per_dim, width, activation, residual=bool(residual)
     )
-    autoregressive = Autoregressive(network, transform)
-    layers = [Inverse(autoregressive) if inverse else autoregressive]
-    if not normalization.is_identity:
-        layers.append(Normalize(normalization))
+    autoregressive = Autoregressive(network, parts["transform"])
+    layers: list[Bijection] = [Inverse(autoregressive) if inverse else autoregressive]
+    if not parts["normalization"].is_identity:
+        layers.append(Normalize(parts["normalization"]))
     places = tuple(map(tuple, layer_orders(order, num_dims, num_layers, seed).tolist()))
     return Flow(
         event_shape=(num_dims,),

@@ -40,10 +40,10 @@ def _difference(flow: Any, variables: Variables) -> str | None:
     """How variables differ from those that `init` makes, in names and shapes; None if they do not."""
 
     def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-        flat = flax.traverse_util.flatten_dict(dict(tree), sep="/")
+        flat: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(tree), sep="/"))
         return {name: tuple(np.shape(leaf)) for name, leaf in flat.items()}
 
-    expected, got = shapes(jax.eval_shape(lambda: init(flow, jax.random.key(0)))), shapes(variables)
+    expected, got = shapes(jax.eval_shape(lambda: fresh(flow, jax.random.key(0)))), shapes(variables)
     for name, shape in expected.items():
         if name not in got:
             return f"none called {name!r}"
@@ -56,8 +56,7 @@ def _sum_event(x: Float[Array, "n *event"]) -> Float[Array, " n"]:
     return jnp.sum(x, axis=tuple(range(1, x.ndim)))
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def init(flow: Any, key):
+def fresh(flow: Any, key):
     """Fresh variables, before any look at data."""
     dtype = jnp.result_type(float)
     event = jax.ShapeDtypeStruct((1, *flow.event_shape), dtype)
@@ -73,6 +72,9 @@ def init(flow: Any, key):
         name: {**variables.get(name, {}), **({_DEQUANTIZER: learned[name]} if name in learned else {})}
         for name in {**variables, **learned}
     }
+
+
+init = functools.partial(jax.jit, static_argnums=0)(fresh)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -192,5 +194,5 @@ def penalized(flow: Any) -> frozenset[str]:
         return result
 
     with nn.intercept_methods(note):
-        jax.eval_shape(lambda: init.__wrapped__(flow, jax.random.key(0)))
+        jax.eval_shape(lambda: fresh(flow, jax.random.key(0)))
     return frozenset(found)

@@ -149,13 +149,12 @@ def image_flow(
         options,
         {"base_features": base_features, "num_blocks": num_blocks, "unroll": unroll},
     )
-    network, transform, normalization, masks, base, dequantizer = parts
+    outside = {"base": parts.pop("base"), "dequantizer": parts.pop("dequantizer")}
     return Flow(
         event_shape=shape,
-        bijection=RealNVP(shape[2], num_scales, network, transform, normalization, masks, memory, unroll),
-        base=base,
+        bijection=RealNVP(shape[2], num_scales, **parts, memory=memory, unroll=unroll),
         preprocessing=Logit(levels, alpha),
         levels=levels,
         context_size=arguments.context_size(context),
-        dequantizer=dequantizer,
+        **outside,
     )

@@ -147,13 +147,12 @@ def vector_flow(
     if mixing is not None:
         chosen["mixing"] = ("mixing", mixing, Bijection)
     shared = {"hidden": arguments.widths(hidden), "seed": seed}
-    network, masks, transform, normalization, base, *mixed = make_parts(chosen, options, shared)
-    couplings = VectorRealNVP(
-        num_dims, num_layers, network, masks, transform, normalization, mixed[0] if mixed else None, memory
-    )
+    parts = make_parts(chosen, options, shared)
+    latents = parts.pop("base")
+    couplings = VectorRealNVP(num_dims, num_layers, **parts, memory=memory)
     return Flow(
         event_shape=(num_dims,),
         bijection=Standardized(couplings),
-        base=base,
+        base=latents,
         context_size=arguments.context_size(context),
     )
