@@ -13,12 +13,12 @@ from PIL import Image
 
 import realnvp_jax
 from configs import smoke, table, toy2d
-from realnvp_jax.analysis.evaluate import evaluate
-from realnvp_jax.analysis.reconstruct import reconstruct
+from realnvp_jax.analysis.round_trip import reconstruct
 from realnvp_jax.analysis.run import open_run
-from realnvp_jax.analysis.sample import sample_in_batches
+from realnvp_jax.analysis.sampling import sample_in_batches
+from realnvp_jax.analysis.split_evaluation import evaluate
 from realnvp_jax.cli.main import main
-from realnvp_jax.training.loop import train
+from realnvp_jax.runs.trainer import train
 
 pytestmark = pytest.mark.slow
 

@@ -20,8 +20,8 @@ from realnvp_jax import (
     pixelcnn_flow,
     vector_flow,
 )
-from realnvp_jax.analysis import interpolate as module
-from realnvp_jax.analysis.interpolate import interpolate, latent_scales, manifold, resample_scales, to_latents
+from realnvp_jax.analysis import latent_paths as module
+from realnvp_jax.analysis.latent_paths import interpolate, latent_scales, manifold, resample_scales, to_latents
 from realnvp_jax.squeeze import squeeze_diagonal
 from tests.helpers import perturb
 

@@ -16,18 +16,18 @@ from ml_collections import ConfigDict
 
 import realnvp_jax
 from configs import cifar10, cifar10_large, default, digits, mnist, mnist_small, smoke, toy2d
-from realnvp_jax import plots
-from realnvp_jax.checkpoints import Best, Checkpoints
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.data.images import ImageData, load_images, parse_split
+from realnvp_jax.plots import plane as plots
+from realnvp_jax.runs.checkpoints import Best, Checkpoints
+from realnvp_jax.runs.run_data import RunData
+from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.training.evaluation import evaluate
 from realnvp_jax.training.optimizer import create_optimizer, l2_penalty, learning_rate_schedule
 from realnvp_jax.training.parallel import parallel_eval_step
-from realnvp_jax.training.run_data import RunData
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, train_step
-from realnvp_jax.training.workdir import Workdir
 
 FLOW = realnvp_jax.image_flow((4, 4, 1), num_scales=1, base_features=4, num_blocks=1, levels=4)
 
@@ -500,7 +500,7 @@ def test_counts_that_are_none_are_refused_before_anything_is_written(tmp_path, k
 
 
 def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch):
-    from realnvp_jax.training import loop
+    from realnvp_jax.runs import trainer as loop
 
     config = smoke.get_config()
     config.model.num_scales, config.model.base_features = 1, 2

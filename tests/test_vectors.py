@@ -256,7 +256,7 @@ def test_single_precision_data_in_double_precision_mode(transform, x64):
 
 
 def test_what_was_initialised_from_data_stays_after_loading(tmp_path):
-    from realnvp_jax.checkpoints import Best, Checkpoints
+    from realnvp_jax.runs.checkpoints import Best, Checkpoints
     from realnvp_jax.training.optimizer import create_optimizer
     from realnvp_jax.training.state import create_state
 
@@ -324,7 +324,7 @@ def test_the_depth_does_not_change_the_program():
 
 
 def test_a_flow_trains_and_its_density_sums_to_one():
-    from realnvp_jax import plots
+    from realnvp_jax.plots import plane as plots
 
     x = sample_toy("moons", 5000, 0)
     flow = vector_flow(2, num_layers=6, hidden=(32, 32))
@@ -350,7 +350,7 @@ def test_a_flow_trains_and_its_density_sums_to_one():
 def test_pictures_of_columns_of_very_different_scales(tmp_path):
     from PIL import Image
 
-    from realnvp_jax import plots
+    from realnvp_jax.plots import plane as plots
 
     x = np.random.default_rng(0).standard_normal((500, 2)) * [1, 300]
     plots.save_points(x, x, ("a", "b"), tmp_path / "far.png")

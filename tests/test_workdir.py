@@ -10,9 +10,9 @@ import pytest
 
 import realnvp_jax
 from configs import smoke, table
-from realnvp_jax import plots
+from realnvp_jax.plots import plane as plots
+from realnvp_jax.runs.workdir import MetricsLog, Workdir, read_metrics, read_result, saved_event_shape, write_json
 from realnvp_jax.training.steps import NonFiniteLossError
-from realnvp_jax.training.workdir import MetricsLog, Workdir, read_metrics, read_result, saved_event_shape, write_json
 from tests.helpers import refusal
 
 NAMES = ("cost_US$_per_$", "price ($)", "rate $%$")

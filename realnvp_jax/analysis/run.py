@@ -4,12 +4,12 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from realnvp_jax.checkpoints import load, newest_or_best_step, other_version, read_config
 from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.data.tables import numbered
 from realnvp_jax.models.create import Config, context_columns
 from realnvp_jax.models.flow import Flow, Params
-from realnvp_jax.training.run_data import RunData
+from realnvp_jax.runs.checkpoints import load, newest_or_best_step, other_version, read_config
+from realnvp_jax.runs.run_data import RunData
 
 SPLITS = ("train", "validation", "test")
 

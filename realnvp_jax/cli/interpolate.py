@@ -84,8 +84,8 @@ def main(
 
 def _examples(run: Any, files: tuple[str, ...], source: str, count: int, seed: int, resize: bool) -> np.ndarray:
     """The examples to go between, [count, *event]."""
-    from realnvp_jax.analysis.sample import Clamping, sample_in_batches, to_pixels
-    from realnvp_jax.analysis.score import read_examples
+    from realnvp_jax.analysis.anomalies import read_examples
+    from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
 
     if run.flow.context_size:
         raise ValueError("expected a run without a context to interpolate in; got a conditional one")
@@ -115,7 +115,7 @@ def _values(run: Any, kind: str, x: np.ndarray, num: int, seed: int) -> np.ndarr
     """[rows, columns, *event] in the data's units."""
     import jax
 
-    from realnvp_jax.analysis.interpolate import interpolate, manifold, resample_scales, to_latents
+    from realnvp_jax.analysis.latent_paths import interpolate, manifold, resample_scales, to_latents
 
     flow, params = run.flow, run.params
     if kind == "scales":
@@ -133,7 +133,7 @@ def _save(run: Any, path: Path, values: np.ndarray) -> None:
     """A picture of images in rows, or a table of vectors with their places."""
     rows, columns = values.shape[:2]
     if run.flow.levels is not None:
-        from realnvp_jax import plots
+        from realnvp_jax.plots import plane as plots
 
         pixels = np.asarray(run.flow.to_uint8(values.reshape(-1, *run.flow.event_shape)))
         plots.save_image_grid(pixels, run.flow.levels, path, columns=columns)

@@ -59,7 +59,7 @@ def main(
     share of values that had to be clamped, and of those that were not finite, is printed. Samples of several classes
     come one class after the other, and a grid of them has one class in each row.
     """
-    from realnvp_jax.analysis.sample import Clamping, sample_in_batches, to_pixels
+    from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
     from realnvp_jax.data.labels import grid_columns, one_hot
     from realnvp_jax.data.quote import quote
 
@@ -208,7 +208,7 @@ def _write(path: Path, run: Any, num: int, batches: Iterable[np.ndarray], column
         names = run.modelled_columns()
         write_csv(path, (dict(zip(names, batch.T, strict=True)) for batch in batches))
     elif path.suffix == ".png":
-        from realnvp_jax import plots
+        from realnvp_jax.plots import plane as plots
 
         samples = np.concatenate(list(batches))
         if flow.levels is not None:

@@ -13,8 +13,8 @@ from realnvp_jax.cli import common
 @common.in_one_sentence
 def main(workdir: Path, whole_config: bool) -> None:
     """What a workdir is: its model and data, checkpoints, validation results, test result, and sizes."""
-    from realnvp_jax.checkpoints import Checkpoints, create_flow, read_config
-    from realnvp_jax.training.workdir import describe_result, flatten, read_metrics, read_result
+    from realnvp_jax.runs.checkpoints import Checkpoints, create_flow, read_config
+    from realnvp_jax.runs.workdir import describe_result, flatten, read_metrics, read_result
 
     config = read_config(workdir)
     if whole_config:

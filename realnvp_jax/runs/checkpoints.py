@@ -27,9 +27,9 @@ import realnvp_jax
 from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.models.create import Config, check_version, create
 from realnvp_jax.models.flow import Flow
-from realnvp_jax.training.decorations import warn
+from realnvp_jax.runs.decorations import warn
+from realnvp_jax.runs.workdir import read_json, write_text
 from realnvp_jax.training.state import TrainState
-from realnvp_jax.training.workdir import read_json, write_text
 
 _ITEMS = ("params", "ema", "opt_state")
 

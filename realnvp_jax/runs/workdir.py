@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.models.create import Config, check_version
-from realnvp_jax.training.decorations import attempt, warn
+from realnvp_jax.runs.decorations import attempt, warn
 
 _MAY_DIFFER = (
     "num_steps",

@@ -16,8 +16,6 @@ import optax
 from tqdm import tqdm
 
 import realnvp_jax
-from realnvp_jax import plots
-from realnvp_jax.checkpoints import Best, Checkpoints, newest_step
 from realnvp_jax.data.ahead import made_ahead
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples, Splits
@@ -26,20 +24,13 @@ from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Flow, Params
-from realnvp_jax.training import pictures
-from realnvp_jax.training.decorations import attempt, warn
-from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
-from realnvp_jax.training.parallel import (
-    check_batch_size,
-    dispatches,
-    parallel_eval_step,
-    parallel_train_step,
-    replicate,
-    training_batch,
-)
-from realnvp_jax.training.profiling import Profile
-from realnvp_jax.training.run_data import RunData
-from realnvp_jax.training.setup import (
+from realnvp_jax.plots import plane as plots
+from realnvp_jax.runs import pictures
+from realnvp_jax.runs.checkpoints import Best, Checkpoints, newest_step
+from realnvp_jax.runs.decorations import attempt, warn
+from realnvp_jax.runs.profiling import Profile
+from realnvp_jax.runs.run_data import RunData
+from realnvp_jax.runs.setup import (
     check_config,
     check_penalty,
     load_data,
@@ -49,10 +40,8 @@ from realnvp_jax.training.setup import (
     with_event_shape,
     with_levels,
 )
-from realnvp_jax.training.state import create_state, evaluation_params
-from realnvp_jax.training.steps import NonFiniteLossError, augment, cost, unit
-from realnvp_jax.training.stop_request import StopRequest
-from realnvp_jax.training.workdir import (
+from realnvp_jax.runs.signals import StopRequest
+from realnvp_jax.runs.workdir import (
     MetricsLog,
     Workdir,
     describe_result,
@@ -60,6 +49,17 @@ from realnvp_jax.training.workdir import (
     saved_event_shape,
     write_json,
 )
+from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
+from realnvp_jax.training.parallel import (
+    check_batch_size,
+    dispatches,
+    parallel_eval_step,
+    parallel_train_step,
+    replicate,
+    training_batch,
+)
+from realnvp_jax.training.state import create_state, evaluation_params
+from realnvp_jax.training.steps import NonFiniteLossError, augment, cost, unit
 
 
 class InterruptedRunError(Exception):

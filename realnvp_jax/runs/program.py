@@ -35,7 +35,7 @@ def main(default_config: Path, keys: Keys) -> None:
 def _run(arguments: Sequence[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
     from realnvp_jax.compilation_cache import enable_compilation_cache
-    from realnvp_jax.training.loop import InterruptedRunError, command_line, train
+    from realnvp_jax.runs.trainer import InterruptedRunError, command_line, train
     from realnvp_jax.training.steps import NonFiniteLossError
 
     enable_compilation_cache()
