@@ -18,7 +18,7 @@ from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale, dequanti
 
 if TYPE_CHECKING:
     from realnvp_jax.models.create import create
-    from realnvp_jax.runs.checkpoints import load
+    from realnvp_jax.runs.load import load
     from realnvp_jax.runs.trainer import train
     from realnvp_jax.training.fit import fit
 
@@ -27,7 +27,7 @@ __version__ = "0.2.0"
 _LAZY = {
     "create": "realnvp_jax.models.create",
     "fit": "realnvp_jax.training.fit",
-    "load": "realnvp_jax.runs.checkpoints",
+    "load": "realnvp_jax.runs.load",
     "train": "realnvp_jax.runs.trainer",
 }
 

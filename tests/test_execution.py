@@ -18,8 +18,9 @@ from configs import smoke
 from realnvp_jax import compilation_cache
 from realnvp_jax.networks.convolution import convolve, convolve_for_training
 from realnvp_jax.runs.checkpoints import Checkpoints
+from realnvp_jax.runs.config_checks import check_config
 from realnvp_jax.runs.profiling import Profile
-from realnvp_jax.runs.setup import check_config, make_optimizer
+from realnvp_jax.runs.setup import make_optimizer
 from realnvp_jax.training.optimizer import create_optimizer, global_norm
 from realnvp_jax.training.parallel import dispatches
 from realnvp_jax.training.state import create_state

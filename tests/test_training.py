@@ -19,8 +19,9 @@ from configs import cifar10, cifar10_large, default, digits, mnist, mnist_small,
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.data.images import ImageData, load_images, parse_split
-from realnvp_jax.plots import plane as plots
-from realnvp_jax.runs.checkpoints import Best, Checkpoints
+from realnvp_jax.plots.images import save_image_grid
+from realnvp_jax.runs.best import Best
+from realnvp_jax.runs.checkpoints import Checkpoints
 from realnvp_jax.runs.run_data import RunData
 from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.training.evaluation import evaluate
@@ -500,21 +501,21 @@ def test_counts_that_are_none_are_refused_before_anything_is_written(tmp_path, k
 
 
 def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch):
-    from realnvp_jax.runs import trainer as loop
+    from realnvp_jax.runs import trainer
 
     config = smoke.get_config()
     config.model.num_scales, config.model.base_features = 1, 2
     config.evaluate.every = config.evaluate.log_every = 3
-    validate = loop._Run._validate
+    validate = trainer.Trainer._validate
 
     def validate_and_press(self, row, bar):
         validate(self, row, bar)
         self.best = Best(1, 0.0)  # so that the step is not saved for being the best
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(loop._Run, "_validate", validate_and_press)
-    with pytest.raises(loop.InterruptedRunError, match=r"stopped and saved at step 3; resume with: the same call"):
-        loop.train(config, tmp_path)
+    monkeypatch.setattr(trainer.Trainer, "_validate", validate_and_press)
+    with pytest.raises(trainer.InterruptedRunError, match=r"stopped and saved at step 3; resume with: the same call"):
+        trainer.train(config, tmp_path)
     assert (tmp_path / "checkpoints" / "3").is_dir()
 
 
@@ -526,7 +527,7 @@ def test_a_sample_grid_shows_the_pixels(tmp_path):
 
     images = np.zeros((5, 8, 8, 1), np.uint8)
     images[4] = 16
-    plots.save_image_grid(images, 17, tmp_path / "grid.png")
+    save_image_grid(images, 17, tmp_path / "grid.png")
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     assert grid.shape == (2 * 66 + 2, 3 * 66 + 2, 3)
     assert (grid[2:66, 2:66] == 0).all()

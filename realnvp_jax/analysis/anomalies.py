@@ -10,30 +10,20 @@ sets: measure them with `aurocs` on data for which the answer is known.
 """
 
 import dataclasses
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from realnvp_jax.analysis.read import framing_of
 from realnvp_jax.analysis.run import Run
-from realnvp_jax.data.arrays import array_source
 from realnvp_jax.data.baselines import file_bits
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.data.folder import EXTENSIONS, folder_source
-from realnvp_jax.data.framing import BadPictureError, Framing
-from realnvp_jax.data.quote import quote
-from realnvp_jax.data.tables import match_columns, numbered, read_rows
-from realnvp_jax.models.create import context_columns
 from realnvp_jax.preprocessing import check_pixels
 from realnvp_jax.training.evaluation import evaluate, evaluation_key
 from realnvp_jax.training.parallel import parallel_eval_step, replicate
 from realnvp_jax.training.steps import random_crop
-
-_ARRAYS = (".npz", ".npy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +110,7 @@ def _check(run: Run, examples: Examples, what: str) -> None:
     flow, shape = run.flow, examples.x.shape[1:]
     if len(examples) == 0:
         raise ValueError(f"expected {what}; got none")
-    before_crops = _framing(run, False).framed_shape if len(flow.event_shape) == 3 else None
+    before_crops = framing_of(run).framed_shape if len(flow.event_shape) == 3 else None
     if shape not in (flow.event_shape, before_crops):
         raise ValueError(f"expected {what} of shape {flow.event_shape}; got {shape}")
     if flow.levels is not None:
@@ -169,174 +159,3 @@ def aurocs(inside: Scores, outside: Scores) -> dict[str, float]:
         is_outside = np.repeat([0, 1], [len(part) for part in parts])
         areas[name] = float(roc_auc_score(is_outside, ranks))
     return areas
-
-
-def read_examples(
-    run: Run, paths: Sequence[str], *, split: str = "all", resize: bool = False
-) -> tuple[Examples, list[str]]:
-    """Data to be scored under a run's flow, and a name for each: a file's path, or the number of a row, from 0.
-
-    Images become what the run was trained on: they are cut and resized if its own were, and reduced to
-    `dataset.num_bits` if these are set, so that they must be given with all their 8 bits. Otherwise they must have the
-    model's shape, unless `resize`. A run of fewer levels without num_bits takes arrays only, as they are.
-
-    Args:
-      run: the run.
-      paths: of images, pictures and folders of them (in the order of their names), or one .npz or .npy file of uint8
-        images; of vectors, one .csv, .parquet or .npz file with the columns that the run was trained on and no others,
-        by name and in any order, those of its dataset.context included. Where the columns of one of the two have no
-        names, they are found by position, which is printed.
-      split: of a folder, the name of one in it; of an .npz file of several arrays, the name of one. "all" otherwise.
-      resize: cut out the largest centred part of the model's aspect ratio and resize it to the model's shape, whatever
-        the run did, with its resample and num_bits; colours are converted.
-
-    Raises:
-      ValueError: there is nothing to read, or something is not as it is said above; a file is no picture.
-    """
-    if not paths:
-        raise ValueError("expected files to score; got none")
-    if "[" in split:
-        raise ValueError(
-            f"expected 'all', or the name of an array or a folder, as a split to score; got {quote(split)}"
-        )
-    files = [Path(path).expanduser() for path in paths]
-    if len(run.flow.event_shape) == 1:
-        return _read_table(run, files, split, resize)
-    if not any(file.suffix in _ARRAYS and not file.is_dir() for file in files):
-        return _read_pictures(run, files, split, resize)
-    if len(files) > 1:
-        raise ValueError(f"expected pictures and folders, or one .npz or .npy file alone; got {len(files)} paths")
-    return _read_array(run, files[0], split, resize)
-
-
-class _OtherShapeError(BadPictureError):
-    """An image that has not the model's shape, but that of the arguments."""
-
-
-class _Framing(Framing):
-    """The run's framing, which tells images of another shape from bad ones."""
-
-    def frame(self, x: np.ndarray) -> np.ndarray:
-        if self.crop == "none" and x.shape != self.shape:
-            raise _OtherShapeError(*x.shape)
-        return super().frame(x)
-
-
-def _framing(run: Run, resize: bool) -> _Framing:
-    height, width, channels = run.flow.event_shape
-    dataset = run.config.dataset  # that of an older run has not all the keys
-    resample, num_bits = dataset.get("resample", "antialias"), dataset.get("num_bits", 0)
-    crop, from_height = ("centre", 0) if resize else (dataset.get("crop", "none"), dataset.get("resize", 0))
-    return _Framing((height, width, channels), crop, from_height, resample, num_bits)
-
-
-def _has_few_levels(run: Run) -> bool:
-    """Whether the model has fewer levels than pictures, and nothing says how to reduce them."""
-    return (run.flow.levels or 256) < 256 and not run.config.dataset.get("num_bits", 0)
-
-
-def _refusal(run: Run, error: OSError | BadPictureError, what: str | Path) -> ValueError:
-    name = quote(what, 150)
-    if not isinstance(error, _OtherShapeError):
-        reason = (error.strerror or "not readable") if isinstance(error, OSError) else error
-        return ValueError(f"expected images that can be used; got {name}: {reason}")
-    (height, width, channels), shape = error.args, run.flow.event_shape
-    got, how = f"{height}x{width} in {name}", "--resize crops the centre and resizes"
-    if channels != shape[2]:
-        got, how = f"{got} with {channels} channel(s) instead of {shape[2]}", f"{how}, and converts colours"
-    if _has_few_levels(run):
-        how = f"pixels of {run.flow.levels} levels cannot be resized"
-    return ValueError(f"expected images of {shape[0]}x{shape[1]} pixels; got {got}: {how}")
-
-
-def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tuple[Examples, list[str]]:
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            files += [path / name for name in sorted(folder_source(str(path), split, 0).files or ())]
-            continue
-        if path.suffix.lower() not in EXTENSIONS or not path.is_file():
-            what, problem = f"pictures ({', '.join(EXTENSIONS)}), folders, .npz or .npy", "which is none of these"
-            problem = problem if path.exists() else "where there is no file"
-            raise ValueError(f"expected {what}; got {quote(path, 200)}, {problem}")
-        if split != "all":
-            raise ValueError(f"expected the split 'all' of files that are pictures; got {quote(split)}")
-        files.append(path)
-    if _has_few_levels(run):
-        raise ValueError(
-            f"expected an .npz or .npy file of pixels in [0, {run.flow.levels}), the run's levels; "
-            f"got {quote(files[0], 150)}: pictures have 256 levels, and no dataset.num_bits says how to reduce them"
-        )
-    framing, images = _framing(run, resize), []
-    for file in files:
-        try:
-            images.append(framing.decode(file.read_bytes(), upright=True))
-        except (BadPictureError, OSError) as error:
-            raise _refusal(run, error, file) from None
-    return Examples(np.stack(images)), [str(file) for file in files]
-
-
-def _read_array(run: Run, file: Path, split: str, resize: bool) -> tuple[Examples, list[str]]:
-    source = array_source(str(file), split, 0)
-    rows = np.arange(source.num)
-    order = np.random.default_rng(0).permutation(source.num) if split == "all" else rows  # the source's
-    framing = _framing(run, resize and not _has_few_levels(run))
-    try:
-        images = np.stack([source.read(framing, i) for i in np.argsort(order)])
-    except BadPictureError as error:
-        raise _refusal(run, error, source.title) from None
-    if images.max() >= (levels := run.flow.levels or 256):
-        raise ValueError(
-            f"expected pixels in [0, {levels}), the run's levels, in {quote(source.title, 150)}; "
-            f"got values from {images.min()} to {images.max()}"
-        )
-    return Examples(images), [str(row) for row in rows]
-
-
-def _read_table(run: Run, files: list[Path], split: str, resize: bool) -> tuple[Examples, list[str]]:
-    if len(files) > 1 or split != "all" or resize:
-        got = "--resize" if resize else f"the split {quote(split)}" if split != "all" else f"{len(files)} paths"
-        raise ValueError(f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}")
-    table, context = read_rows(files[0]), context_columns(run.config)
-    own, file = run.columns(), quote(files[0].name)
-    if own:
-        places = dict(zip(own, _places(own, table.columns, file), strict=True))
-    else:
-        _check_number(run, table.columns, file)
-        print(f"columns of {file} are taken in their order, for the run does not know their names", file=sys.stderr)
-        places = {column: place for place, column in enumerate(table.columns)}
-    modelled = [place for name, place in places.items() if name not in context]
-    conditions = [places[name] for name in context]
-    examples = Examples(table.values[:, modelled], table.values[:, conditions] if conditions else None)
-    return examples, [str(row) for row in range(len(examples))]
-
-
-def _places(own: Sequence[str], given: Sequence[str], file: str) -> list[int]:
-    """Where a run's own columns are in a table that has no others."""
-    places = match_columns(own, given)
-    others = [column for column in given if column not in own]
-    if places is None or len(places) != len(given):
-        missing = [column for column in own if column not in given]
-        got = " and ".join(
-            f"{what} {quote(', '.join(names), 60)}" for what, names in (("no", missing), ("also", others)) if names
-        )
-        raise ValueError(
-            f"expected the run's columns {quote(', '.join(own), 100)} in {file}, in any order; got {got}: "
-            "rename columns, or leave them out"
-        )
-    if others or tuple(given) == numbered(len(given)):
-        print(f"columns of {file} are taken in their order, for they or the run's have no names", file=sys.stderr)
-    return places
-
-
-def _check_number(run: Run, given: Sequence[str], file: str) -> None:
-    """Raise ValueError unless a table has as many columns as a run, and those of its context."""
-    context = context_columns(run.config)
-    for name in context:
-        if name not in given:
-            known = quote(", ".join(given), 150)
-            raise ValueError(f"expected the run's dataset.context, {quote(name)}, in {file}; got the columns {known}")
-    num = len(given) - len(context)
-    if num != run.flow.num_dims:
-        columns = f"{run.flow.num_dims} columns{' besides those of dataset.context' if context else ''}"
-        raise ValueError(f"expected {columns}, as in training, in {file}; got {num}")
