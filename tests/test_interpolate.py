@@ -333,7 +333,7 @@ def test_bad_images_get_one_sentence():
     refused(ValueError, "num of at least 1; got 0", resample_scales, IMAGES, params, key, pixels, 0)
     for flow in (VECTORS, PIXELCNN, Flow((2, 2, 1), Chain(), preprocessing=Rescale(4), levels=4)):
         refused(ValueError, "expected a flow of images with scales; got a", latent_scales, flow)
-        refused(ValueError, "expected a flow with scales", resample_scales, flow, NOTHING, key, pixels, 2)
+        refused(ValueError, "expected a flow of images with scales", resample_scales, flow, NOTHING, key, pixels, 2)
     conditional = params_of(CONDITIONAL)
     for context, got in ((None, "got none"), (np.ones(2), "got (2,)"), (np.ones((3, 3)), "(2, 3); got (3, 3)")):
         refused(ValueError, got, to_latents, CONDITIONAL, conditional, pixels_of(CONDITIONAL, 2), context)

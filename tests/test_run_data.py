@@ -166,7 +166,7 @@ def test_the_path_may_differ_where_a_fingerprint_tells_whether_the_data_do(start
     other.dataset.allow_changed = True
     Workdir(workdir, other)
     (workdir / "data.json").unlink()
-    with pytest.raises(ValueError, match=r"dataset.path was '.*', now '.*': use another --workdir"):
+    with pytest.raises(ValueError, match=r"dataset.path was '.*, now '.*: use another --workdir"):
         Workdir(workdir, other)
 
 
