@@ -342,7 +342,7 @@ def test_interpolations_of_images(digits, tmp_path):
     with Image.open(digits / "analysis" / "interpolate" / "linear.png") as picture:
         assert picture.size == (4 * 66 + 2, 66 + 2)
     for arguments, expected in [
-        (["--kind", "scales"], "expected a RealNVP of images with two scales or more for --kind scales"),
+        (["--kind", "scales"], "expected a flow of images with two scales or more for --kind scales"),
         (["--kind", "manifold", "--points", 2], "expected --points 4 for --kind manifold"),
         (["--from", "nowhere"], "expected a split, one of train, validation, test; got 'nowhere'"),
         ([tmp_path / "none.png"], "where there is no file"),

@@ -104,5 +104,5 @@ def l2_penalty(trainable: Any, penalized: Collection[str]) -> jax.Array:
 
     The authors' are weight-norm gains and the scales of checkerboard couplings.
     """
-    leaves = flax.traverse_util.flatten_dict(trainable, sep="/")
+    leaves: dict[str, Any] = dict(flax.traverse_util.flatten_dict(trainable, sep="/"))
     return sum((jnp.sum(jnp.square(leaves[path])) for path in sorted(penalized)), jnp.zeros(()))

@@ -121,6 +121,7 @@ def loss_fn(
     """
     variables = {**params, "params": trainable}
     if jnp.issubdtype(x.dtype, jnp.integer):
+        assert key is not None  # pixels are dequantized with noise
         bits, params = flow.bits_per_dim_train(variables, key, x, context, axis_name=axis_name)
         mean_log_prob = log_prob_of_bits(bits, flow.num_dims).mean()
     else:
