@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from configs import default
-from realnvp_jax.training import program
+from realnvp_jax.runs import program
 
 if __name__ == "__main__":
     program.main(default_config=Path(__file__).parent / "configs" / "digits.py", keys=default.KEYS)

@@ -17,18 +17,18 @@ from realnvp_jax.models.vector import VectorRealNVP, vector_flow
 from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale, dequantize
 
 if TYPE_CHECKING:
-    from realnvp_jax.checkpoints import load
     from realnvp_jax.models.create import create
+    from realnvp_jax.runs.load import load
+    from realnvp_jax.runs.trainer import train
     from realnvp_jax.training.fit import fit
-    from realnvp_jax.training.loop import train
 
 __version__ = "0.2.0"
 
 _LAZY = {
     "create": "realnvp_jax.models.create",
     "fit": "realnvp_jax.training.fit",
-    "load": "realnvp_jax.checkpoints",
-    "train": "realnvp_jax.training.loop",
+    "load": "realnvp_jax.runs.load",
+    "train": "realnvp_jax.runs.trainer",
 }
 
 __all__ = [

@@ -22,7 +22,7 @@ def enable_compilation_cache() -> None:
     directory = compilation_cache_dir()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a home that cannot be written to: compile anew
+    except OSError:  # a home that cannot be written to: compile again
         return
     jax.config.update("jax_compilation_cache_dir", str(directory))
     if jax.config.values["jax_compilation_cache_max_size"] == -1:

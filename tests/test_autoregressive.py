@@ -405,10 +405,10 @@ def test_the_contract_of_parameters(name):
 
 
 def test_densities_on_a_grid_sum_to_one():
-    from realnvp_jax import plots
+    from realnvp_jax.plots import plane
 
     for name in ("uniform", "maf"):
-        grid = plots.density_on_grid(FLOWS[name], trained_on_moons(name), *plots.limits_of(MOONS, 1.0), num=300)
+        grid = plane.density_on_grid(FLOWS[name], trained_on_moons(name), *plane.limits_of(MOONS, 1.0), num=300)
         assert abs(grid.mass - 1) < 0.01
 
 

@@ -13,12 +13,12 @@ from PIL import Image
 
 import realnvp_jax
 from configs import smoke, table, toy2d
-from realnvp_jax.analysis.evaluate import evaluate
-from realnvp_jax.analysis.reconstruct import reconstruct
+from realnvp_jax.analysis.round_trip import reconstruct
 from realnvp_jax.analysis.run import open_run
-from realnvp_jax.analysis.sample import sample_in_batches
+from realnvp_jax.analysis.sampling import sample_in_batches
+from realnvp_jax.analysis.split_evaluation import evaluate
 from realnvp_jax.cli.main import main
-from realnvp_jax.training.loop import train
+from realnvp_jax.runs.trainer import train
 
 pytestmark = pytest.mark.slow
 
@@ -342,7 +342,7 @@ def test_interpolations_of_images(digits, tmp_path):
     with Image.open(digits / "analysis" / "interpolate" / "linear.png") as picture:
         assert picture.size == (4 * 66 + 2, 66 + 2)
     for arguments, expected in [
-        (["--kind", "scales"], "expected a RealNVP of images with two scales or more for --kind scales"),
+        (["--kind", "scales"], "expected a flow of images with two scales or more for --kind scales"),
         (["--kind", "manifold", "--points", 2], "expected --points 4 for --kind manifold"),
         (["--from", "nowhere"], "expected a split, one of train, validation, test; got 'nowhere'"),
         ([tmp_path / "none.png"], "where there is no file"),

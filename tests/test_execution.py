@@ -16,12 +16,13 @@ from jax.test_util import check_grads
 import realnvp_jax
 from configs import smoke
 from realnvp_jax import compilation_cache
-from realnvp_jax.checkpoints import Checkpoints
 from realnvp_jax.networks.convolution import convolve, convolve_for_training
+from realnvp_jax.runs.checkpoints import Checkpoints
+from realnvp_jax.runs.config_checks import check_config
+from realnvp_jax.runs.profiling import Profile
+from realnvp_jax.runs.setup import make_optimizer
 from realnvp_jax.training.optimizer import Adam, clipped, global_norm
 from realnvp_jax.training.parallel import dispatches
-from realnvp_jax.training.profiling import Profile
-from realnvp_jax.training.setup import check_config, make_optimizer
 from realnvp_jax.training.state import create_state
 from realnvp_jax.training.steps import train_step, train_steps
 from tests.helpers import perturb, refusal

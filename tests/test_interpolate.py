@@ -20,8 +20,10 @@ from realnvp_jax import (
     pixelcnn_flow,
     vector_flow,
 )
-from realnvp_jax.analysis import interpolate as module
-from realnvp_jax.analysis.interpolate import interpolate, latent_scales, manifold, resample_scales, to_latents
+from realnvp_jax.analysis import latents
+from realnvp_jax.analysis.latent_paths import interpolate, manifold
+from realnvp_jax.analysis.latent_scales import latent_scales, resample_scales
+from realnvp_jax.analysis.latents import to_latents
 from realnvp_jax.squeeze import squeeze_diagonal
 from tests.helpers import perturb
 
@@ -39,7 +41,7 @@ NOTHING = {"params": {}, "batch_stats": {}}
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     """Four at a time, so that there are several batches, and few shapes to compile for."""
-    monkeypatch.setattr(module, "_BATCH_SIZE", 4)
+    monkeypatch.setattr(latents, "_BATCH_SIZE", 4)
 
 
 @functools.cache
@@ -252,10 +254,10 @@ def test_large_grids_are_evaluated_in_batches_of_one_size(monkeypatch):
             return super().inverse(params, z, context)
 
     corners, flow = normal(4, 3), Watched((3,), Chain(), base=Normal())
-    monkeypatch.setattr(module, "_BATCH_SIZE", 256)
+    monkeypatch.setattr(latents, "_BATCH_SIZE", 256)
     whole = interpolate(flow, NOTHING, corners, 23)
     assert sizes == [177, 177, 177]  # for 529 points
-    monkeypatch.setattr(module, "_BATCH_SIZE", 1000)
+    monkeypatch.setattr(latents, "_BATCH_SIZE", 1000)
     np.testing.assert_array_equal(interpolate(flow, NOTHING, corners, 23), whole)
     assert sizes[3:] == [529]
 
@@ -330,8 +332,8 @@ def test_bad_images_get_one_sentence():
     refused(TypeError, "expected floating-point values", to_latents, VECTORS, params_of(VECTORS), np.ones((2, 2), int))
     refused(ValueError, "num of at least 1; got 0", resample_scales, IMAGES, params, key, pixels, 0)
     for flow in (VECTORS, PIXELCNN, Flow((2, 2, 1), Chain(), preprocessing=Rescale(4), levels=4)):
-        refused(ValueError, "expected a flow with scales, a RealNVP of images; got a", latent_scales, flow)
-        refused(ValueError, "expected a flow with scales", resample_scales, flow, NOTHING, key, pixels, 2)
+        refused(ValueError, "expected a flow of images with scales; got a", latent_scales, flow)
+        refused(ValueError, "expected a flow of images with scales", resample_scales, flow, NOTHING, key, pixels, 2)
     conditional = params_of(CONDITIONAL)
     for context, got in ((None, "got none"), (np.ones(2), "got (2,)"), (np.ones((3, 3)), "(2, 3); got (3, 3)")):
         refused(ValueError, got, to_latents, CONDITIONAL, conditional, pixels_of(CONDITIONAL, 2), context)

@@ -12,9 +12,8 @@ from sklearn.datasets import load_digits
 
 import realnvp_jax
 from configs import digits, digits_labels, shapes_pixelcnn
-from realnvp_jax.analysis.evaluate import evaluate
 from realnvp_jax.analysis.run import open_run
-from realnvp_jax.checkpoints import read_config
+from realnvp_jax.analysis.split_evaluation import evaluate
 from realnvp_jax.data import cache
 from realnvp_jax.data.arrays import array_source
 from realnvp_jax.data.cache import decode_once, list_cache
@@ -26,9 +25,10 @@ from realnvp_jax.data.labels import find_classes, grid_columns, one_hot, renumbe
 from realnvp_jax.data.shapes import KINDS, sample_labelled_shapes
 from realnvp_jax.data.source import Labels, Source
 from realnvp_jax.models.create import create
-from realnvp_jax.training.loop import train
-from realnvp_jax.training.setup import check_config
-from realnvp_jax.training.workdir import Workdir, saved_classes
+from realnvp_jax.runs.config_checks import check_config
+from realnvp_jax.runs.saved_config import read_config, saved_classes
+from realnvp_jax.runs.trainer import train
+from realnvp_jax.runs.workdir import Workdir
 from tests.helpers import refusal
 from tests.test_cli import realnvp, refused, shop  # noqa: F401
 from tests.test_images import ARCHIVES, counted_source, expect_these_archives, manual_dir, pixels  # noqa: F401

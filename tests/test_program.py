@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import realnvp_jax
-from realnvp_jax.checkpoints import Checkpoints
+from realnvp_jax.runs.checkpoints import Checkpoints
 from realnvp_jax.training.optimizer import Adam, clipped, learning_rate_schedule
 from realnvp_jax.training.state import create_state
 

@@ -13,9 +13,9 @@ from configs import table, toy2d
 from realnvp_jax.data.csv_tables import read_csv, write_csv
 from realnvp_jax.data.fingerprint import fingerprint
 from realnvp_jax.models.create import context_columns
-from realnvp_jax.training.run_data import RunData
-from realnvp_jax.training.setup import load_data
-from realnvp_jax.training.workdir import Workdir
+from realnvp_jax.runs.run_data import RunData
+from realnvp_jax.runs.setup import load_data
+from realnvp_jax.runs.workdir import Workdir
 from tests.helpers import refusal
 
 
@@ -166,7 +166,7 @@ def test_the_path_may_differ_where_a_fingerprint_tells_whether_the_data_do(start
     other.dataset.allow_changed = True
     Workdir(workdir, other)
     (workdir / "data.json").unlink()
-    with pytest.raises(ValueError, match=r"dataset.path was '.*', now '.*': use another --workdir"):
+    with pytest.raises(ValueError, match=r"dataset.path was '.*, now '.*: use another --workdir"):
         Workdir(workdir, other)
 
 

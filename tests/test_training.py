@@ -16,18 +16,19 @@ from ml_collections import ConfigDict
 
 import realnvp_jax
 from configs import cifar10, cifar10_large, default, digits, mnist, mnist_small, smoke, toy2d
-from realnvp_jax import plots
-from realnvp_jax.checkpoints import Best, Checkpoints
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.data.images import ImageData, load_images, parse_split
+from realnvp_jax.plots.images import save_image_grid
+from realnvp_jax.runs.best import Best
+from realnvp_jax.runs.checkpoints import Checkpoints
+from realnvp_jax.runs.run_data import RunData
+from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.training.evaluation import evaluate
 from realnvp_jax.training.optimizer import SGD, Adam, clipped, l2_penalty, learning_rate_schedule
 from realnvp_jax.training.parallel import parallel_eval_step
-from realnvp_jax.training.run_data import RunData
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, train_step
-from realnvp_jax.training.workdir import Workdir
 
 FLOW = realnvp_jax.image_flow((4, 4, 1), num_scales=1, base_features=4, num_blocks=1, levels=4)
 
@@ -502,21 +503,21 @@ def test_counts_that_are_none_are_refused_before_anything_is_written(tmp_path, k
 
 
 def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch):
-    from realnvp_jax.training import loop
+    from realnvp_jax.runs import trainer
 
     config = smoke.get_config()
     config.model.num_scales, config.model.base_features = 1, 2
     config.evaluate.every = config.evaluate.log_every = 3
-    validate = loop._Run._validate
+    validate = trainer.Trainer._validate
 
     def validate_and_press(self, row, bar):
         validate(self, row, bar)
         self.best = Best(1, 0.0)  # so that the step is not saved for being the best
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(loop._Run, "_validate", validate_and_press)
-    with pytest.raises(loop.InterruptedRunError, match=r"stopped and saved at step 3; resume with: the same call"):
-        loop.train(config, tmp_path)
+    monkeypatch.setattr(trainer.Trainer, "_validate", validate_and_press)
+    with pytest.raises(trainer.InterruptedRunError, match=r"stopped and saved at step 3; resume with: the same call"):
+        trainer.train(config, tmp_path)
     assert (tmp_path / "checkpoints" / "3").is_dir()
 
 
@@ -528,7 +529,7 @@ def test_a_sample_grid_shows_the_pixels(tmp_path):
 
     images = np.zeros((5, 8, 8, 1), np.uint8)
     images[4] = 16
-    plots.save_image_grid(images, 17, tmp_path / "grid.png")
+    save_image_grid(images, 17, tmp_path / "grid.png")
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     assert grid.shape == (2 * 66 + 2, 3 * 66 + 2, 3)
     assert (grid[2:66, 2:66] == 0).all()

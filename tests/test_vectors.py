@@ -265,7 +265,8 @@ def test_single_precision_data_in_double_precision_mode(transform, x64):
 
 
 def test_what_was_initialised_from_data_stays_after_loading(tmp_path):
-    from realnvp_jax.checkpoints import Best, Checkpoints
+    from realnvp_jax.runs.best import Best
+    from realnvp_jax.runs.checkpoints import Checkpoints
     from realnvp_jax.training.optimizer import Adam, clipped
     from realnvp_jax.training.state import create_state
 
@@ -335,7 +336,7 @@ def test_the_depth_does_not_change_the_program():
 
 
 def test_a_flow_trains_and_its_density_sums_to_one():
-    from realnvp_jax import plots
+    from realnvp_jax.plots import plane
 
     x = sample_toy("moons", 5000, 0)
     flow = vector_flow(2, num_layers=6, hidden=(32, 32))
@@ -351,7 +352,7 @@ def test_a_flow_trains_and_its_density_sums_to_one():
         progress=False,
     )
     assert flow.log_prob(params, sample_toy("moons", 5000, 1)).mean() > -1.15
-    grid = plots.density_on_grid(flow, params, *plots.limits_of(x, margin=0.5), num=400)
+    grid = plane.density_on_grid(flow, params, *plane.limits_of(x, margin=0.5), num=400)
     assert abs(grid.mass - 1) < 0.01
     samples = flow.sample(params, KEY, (5000,))
     np.testing.assert_allclose(samples.mean(0), x.mean(0), atol=0.06)
@@ -361,11 +362,11 @@ def test_a_flow_trains_and_its_density_sums_to_one():
 def test_pictures_of_columns_of_very_different_scales(tmp_path):
     from PIL import Image
 
-    from realnvp_jax import plots
+    from realnvp_jax.plots.vectors import save_points
 
     x = np.random.default_rng(0).standard_normal((500, 2)) * [1, 300]
-    plots.save_points(x, x, ("a", "b"), tmp_path / "far.png")
-    plots.save_points(x / [1, 600], x / [1, 600], ("a", "b"), tmp_path / "near.png")
+    save_points(x, x, ("a", "b"), tmp_path / "far.png")
+    save_points(x / [1, 600], x / [1, 600], ("a", "b"), tmp_path / "near.png")
     with Image.open(tmp_path / "far.png") as far, Image.open(tmp_path / "near.png") as near:
         (width, height), (near_width, near_height) = far.size, near.size
     assert width == near_width

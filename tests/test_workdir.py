@@ -10,9 +10,13 @@ import pytest
 
 import realnvp_jax
 from configs import smoke, table
-from realnvp_jax import plots
+from realnvp_jax.plots import curves, vectors
+from realnvp_jax.runs.files import write_json
+from realnvp_jax.runs.metrics_log import MetricsLog, read_metrics
+from realnvp_jax.runs.result import read_result
+from realnvp_jax.runs.saved_config import saved_event_shape
+from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.training.steps import NonFiniteLossError
-from realnvp_jax.training.workdir import MetricsLog, Workdir, read_metrics, read_result, saved_event_shape, write_json
 from tests.helpers import refusal
 
 NAMES = ("cost_US$_per_$", "price ($)", "rate $%$")
@@ -86,8 +90,8 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(config, tmp_path, monkeypat
         assert read_result(workdir / "result.json")
         assert (workdir / "run.json").is_file()
 
-    monkeypatch.setattr(plots, "save_points", fail)
-    monkeypatch.setattr(plots, "save_curves", is_written_already)
+    monkeypatch.setattr(vectors, "save_points", fail)
+    monkeypatch.setattr(curves, "save_curves", is_written_already)
     workdir.mkdir()
     (workdir / "tensorboard").write_text("not a directory")
     config.num_steps = 2
@@ -122,7 +126,7 @@ def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(config, tmp_path
 
 def test_names_of_columns_are_drawn_as_they_are(tmp_path):
     x = np.random.default_rng(0).standard_normal((30, 3))
-    plots.save_points(x, x, NAMES, tmp_path / "points.png")
+    vectors.save_points(x, x, NAMES, tmp_path / "points.png")
     assert (tmp_path / "points.png").stat().st_size > 5000
 
 

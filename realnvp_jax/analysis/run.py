@@ -4,12 +4,14 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from realnvp_jax.checkpoints import load, newest_or_best_step, other_version, read_config
 from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.data.tables import numbered
 from realnvp_jax.models.create import Config, context_columns
 from realnvp_jax.models.flow import Flow, Params
-from realnvp_jax.training.run_data import RunData
+from realnvp_jax.runs.load import load, newest_or_best_step, other_version
+from realnvp_jax.runs.run_data import RunData
+from realnvp_jax.runs.saved_config import read_config
+from realnvp_jax.runs.setup import evaluated
 
 SPLITS = ("train", "validation", "test")
 
@@ -72,13 +74,9 @@ class Run:
     @functools.cached_property
     def _splits(self) -> Splits:
         try:
-            splits = self._data.load(self.config, self.flow)
-            num = self.config.evaluate.num_examples
+            return evaluated(self._data.load(self.config, self.flow), self.config.evaluate.num_examples)
         except (AttributeError, KeyError) as error:
             raise other_version(self.workdir, error) from None
-        if not num:
-            return splits
-        return dataclasses.replace(splits, validation=splits.validation.first(num), test=splits.test.first(num))
 
     def split(self, name: str) -> Examples:
         """One split of the data.

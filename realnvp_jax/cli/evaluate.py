@@ -35,7 +35,7 @@ def main(
     Where the flow has batch norm, the score under the statistics of batches is shown beside it: a difference of 0.05
     or more means that the running statistics do not fit yet.
     """
-    from realnvp_jax.analysis.evaluate import NOTABLE_DIFFERENCE, evaluate
+    from realnvp_jax.analysis.split_evaluation import NOTABLE_DIFFERENCE, evaluate
     from realnvp_jax.data.csv_tables import write_csv
 
     path = None if csv is None else common.free_path(csv, workdir, csv.name, overwrite, (".csv",))

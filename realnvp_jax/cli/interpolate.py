@@ -11,7 +11,7 @@ from realnvp_jax.cli import common
 
 _KINDS = ("linear", "spherical", "manifold", "scales")
 
-_HELP = """Go between two or four examples in latent space, and draw fine latents anew.
+_HELP = """Go between two or four examples in latent space, and draw fine latents again.
 
 The examples are the first of FILES (images or a table), or chosen by --seed from a split or from samples.
 
@@ -20,10 +20,10 @@ linear     straight lines between the latents
 spherical  great circles between the latents
 manifold   equation 19 of the paper, through four latents
 scales     each example with the latents of its coarse scales kept and those of
-           its s finest scales drawn anew, three times for each s = 1, 2, ...
+           its s finest scales drawn again, three times for each s = 1, 2, ...
 
 Images become a PNG file of each kind, whose corners are the given images; vectors become a CSV file of rows, with
-their places in the columns row and place (with an underscore behind them where the run's own columns are called so).
+their places in the columns row and place (with an underscore after them where the run's own columns are called so).
 """
 
 
@@ -54,7 +54,7 @@ def main(
     output: Path | None,
     overwrite: bool,
 ) -> None:
-    """Go between two or four examples in latent space, and draw fine latents anew."""
+    """Go between two or four examples in latent space, and draw fine latents again."""
     from realnvp_jax.models.multiscale import MultiScale
 
     count = int(points)
@@ -84,8 +84,8 @@ def main(
 
 def _examples(run: Any, files: tuple[str, ...], source: str, count: int, seed: int, resize: bool) -> np.ndarray:
     """The examples to go between, [count, *event]."""
-    from realnvp_jax.analysis.sample import Clamping, sample_in_batches, to_pixels
-    from realnvp_jax.analysis.score import read_examples
+    from realnvp_jax.analysis.read import read_examples
+    from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
 
     if run.flow.context_size:
         raise ValueError("expected a run without a context to interpolate in; got a conditional one")
@@ -115,7 +115,9 @@ def _values(run: Any, kind: str, x: np.ndarray, num: int, seed: int) -> np.ndarr
     """[rows, columns, *event] in the data's units."""
     import jax
 
-    from realnvp_jax.analysis.interpolate import interpolate, manifold, resample_scales, to_latents
+    from realnvp_jax.analysis.latent_paths import interpolate, manifold
+    from realnvp_jax.analysis.latent_scales import resample_scales
+    from realnvp_jax.analysis.latents import to_latents
 
     flow, params = run.flow, run.params
     if kind == "scales":
@@ -133,10 +135,10 @@ def _save(run: Any, path: Path, values: np.ndarray) -> None:
     """A picture of images in rows, or a table of vectors with their places."""
     rows, columns = values.shape[:2]
     if run.flow.levels is not None:
-        from realnvp_jax import plots
+        from realnvp_jax.plots.images import save_image_grid
 
         pixels = np.asarray(run.flow.to_uint8(values.reshape(-1, *run.flow.event_shape)))
-        plots.save_image_grid(pixels, run.flow.levels, path, columns=columns)
+        save_image_grid(pixels, run.flow.levels, path, columns=columns)
         return
     from realnvp_jax.data.csv_tables import write_csv
 
@@ -148,7 +150,7 @@ def _save(run: Any, path: Path, values: np.ndarray) -> None:
 
 
 def _distinct(name: str, names: Sequence[str]) -> str:
-    """The name, with as many underscores behind it as make it differ from all the others."""
+    """The name, with as many underscores after it as make it differ from all the others."""
     while name in names:
         name += "_"
     return name

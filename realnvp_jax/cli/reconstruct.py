@@ -38,8 +38,8 @@ def main(
     precision, and the error of every layer's own round trip, relative to what goes into it: a layer that stands out is
     badly conditioned. The picture shows the latents of each scale beside the base distribution.
     """
-    from realnvp_jax import plots
-    from realnvp_jax.analysis.reconstruct import reconstruct
+    from realnvp_jax.analysis.round_trip import reconstruct
+    from realnvp_jax.plots.vectors import save_latent_distributions
 
     path = common.free_path(output, workdir, "reconstruct.png", overwrite, (".png",))
     run = common.open_run(workdir, step, data_dir, allow_changed_data)
@@ -65,7 +65,7 @@ def main(
         rows.append([name, *(f"{v:.3f}" for v in (values.mean(), values.std(), values.min(), values.max()))])
     click.echo(common.table(rows))
     path.parent.mkdir(parents=True, exist_ok=True)
-    plots.save_latent_distributions(groups, run.flow.base, path)
+    save_latent_distributions(groups, run.flow.base, path)
     values = {
         "num": len(examples),
         **{
@@ -80,7 +80,7 @@ def main(
 
 def latent_groups(flow: Any, latents: np.ndarray) -> dict[str, np.ndarray]:
     """Latents by the scale at which they are factored out, the finest first; all together where there are no scales."""
-    from realnvp_jax.analysis.interpolate import latent_scales
+    from realnvp_jax.analysis.latent_scales import latent_scales
     from realnvp_jax.models.multiscale import MultiScale
 
     if not isinstance(flow.bijection, MultiScale):

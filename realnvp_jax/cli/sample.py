@@ -22,7 +22,7 @@ _MOST_IN_A_GRID = 1024
     type=click.IntRange(min=1),
     help="How many (of several classes, at least); 64, or as many as --context has rows, if not set.",
 )
-@click.option("--temperature", default=1.0, show_default=True, help="Factor on the base distribution's deviation.")
+@click.option("--temperature", default=1.0, show_default=True, help="Factor on the base's standard deviation.")
 @click.option(
     "--label", default="", help="Of a class-conditional run: a class, or several separated by commas; all if not set."
 )
@@ -59,7 +59,7 @@ def main(
     share of values that had to be clamped, and of those that were not finite, is printed. Samples of several classes
     come one class after the other, and a grid of them has one class in each row.
     """
-    from realnvp_jax.analysis.sample import Clamping, sample_in_batches, to_pixels
+    from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
     from realnvp_jax.data.labels import grid_columns, one_hot
     from realnvp_jax.data.quote import quote
 
@@ -208,14 +208,14 @@ def _write(path: Path, run: Any, num: int, batches: Iterable[np.ndarray], column
         names = run.modelled_columns()
         write_csv(path, (dict(zip(names, batch.T, strict=True)) for batch in batches))
     elif path.suffix == ".png":
-        from realnvp_jax import plots
+        from realnvp_jax.plots import images, vectors
 
         samples = np.concatenate(list(batches))
         if flow.levels is not None:
-            plots.save_image_grid(samples, flow.levels, path, columns)
+            images.save_image_grid(samples, flow.levels, path, columns)
         else:
             splits = run.splits()
-            plots.save_points(splits.test.x, samples, splits.columns, path)
+            vectors.save_points(splits.test.x, samples, splits.columns, path)
     else:
         _write_pictures(path, flow.levels, batches)
 

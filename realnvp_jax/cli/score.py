@@ -72,7 +72,8 @@ def main(
     overwrite: bool,
 ) -> None:
     """Anomaly scores of FILES: pictures, folders of pictures, a .npz or .npy file of images, or a table."""
-    from realnvp_jax.analysis.score import aurocs, read_examples, score_examples
+    from realnvp_jax.analysis.anomalies import aurocs, score_examples
+    from realnvp_jax.analysis.read import read_examples
     from realnvp_jax.data.csv_tables import write_csv
 
     path = common.free_path(output, workdir, "score.csv", overwrite, (".csv",))
@@ -99,8 +100,8 @@ def main(
 
 def _normal(run: Any, against: Sequence[str], resize: bool) -> Any:
     """The data that count as normal."""
+    from realnvp_jax.analysis.read import read_examples
     from realnvp_jax.analysis.run import SPLITS
-    from realnvp_jax.analysis.score import read_examples
     from realnvp_jax.data.examples import Examples
 
     files = [name for name in against if name not in SPLITS]

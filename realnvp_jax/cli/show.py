@@ -13,8 +13,11 @@ from realnvp_jax.cli import common
 @common.in_one_sentence
 def main(workdir: Path, whole_config: bool) -> None:
     """What a workdir is: its model and data, checkpoints, validation results, test result, and sizes."""
-    from realnvp_jax.checkpoints import Checkpoints, create_flow, read_config
-    from realnvp_jax.training.workdir import describe_result, flatten, read_metrics, read_result
+    from realnvp_jax.runs.checkpoints import open_checkpoints
+    from realnvp_jax.runs.load import create_flow
+    from realnvp_jax.runs.metrics_log import read_metrics
+    from realnvp_jax.runs.result import describe_result, read_result
+    from realnvp_jax.runs.saved_config import flatten, read_config
 
     config = read_config(workdir)
     if whole_config:
@@ -26,9 +29,8 @@ def main(workdir: Path, whole_config: bool) -> None:
     click.echo(f"model: {create_flow(config, workdir)}")
     click.echo(f"training: {config.num_steps} steps of {config.batch_size}, learning rate {config.learning_rate:g}")
     if (workdir / "checkpoints").is_dir():
-        checkpoints = Checkpoints(workdir, read_only=True)
-        click.echo(f"checkpoints: steps {', '.join(map(str, sorted(checkpoints.steps()))) or 'none'}")
-        checkpoints.close()
+        with open_checkpoints(workdir) as checkpoints:
+            click.echo(f"checkpoints: steps {', '.join(map(str, sorted(checkpoints.steps()))) or 'none'}")
     rows = []
     if (workdir / "metrics.csv").is_file():
         rows = [row for row in read_metrics(workdir / "metrics.csv")[0] if row["validation"]]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from realnvp_jax import plots
 from realnvp_jax.data.cache import clear_cache, default_cache_dir, list_cache
 from realnvp_jax.data.description import describe, image_data
+from realnvp_jax.plots.images import save_image_grid
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -73,7 +73,7 @@ def main(
         )
         description = describe(data, shape, title=name_or_path)
         click.echo(description)
-        plots.save_image_grid(description.sheet, description.levels, output)
+        save_image_grid(description.sheet, description.levels, output)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"\n{len(description.sheet)} images of {description.splits[0].name}: {output}")

@@ -44,8 +44,8 @@ def fit(
 
     Args:
       flow: the flow.
-      params: where to start, from `flow.init(key, x)`, which also standardises vectors.
-      x: the examples, [n, *event_shape]: integer pixels, dequantized anew in every step, or continuous values. Or a
+      params: where to start, from `flow.init(key, x)`, which also standardizes vectors.
+      x: the examples, [n, *event_shape]: integer pixels, dequantized again in every step, or continuous values. Or a
         simulator: a function (key, batch_size) -> x, or (x, context) for a conditional flow, that draws every batch
         afresh.
       key: random key of the noise, of the order of the examples, and of the simulator.

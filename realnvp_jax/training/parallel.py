@@ -32,8 +32,8 @@ def parallel_train_step(
 ) -> Callable[..., Any]:
     """`train_step` as (state, sharded batch, key, count) -> (state, metrics); the state's buffers are donated.
 
-    With more than one step per dispatch it is `train_steps`: batches have an axis for the step behind that for the
-    device, of which the first `count` are made.
+    With more than one step per dispatch it is `train_steps`: batches have a step axis after the device axis, and only
+    the first `count` steps run.
     """
     options = {"flow": flow, "optimizer": optimizer, "l2": l2, "flip": flip, "noise": noise, "ema_decay": ema_decay}
     if steps_per_dispatch > 1:

@@ -86,8 +86,8 @@ def augment(
 ) -> jax.Array:
     """Integer images, cut to `shape` at random, and mirrored left to right with probability 1/2 if `flip`.
 
-    Continuous data are returned as they are, or with Gaussian noise of the deviations `noise`, one a column, which
-    regularises a density of few examples. What an example gets depends on the key and its index alone.
+    Continuous data are returned as they are, or with Gaussian noise of the standard deviations `noise`, one per column,
+    which regularizes a density of few examples. What an example gets depends on the key and its index alone.
     """
     if shape is not None:
         x = random_crop(key, indices, x, shape)
@@ -121,7 +121,7 @@ def loss_fn(
     """
     variables = {**params, "params": trainable}
     if jnp.issubdtype(x.dtype, jnp.integer):
-        assert key is not None
+        assert key is not None  # pixels are dequantized with noise
         bits, params = flow.bits_per_dim_train(variables, key, x, context, axis_name=axis_name)
         mean_log_prob = log_prob_of_bits(bits, flow.num_dims).mean()
     else:
@@ -137,9 +137,8 @@ def _gradients(
     """Gradient of `loss_fn`, and what it returns besides the loss.
 
     On a CPU it is the mean of the gradients of chunks, where examples are independent of each other: the values that
-    reverse mode keeps then stay in its cache, instead of in pages that the operating system has to supply anew in every
-    step (8,192 points took 157 ms without, 93 ms with). Not with batch
-    statistics, which chunks would not share.
+    reverse mode keeps then stay in its cache, instead of in pages that the operating system has to supply again in
+    every step (8,192 points took 157 ms without, 93 ms with). Not with batch statistics, which chunks would not share.
     """
     gradient_fn = jax.grad(loss_fn, has_aux=True)
 
@@ -189,7 +188,7 @@ def train_step(
       optimizer: transformation of the gradients of the trainable parameters.
       l2: weight of the authors' penalty, per nat an example.
       flip: whether images are mirrored at random.
-      noise: deviations of Gaussian noise on vectors, one a column, or None.
+      noise: standard deviations of Gaussian noise on vectors, one per column, or None.
       ema_decay: decay of the moving average of the parameters, 0 for none. It is warmed up as (1 + t) / (10 + t).
       axis_name: axis of devices that share the batch.
 
@@ -228,7 +227,7 @@ def train_steps(
       **options: of `train_step`.
 
     Returns:
-      The state behind the last, and the metrics of each, with a leading axis for the updates.
+      The state after the last, and the metrics of each, with a leading axis for the updates.
     """
     shapes = jax.eval_shape(lambda: train_step(state, jax.tree.map(lambda v: v[0], batches), key, **options)[1])
     size = len(batches["x"])
@@ -259,7 +258,7 @@ def eval_step(
       batch: this device's examples, with "index", each one's number in its split, on which its noise depends.
       key: root key of the evaluation's noise.
       flow: the flow.
-      train_mode: normalise by the statistics of the batch instead of the running ones.
+      train_mode: normalize by the statistics of the batch instead of the running ones.
       num_samples: dequantizations of the importance-weighted bound on images, in evaluation mode.
       axis_name: axis of devices that share the batch.
     """

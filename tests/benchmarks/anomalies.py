@@ -13,8 +13,8 @@ import sys
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from realnvp_jax.analysis.anomalies import aurocs, score_examples
 from realnvp_jax.analysis.run import Run, open_run
-from realnvp_jax.analysis.score import aurocs, score_examples
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.toy import sample_toy
 

@@ -16,7 +16,7 @@ import numpy as np
 import realnvp_jax
 from realnvp_jax.data.baselines import histogram_bits
 from realnvp_jax.likelihood import mean_and_standard_error
-from realnvp_jax.training.setup import load_data
+from realnvp_jax.runs.setup import load_data
 
 
 def gaussian_bits(train: np.ndarray, test: np.ndarray, flow: realnvp_jax.Flow) -> np.ndarray:

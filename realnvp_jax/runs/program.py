@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,7 +36,8 @@ def main(default_config: Path, keys: Keys) -> None:
 def _run(arguments: Sequence[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
     from realnvp_jax.compilation_cache import enable_compilation_cache
-    from realnvp_jax.training.loop import InterruptedRunError, command_line, train
+    from realnvp_jax.runs.signals import InterruptedRunError
+    from realnvp_jax.runs.trainer import train
     from realnvp_jax.training.steps import NonFiniteLossError
 
     enable_compilation_cache()
@@ -45,7 +47,7 @@ def _run(arguments: Sequence[str]) -> None:
     _check_overrides(values.config.model)
     workdir = values.workdir or f"runs/{_name(config_flags.get_config_filename(values['config']))}"
     try:
-        train(values.config, workdir, command=command_line(sys.argv))
+        train(values.config, workdir, command=shlex.join(["python", *sys.argv]))
     except (ValueError, TypeError, OSError, NonFiniteLossError) as error:
         if values.traceback:
             raise

@@ -1,4 +1,4 @@
-"""Checkpoints by Orbax, with a hash of their own, and `load`.
+"""Checkpoints by Orbax, with a hash of their own.
 
 A workdir holds checkpoints/<step>/ with the items `params`, `ema`, `opt_state` and `meta`. `meta` holds the step, the
 best validation result so far, a SHA-256 of every item's arrays and one of itself, since damaged files can restore
@@ -10,8 +10,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import math
-import operator
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,47 +18,16 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from ml_collections import ConfigDict
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 import realnvp_jax
-from realnvp_jax.data.quote import describe_error, quote
-from realnvp_jax.models.create import Config, check_version, create
-from realnvp_jax.models.flow import Flow
-from realnvp_jax.training.decorations import warn
+from realnvp_jax.data.quote import describe_error
+from realnvp_jax.runs.best import Best
+from realnvp_jax.runs.decorations import warn
+from realnvp_jax.runs.files import write_text
 from realnvp_jax.training.state import TrainState
-from realnvp_jax.training.workdir import read_json, write_text
 
 _ITEMS = ("params", "ema", "opt_state")
-
-
-@dataclasses.dataclass(frozen=True)
-class Best:
-    """The best validation result so far.
-
-    Attributes:
-      step: its step, None before the first.
-      cost: the result as a cost: smaller is better.
-      lost_step: a better step whose checkpoint is lost, or None.
-      lost_cost: its cost.
-    """
-
-    step: int | None = None
-    cost: float = math.inf
-    lost_step: int | None = None
-    lost_cost: float = math.inf
-
-    def after(self, step: int, cost: float) -> "Best":
-        """The best after one more result. Of equal results the first is the best."""
-        if not cost < self.cost:
-            return self
-        return Best(step, cost) if cost < self.lost_cost else dataclasses.replace(self, step=step, cost=cost)
-
-    def lost(self) -> "Best":
-        """What is known once the checkpoint of the best step is lost: no result but the lost one."""
-        if self.lost_step is not None:
-            return Best(None, math.inf, self.lost_step, self.lost_cost)
-        return Best(None, math.inf, self.step, self.cost)
 
 
 class CorruptCheckpointError(ValueError):
@@ -259,6 +226,30 @@ class Checkpoints:
         return value
 
 
+@contextlib.contextmanager
+def open_checkpoints(workdir: Path) -> Iterator[Checkpoints]:
+    """The checkpoints of a workdir, to read only.
+
+    Raises:
+      ValueError: there are none yet.
+    """
+    if not (workdir / "checkpoints").is_dir():
+        raise ValueError(f"expected a checkpoint in {workdir}; got none yet: let the run save one first")
+    checkpoints = Checkpoints(workdir, read_only=True)
+    try:
+        yield checkpoints
+    finally:
+        checkpoints.close()
+
+
+def newest_step(workdir: Path) -> int | None:
+    """The newest step with a checkpoint, or None if there is none."""
+    if not (workdir / "checkpoints").is_dir():
+        return None
+    with open_checkpoints(workdir) as checkpoints:
+        return max(checkpoints.steps(), default=None)
+
+
 def _sha256(tree: Any) -> str:
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
@@ -272,138 +263,3 @@ def _sha256_of_meta(meta: dict[str, Any]) -> str:
     """The hash of everything in a meta but this hash itself."""
     hashes = {name: value for name, value in meta["sha256"].items() if name != "meta"}
     return hashlib.sha256(json.dumps({**meta, "sha256": hashes}, sort_keys=True).encode()).hexdigest()
-
-
-def read_config(workdir: Path) -> Config:
-    """The config of the run in a workdir.
-
-    Raises:
-      ValueError: there is no run.
-    """
-    path = workdir / "config.json"
-    if not path.is_file():
-        raise ValueError(f"expected the workdir of a run, with config.json; got {workdir}")
-    return ConfigDict(read_json(path, "put back a copy of it"))
-
-
-def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = None) -> tuple[Flow, dict[str, Any]]:
-    """The flow of a run and its parameters.
-
-    Args:
-      workdir: the run's directory.
-      step: a step with a checkpoint, "best" for the best by validation, "last" for the newest. None is what
-        result.json was computed with, the best step (of an unfinished run: the best so far, or else the newest).
-      ema: whether to load the moving average of the parameters; None is whether the run has one.
-
-    Returns:
-      (flow, params).
-
-    Raises:
-      ValueError: there is no run, no such checkpoint, no moving average, or the checkpoint is damaged.
-    """
-    workdir = Path(workdir).expanduser()
-    config = read_config(workdir)
-    flow = create_flow(config, workdir)
-    if ema and not config.ema_decay:
-        raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has none")
-    use_ema = bool(config.ema_decay) if ema is None else ema
-    with _looked_into(workdir) as checkpoints:
-        target = jax.eval_shape(flow.init, jax.random.key(0))
-        number = _choose_step(checkpoints, step)
-        try:
-            params = checkpoints.restore_item(number, "ema" if use_ema else "params", target)
-        except CorruptCheckpointError as error:
-            made_by = _version_of(workdir)
-            if made_by == f"version {realnvp_jax.__version__}":
-                raise
-            raise CorruptCheckpointError(f"{error} (the run was made by {made_by})") from None
-    return flow, params
-
-
-def create_flow(config: Config, workdir: Path) -> Flow:
-    """The flow of a run's config.
-
-    Raises:
-      ValueError: the run was made by a version with other keys or other parameters.
-    """
-    check_version(config, quote(workdir, 100))
-    try:
-        return create(config)
-    except (AttributeError, KeyError) as error:
-        raise other_version(workdir, error) from None
-
-
-def other_version(workdir: Path, error: Exception) -> ValueError:
-    """The error to raise for a config without keys that this version has."""
-    return ValueError(
-        f"expected the config keys of version {realnvp_jax.__version__} in {quote(workdir, 100)}; "
-        f"got {describe_error(error)}: the run was made by {_version_of(workdir)}"
-    )
-
-
-def newest_or_best_step(workdir: Path, step: int | str | None = None) -> int:
-    """The number of the step that `load` takes for "best", "last", None or a number.
-
-    Raises:
-      ValueError: there is no such checkpoint.
-    """
-    with _looked_into(workdir) as checkpoints:
-        number = _choose_step(checkpoints, step)
-        if number not in checkpoints.steps():
-            raise ValueError(f"expected one of the steps {checkpoints.steps()} in {workdir}; got {number}")
-        return number
-
-
-def newest_step(workdir: Path) -> int | None:
-    """The newest step with a checkpoint, or None if there is none."""
-    if not (workdir / "checkpoints").is_dir():
-        return None
-    with _looked_into(workdir) as checkpoints:
-        return max(checkpoints.steps(), default=None)
-
-
-@contextlib.contextmanager
-def _looked_into(workdir: Path) -> Iterator[Checkpoints]:
-    if not (workdir / "checkpoints").is_dir():
-        raise ValueError(f"expected a checkpoint in {workdir}; got none yet: let the run save one first")
-    checkpoints = Checkpoints(workdir, read_only=True)
-    try:
-        yield checkpoints
-    finally:
-        checkpoints.close()
-
-
-def _version_of(workdir: Path) -> str:
-    """Which version of this package wrote the newest checkpoint."""
-    try:
-        with _looked_into(workdir) as checkpoints:
-            return f"version {checkpoints.meta(checkpoints.steps()[0])['version']}"
-    except Exception:  # there is none, it is damaged, or it does not say
-        return "an older version"
-
-
-def _choose_step(checkpoints: Checkpoints, step: int | str | None) -> int:
-    steps = checkpoints.steps()
-    if not steps:
-        raise ValueError(f"expected a checkpoint in {checkpoints.directory}; got none yet: let the run save one first")
-    if step is not None and not isinstance(step, str):
-        return operator.index(step)
-    if step not in (None, "best", "last"):
-        raise ValueError(f"expected step to be a number, 'best' or 'last'; got {step!r}")
-    try:
-        best = Best(**checkpoints.meta(steps[0])["best"]).step
-    except Exception as error:  # as in `restore`
-        raise CorruptCheckpointError(
-            f"expected a complete checkpoint {steps[0]} in {checkpoints.directory}; reading it failed "
-            f"({describe_error(error)}): choose another with step=, of {steps}"
-        ) from error
-    if step == "last" or (step is None and best is None):
-        return steps[0]
-    if best is None:
-        raise ValueError(f"expected a validation result in {checkpoints.directory} for step='best'; got none yet")
-    if best not in steps:
-        raise ValueError(
-            f"expected the checkpoint of the best step {best} in {checkpoints.directory}; got {steps} only: "
-            "start the run again, which finds the best of these, or choose one with step="
-        )
-    return best

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 
+class InterruptedRunError(Exception):
+    """The run was asked to stop; its state is saved."""
+
+
 class StopRequest:
     """Ctrl-C, or a termination signal, asks the loop to stop after the step; a second one stops at once."""
 

@@ -15,8 +15,8 @@ from realnvp_jax.data.fingerprint import Fingerprint, by_name, difference, finge
 from realnvp_jax.data.quote import quote
 from realnvp_jax.models.create import Config
 from realnvp_jax.models.flow import Flow
-from realnvp_jax.training.setup import check_splits, read_data
-from realnvp_jax.training.workdir import write_json
+from realnvp_jax.runs.files import write_json
+from realnvp_jax.runs.setup import check_splits, read_data
 
 _PATHS = ("path", "data_dir", "manual_dir")
 

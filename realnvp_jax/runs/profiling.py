@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from realnvp_jax.training.decorations import attempt
+from realnvp_jax.runs.decorations import attempt
 
 _STEPS_BEFORE = 3  # the first ones compile and fill the pipeline
 

@@ -58,7 +58,7 @@ def sample_in_batches(
       params: its parameters.
       num: how many.
       seed: of the latents.
-      temperature: factor on the base distribution's deviation.
+      temperature: factor on the base distribution's standard deviation.
       context: [k, context_size] for a conditional flow; sample i gets row i // repeat, modulo k.
       repeat: how many samples one after the other get the same context.
       batch_size: how many at a time.

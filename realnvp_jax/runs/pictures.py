@@ -5,32 +5,30 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from realnvp_jax import plots
-from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.labels import grid_columns, one_hot
 from realnvp_jax.data.quote import describe_error
 from realnvp_jax.models.flow import Flow, Params
-from realnvp_jax.training.decorations import attempt, warn
+from realnvp_jax.plots import images, plane, vectors
+from realnvp_jax.runs.decorations import attempt, warn
+from realnvp_jax.runs.experiment import Experiment
 
 _MOST_ROWS = 256  # of a grid with one class in each row; the other classes are not drawn
 
 
-def save_samples(
-    flow: Flow, params: Params, key: jax.Array, num: int, splits: Splits, path: Path, continuous: Path | None = None
-) -> None:
-    """Write a grid of sampled images, floored to levels, or samples of vectors beside test data.
+def save_samples(experiment: Experiment, params: Params, path: Path, continuous: Path | None = None) -> None:
+    """Write a grid of `evaluate.num_samples` images, floored to levels, or samples of vectors beside test data.
 
-    The images of a class-conditional flow have one class in each row, in the order of its classes.
+    The images of a class-conditional flow have one class in each row, in the order of its classes; of at least four
+    images each.
 
     Args:
-      flow: the flow.
-      params: its parameters.
-      key: random key of the samples.
-      num: how many; at least, where a row of at least four images is one class.
-      splits: the data.
+      experiment: the run.
+      params: parameters of its flow.
       path: the PNG file.
       continuous: where to write the same images as they were drawn, before they are floored.
     """
+    flow, splits, num = experiment.flow, experiment.splits, experiment.config.evaluate.num_samples
+    _, _, key = experiment.keys()
     path.parent.mkdir(parents=True, exist_ok=True)
     contexts, columns = splits.test.context, None
     if splits.classes:
@@ -40,12 +38,12 @@ def save_samples(
         num = len(contexts)
     samples = _sample(flow, params, key, num, contexts)
     if flow.levels is None:
-        plots.save_points(splits.test.x, samples, splits.columns, path)
+        vectors.save_points(splits.test.x, samples, splits.columns, path)
     else:
-        plots.save_image_grid(np.asarray(flow.to_uint8(samples)), flow.levels, path, columns)
+        images.save_image_grid(np.asarray(flow.to_uint8(samples)), flow.levels, path, columns)
         if continuous is not None:
             shades = np.clip(np.floor(samples * (256 / flow.levels)), 0, 255).astype(np.uint8)
-            plots.save_image_grid(shades, 256, continuous, columns)
+            images.save_image_grid(shades, 256, continuous, columns)
 
 
 def _sample(flow: Flow, params: Params, key: jax.Array, num: int, contexts: np.ndarray | None) -> np.ndarray:
@@ -55,7 +53,7 @@ def _sample(flow: Flow, params: Params, key: jax.Array, num: int, contexts: np.n
     return np.asarray(flow.sample(params, key, context=contexts[np.arange(num) % len(contexts)], progress=True))
 
 
-def plane_density(flow: Flow, params: Params, points: np.ndarray) -> plots.DensityGrid | None:
+def plane_density(flow: Flow, params: Params, points: np.ndarray) -> plane.DensityGrid | None:
     """An unconditional density on the plane, on a grid around the points.
 
     Returns:
@@ -64,13 +62,13 @@ def plane_density(flow: Flow, params: Params, points: np.ndarray) -> plots.Densi
     if flow.event_shape != (2,) or flow.context_size:
         return None
     try:
-        return plots.density_on_grid(flow, params, *plots.limits_of(points))
+        return plane.density_on_grid(flow, params, *plane.limits_of(points))
     except Exception as error:  # as in `attempt`
         warn(f"the density on the plane was not computed ({describe_error(error)})")
         return None
 
 
-def save_plane(flow: Flow, params: Params, points: np.ndarray, grid: plots.DensityGrid, directory: Path) -> None:
+def save_plane(flow: Flow, params: Params, points: np.ndarray, grid: plane.DensityGrid, directory: Path) -> None:
     """Write the pictures of a density on the plane: itself, latents and the warped grid. Failures are warnings.
 
     Args:
@@ -81,8 +79,8 @@ def save_plane(flow: Flow, params: Params, points: np.ndarray, grid: plots.Densi
       directory: where to write.
     """
     path = directory / "density.png"
-    attempt(path, plots.save_density, grid, path)
+    attempt(path, plane.save_density, grid, path)
     path = directory / "latents.png"
-    attempt(path, plots.save_latents, flow, params, points, path)
+    attempt(path, plane.save_latents, flow, params, points, path)
     path = directory / "warped_grid.png"
-    attempt(path, plots.save_warped_grid, flow, params, grid, path)
+    attempt(path, plane.save_warped_grid, flow, params, grid, path)

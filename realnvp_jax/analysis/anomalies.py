@@ -1,0 +1,161 @@
+"""How unusual data are under a trained flow: scores to find anomalies and data of another kind with.
+
+What likelihood cannot do: it does not tell by itself whether data come from the distribution of the training data.
+Flows trained on CIFAR-10 give a higher likelihood to the images of SVHN than to those of CIFAR-10 (Nalisnick et al.,
+2019, "Do deep generative models know what they don't know?"), and smooth or simple images, a uniform grey among them,
+are often more likely than every training image. A density says how much probability there is around a point, not
+whether the training data have such points, and it changes with the units of the data. Hence the two scores that correct
+it: by the complexity of the image, and by the distance from typical values. Neither is reliable on every pair of data
+sets: measure them with `aurocs` on data for which the answer is known.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from realnvp_jax.analysis.read import framing_of
+from realnvp_jax.analysis.run import Run
+from realnvp_jax.data.baselines import file_bits
+from realnvp_jax.data.examples import Examples
+from realnvp_jax.preprocessing import check_pixels
+from realnvp_jax.training.evaluation import evaluate, evaluation_key
+from realnvp_jax.training.parallel import parallel_eval_step, replicate
+from realnvp_jax.training.steps import random_crop
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Scores of n examples under a flow, x_i being an example and r the reference, which are training examples.
+
+    Attributes:
+      log_prob: log p(x_i) in nats; of images that of the dequantized pixels, -bits/dim * D * log 2. Smaller means more
+        anomalous, as far as likelihood tells.
+      percentile: percent of the reference with a smaller log_prob: 0 is less likely than all of it, 100 more likely.
+        Smaller means more anomalous; near 100 is suspicious as well (see the module).
+      typicality: |mean over r of -log p(r) - (-log p(x_i))|, in nats per dimension of images, in nats of vectors: the
+        distance of -log p from its mean, the estimate of the entropy. Larger means more anomalous. Nalisnick et al.
+        (2019), "Detecting out-of-distribution inputs to deep generative models using typicality", for single examples.
+      bits_per_dim: of images, otherwise None. Larger means more anomalous, as far as likelihood tells.
+      complexity_corrected: bits/dim of an image less those of its file without loss, the smaller of PNG and WebP; None
+        unless images have one or three channels. Larger means more anomalous. Serra et al. (2020), "Input complexity
+        and out-of-distribution detection with likelihood-based generative models".
+    """
+
+    log_prob: Float[np.ndarray, " n"]
+    percentile: Float[np.ndarray, " n"]
+    typicality: Float[np.ndarray, " n"]
+    bits_per_dim: Float[np.ndarray, " n"] | None = None
+    complexity_corrected: Float[np.ndarray, " n"] | None = None
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Those scores that there are, by name, always in the same order."""
+        order = ("log_prob", "bits_per_dim", "percentile", "complexity_corrected", "typicality")
+        return {name: getattr(self, name) for name in order if getattr(self, name) is not None}
+
+
+def score_examples(
+    run: Run, examples: Examples, reference: Examples, *, seed: int | None = None, batch_size: int | None = None
+) -> Scores:
+    """Score examples under a run's flow, each by itself, in evaluation mode.
+
+    The noise of an image, and its place where the run draws crops, depend on the seed and the image's number only.
+    The files of `complexity_corrected` are made at the highest effort, which takes some milliseconds an image.
+
+    Args:
+      run: the run.
+      examples: what is scored; of the model's shape, or of that of the run's data where it draws crops from them.
+      reference: training examples, some thousand are enough.
+      seed: of the noise and the crops; None for that of `evaluate`.
+      batch_size: examples at a time; None for the run's `evaluate.batch_size`. It does not change the scores.
+
+    Raises:
+      TypeError: images are not integers, or vectors are.
+      ValueError: there are no examples or no reference, shapes or levels are not those of the flow, batch_size is less
+        than 1, or the reference has densities that are not finite.
+    """
+    flow = run.flow
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"expected a batch size of at least 1; got {batch_size}")
+    for what, some in (("examples to score", examples), ("reference examples", reference)):
+        _check(run, some, what)
+    size = run.config.evaluate.batch_size if batch_size is None else batch_size
+    key = evaluation_key() if seed is None else jax.random.key(seed)
+    params = replicate(run.params)
+    step = parallel_eval_step(flow)
+    scores, of_reference = (
+        evaluate(step, params, some, size, key, progress=True).astype(np.float64) for some in (examples, reference)
+    )
+    if not np.isfinite(of_reference).all():
+        count = int((~np.isfinite(of_reference)).sum())
+        raise ValueError(f"expected a finite density of the reference; got {count} of {len(reference)} that are not")
+    nats = 1.0 if flow.levels is None else np.log(2)  # for one unit of a score
+    typicality = np.abs(of_reference.mean() - scores) * nats
+    if flow.levels is None:
+        return Scores(scores, _percentile(scores, of_reference), typicality)
+    corrected = None
+    if flow.event_shape[2] in (1, 3):
+        images = examples.x
+        if images.shape[1:] != flow.event_shape:  # the crops that were evaluated
+            images = np.asarray(random_crop(key, jnp.arange(len(images)), jnp.asarray(images), flow.event_shape))
+        images = images.astype(np.uint8)
+        corrected = scores - np.minimum(file_bits(images, "PNG"), file_bits(images, "WebP"))
+    log_prob = -scores * flow.num_dims * nats
+    return Scores(log_prob, _percentile(-scores, -of_reference), typicality, scores, corrected)
+
+
+def _check(run: Run, examples: Examples, what: str) -> None:
+    flow, shape = run.flow, examples.x.shape[1:]
+    if len(examples) == 0:
+        raise ValueError(f"expected {what}; got none")
+    before_crops = framing_of(run).framed_shape if len(flow.event_shape) == 3 else None
+    if shape not in (flow.event_shape, before_crops):
+        raise ValueError(f"expected {what} of shape {flow.event_shape}; got {shape}")
+    if flow.levels is not None:
+        check_pixels(examples.x, flow.levels)
+    elif not np.issubdtype(examples.x.dtype, np.floating):
+        raise TypeError(f"expected {what} of floating-point values; got {examples.x.dtype}")
+
+
+def _percentile(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Percent of the reference that is smaller; NaN of NaN."""
+    smaller = np.searchsorted(np.sort(reference), values, side="left")
+    return np.where(np.isnan(values), np.nan, 100 * smaller / len(reference))
+
+
+def aurocs(inside: Scores, outside: Scores) -> dict[str, float]:
+    """How well each score tells data of another kind from data like the training data.
+
+    The area under the ROC curve: the probability that a score takes an example of `outside` for more anomalous than one
+    of `inside`, ties counting half. 1 is perfect, 0.5 is chance; below 0.5 the score takes data from outside for *more*
+    normal than those from inside, as likelihood often does (see the module).
+
+    Args:
+      inside: scores of data like the training data, but not trained on: the test split.
+      outside: scores of other data.
+
+    Returns:
+      "likelihood" (-log_prob; bits/dim and percentile order examples alike), "input complexity" (if both have it), and
+      "typicality".
+
+    Raises:
+      ValueError: there are no scores, or some are NaN.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    anomalies = {"likelihood": (-inside.log_prob, -outside.log_prob)}
+    if inside.complexity_corrected is not None and outside.complexity_corrected is not None:
+        anomalies["input complexity"] = (inside.complexity_corrected, outside.complexity_corrected)
+    anomalies["typicality"] = (inside.typicality, outside.typicality)
+    areas = {}
+    for name, parts in anomalies.items():
+        for what, values in zip(("inside", "outside"), parts, strict=True):
+            if len(values) == 0 or np.isnan(values).any():
+                got = f"{int(np.isnan(values).sum())} that are NaN" if len(values) else "none"
+                raise ValueError(f"expected scores of the data {what} that are numbers; got {got} of {len(values)}")
+        ranks = np.unique(np.concatenate(parts), return_inverse=True)[1]  # infinite scores are in order, too
+        is_outside = np.repeat([0, 1], [len(part) for part in parts])
+        areas[name] = float(roc_auc_score(is_outside, ranks))
+    return areas

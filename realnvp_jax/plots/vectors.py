@@ -1,0 +1,97 @@
+"""Samples of vectors beside data, and latents beside the base distribution."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from realnvp_jax.base import Base, Logistic, Uniform
+from realnvp_jax.plots.plane import draw_points, limits_of, relative_height
+
+_MAX_CORNER_COLUMNS = 8
+
+
+def save_points(data: np.ndarray, samples: np.ndarray, columns: Sequence[str], path: Path) -> None:
+    """Data beside samples: two scatter plots of points on the plane, else a corner plot of the first columns."""
+    from matplotlib.figure import Figure
+
+    if data.shape[1] == 2:
+        limits = limits_of(data, margin=0.15)
+        figure = Figure(figsize=(10, 0.8 + 4.6 * (relative_height(*limits) or 1)), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        draw_points(left, data[: len(samples)], "data", limits)
+        draw_points(right, samples, "samples", limits)
+    else:
+        figure = _corner(data[: len(samples)], samples, columns)
+    figure.savefig(path, dpi=120)
+
+
+def _corner(data: np.ndarray, samples: np.ndarray, columns: Sequence[str]) -> Any:
+    from matplotlib.figure import Figure
+
+    size = min(data.shape[1], _MAX_CORNER_COLUMNS)
+    figure = Figure(figsize=(1.6 * size + 1, 1.6 * size + 1), layout="constrained")
+    grid = figure.subplots(size, size, squeeze=False)
+    low, high = np.quantile(data[:, :size].astype(np.float64), [0.005, 0.995], axis=0)
+    low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
+    for i in range(size):
+        for j in range(size):
+            axes = grid[i, j]
+            if j > i:
+                axes.axis("off")
+                continue
+            for values, color, label in ((samples, "tab:orange", "samples"), (data, "tab:blue", "data")):
+                if i == j:
+                    bins = np.linspace(low[i], high[i], 40)
+                    axes.hist(values[:, i], bins=bins, density=True, histtype="step", color=color, label=label)
+                else:
+                    size_of_point = 1 if len(values) > 1000 else 4
+                    axes.scatter(values[:, j], values[:, i], s=size_of_point, alpha=0.4, linewidths=0, color=color)
+                    axes.set_ylim(low[i], high[i])
+            axes.set_xlim(low[j], high[j])
+            axes.tick_params(labelsize=6, labelbottom=i == size - 1, labelleft=j == 0 and i > 0)
+            # names of columns are no formulas, whatever dollar signs they have
+            axes.set_xlabel(columns[j] if i == size - 1 else "", fontsize=7, parse_math=False)
+            axes.set_ylabel(columns[i] if j == 0 and i > 0 else "", fontsize=7, parse_math=False)
+    grid[0, 0].legend(fontsize=6)
+    return figure
+
+
+def save_latent_distributions(groups: dict[str, np.ndarray], base: Base, path: Path) -> None:
+    """Histogram and Q-Q plot of groups of latents against the base distribution, a row for each group.
+
+    Args:
+      groups: name -> values, any number of them.
+      base: the distribution that they should have.
+      path: the PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 0.4 + 3.0 * len(groups)), layout="constrained")
+    rows = figure.subplots(len(groups), 2, squeeze=False)
+    probabilities = (np.arange(500) + 0.5) / 500
+    expected = base_quantiles(base, probabilities)
+    low, high = min(expected[0], 0.0), max(expected[-1], 1.0)
+    line = np.linspace(low, high, 400)
+    density = np.exp(np.asarray(base.log_density(jnp.asarray(line, jnp.float32))))
+    for (name, values), (left, right) in zip(groups.items(), rows, strict=True):
+        left.hist(
+            values.ravel(), bins=np.linspace(low - 0.5, high + 0.5, 80), density=True, color="tab:blue", alpha=0.6
+        )
+        left.plot(line, density, color="black", linewidth=1)
+        left.set(title=f"{name}: {values.size:,} latents", ylabel="density")
+        right.plot(expected, np.quantile(values.astype(np.float64), probabilities), color="tab:blue")
+        right.plot([low, high], [low, high], color="black", linewidth=1, linestyle="--")
+        right.set(title="Q-Q", xlabel="quantile of the base", ylabel="quantile of the latents")
+    figure.savefig(path, dpi=120)
+
+
+def base_quantiles(base: Base, probabilities: np.ndarray) -> np.ndarray:
+    """Values below which a base distribution has the given probabilities."""
+    from scipy.special import logit, ndtri
+
+    if isinstance(base, Uniform):
+        return probabilities
+    return logit(probabilities) if isinstance(base, Logistic) else ndtri(probabilities)

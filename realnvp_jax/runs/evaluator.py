@@ -1,0 +1,47 @@
+"""The evaluations of a run, each over a whole split."""
+
+import numpy as np
+
+from realnvp_jax.likelihood import mean_and_standard_error
+from realnvp_jax.models.flow import Params
+from realnvp_jax.runs.experiment import Experiment
+from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
+from realnvp_jax.training.parallel import parallel_eval_step, replicate
+from realnvp_jax.training.steps import cost
+
+
+class Evaluator:
+    """Scores parameters on the splits of a run.
+
+    Args:
+      experiment: the run.
+    """
+
+    def __init__(self, experiment: Experiment):
+        self._flow, self._splits = experiment.flow, experiment.splits
+        self._batch_size = experiment.config.evaluate.batch_size
+        self._training_batch_size = experiment.config.batch_size
+        self._step = parallel_eval_step(self._flow)
+        self._train_mode_step = parallel_eval_step(self._flow, train_mode=True)
+
+    def validation(self, params: Params) -> tuple[float, float]:
+        """(mean, standard error) of the validation split, of parameters on every device."""
+        scores = evaluate(self._step, params, self._splits.validation, self._batch_size)
+        return mean_and_standard_error(scores)
+
+    def validation_train_mode(self, params: Params) -> float | None:
+        """Mean of the validation split under the statistics of training batches; None of a flow without any."""
+        if not params["batch_stats"]:
+            return None
+        examples = self._splits.validation
+        scores = evaluate_train_mode(self._train_mode_step, params, examples, self._training_batch_size)
+        return float(scores.mean(dtype=np.float64))
+
+    def validation_cost(self, params: Params) -> float:
+        """The validation result of parameters on one device, as a cost: smaller is better."""
+        return cost(self._flow, self.validation(replicate(params))[0])
+
+    def test(self, params: Params) -> tuple[float, float]:
+        """(mean, standard error) of the test split, of parameters on one device."""
+        scores = evaluate(self._step, replicate(params), self._splits.test, self._batch_size)
+        return mean_and_standard_error(scores)

@@ -1,0 +1,49 @@
+"""Text and JSON files that a reader never sees half written."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from realnvp_jax.data.quote import describe_error, quote
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write atomically: even after a power cut, a reader sees the old file or the new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # the new name
+    finally:
+        os.close(directory)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Args:
+      path: the file.
+      remedy: what to do about a damaged one.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
+    try:
+        value = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"expected {quote(path, 150)} as it was written; got a damaged file ({describe_error(error)}): {remedy}"
+        ) from None
+    if not isinstance(value, dict):
+        raise ValueError(f"expected {quote(path, 150)} as it was written; got a damaged file: {remedy}")
+    return value

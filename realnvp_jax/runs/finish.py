@@ -1,0 +1,77 @@
+"""The end of a run: the best step on the test set, result.json, and the pictures."""
+
+import datetime
+from typing import Any
+
+import jax
+
+import realnvp_jax
+from realnvp_jax.models.flow import Params
+from realnvp_jax.plots import curves
+from realnvp_jax.plots.plane import DensityGrid
+from realnvp_jax.runs import pictures
+from realnvp_jax.runs.best import Best
+from realnvp_jax.runs.decorations import attempt
+from realnvp_jax.runs.evaluator import Evaluator
+from realnvp_jax.runs.experiment import Experiment
+from realnvp_jax.runs.files import write_json
+from realnvp_jax.runs.result import describe_result
+from realnvp_jax.training.steps import cost
+
+
+def finish(experiment: Experiment, evaluator: Evaluator, best: Best, params: Params) -> dict[str, Any]:
+    """Evaluate the best step on the test set, and write what a finished run has: first the result.
+
+    Args:
+      experiment: the run.
+      evaluator: its evaluations.
+      best: the best step.
+      params: the parameters of that step.
+
+    Returns:
+      The contents of result.json.
+    """
+    config, files = experiment.config, experiment.files
+    mean, standard_error = evaluator.test(params)
+    result = {
+        "mean": mean,
+        "standard_error": standard_error,
+        "unit": experiment.unit,
+        "split": config.dataset.test,
+        "num_examples": len(experiment.splits.test),
+        "step": best.step,
+        "num_steps": config.num_steps,
+        "validation": cost(experiment.flow, best.cost),
+        "ema": bool(config.ema_decay),
+        "seed": config.seed,
+        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "jax": jax.__version__,
+    }
+    if best.lost_step is not None:
+        result["lost_best"] = {"step": best.lost_step, "validation": cost(experiment.flow, best.lost_cost)}
+    grid = pictures.plane_density(experiment.flow, params, experiment.splits.test.x)
+    if grid is not None:
+        result["density_sum"] = grid.mass
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    write_json(files.run_path, {"command": experiment.command, "date": date, "version": realnvp_jax.__version__})
+    write_json(files.result_path, result)
+    _draw(experiment, params, grid)
+    print(describe_result(result), flush=True)
+    return result
+
+
+def _draw(experiment: Experiment, params: Params, grid: DensityGrid | None) -> None:
+    """Write the pictures of a finished run; its result is written already, and needs none of them."""
+    files = experiment.files
+    samples, curve = files.path / "samples.png", files.path / "curves.png"
+    drawn = []
+    continuous = samples.with_name("samples_continuous.png")
+    if attempt(samples, pictures.save_samples, experiment, params, samples, continuous):
+        drawn.append(f"samples: {samples}")
+    if grid is not None:
+        pictures.save_plane(experiment.flow, params, experiment.splits.test.x, grid, files.path)
+        print(f"density on a grid of {grid.density.size:,} points: sums to {grid.mass:.4f}")
+    if attempt(curve, curves.save_curves, files.metrics_path, curve, experiment.unit):
+        drawn.append(f"curves: {curve}")
+    if drawn:
+        print("  ".join(drawn))

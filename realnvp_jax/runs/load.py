@@ -1,0 +1,119 @@
+"""`load`: the flow of a run and its parameters, from its checkpoints."""
+
+import operator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import realnvp_jax
+from realnvp_jax.data.quote import describe_error, quote
+from realnvp_jax.models.create import Config, check_version, create
+from realnvp_jax.models.flow import Flow
+from realnvp_jax.runs.best import Best
+from realnvp_jax.runs.checkpoints import Checkpoints, CorruptCheckpointError, open_checkpoints
+from realnvp_jax.runs.saved_config import read_config
+
+
+def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = None) -> tuple[Flow, dict[str, Any]]:
+    """The flow of a run and its parameters.
+
+    Args:
+      workdir: the run's directory.
+      step: a step with a checkpoint, "best" for the best by validation, "last" for the newest. None is what
+        result.json was computed with, the best step (of an unfinished run: the best so far, or else the newest).
+      ema: whether to load the moving average of the parameters; None is whether the run has one.
+
+    Returns:
+      (flow, params).
+
+    Raises:
+      ValueError: there is no run, no such checkpoint, no moving average, or the checkpoint is damaged.
+    """
+    workdir = Path(workdir).expanduser()
+    config = read_config(workdir)
+    flow = create_flow(config, workdir)
+    if ema and not config.ema_decay:
+        raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has none")
+    use_ema = bool(config.ema_decay) if ema is None else ema
+    with open_checkpoints(workdir) as checkpoints:
+        target = jax.eval_shape(flow.init, jax.random.key(0))
+        number = _choose_step(checkpoints, step)
+        try:
+            params = checkpoints.restore_item(number, "ema" if use_ema else "params", target)
+        except CorruptCheckpointError as error:
+            made_by = _version_of(workdir)
+            if made_by == f"version {realnvp_jax.__version__}":
+                raise
+            raise CorruptCheckpointError(f"{error} (the run was made by {made_by})") from None
+    return flow, params
+
+
+def create_flow(config: Config, workdir: Path) -> Flow:
+    """The flow of a run's config.
+
+    Raises:
+      ValueError: the run was made by a version with other keys or other parameters.
+    """
+    check_version(config, quote(workdir, 100))
+    try:
+        return create(config)
+    except (AttributeError, KeyError) as error:
+        raise other_version(workdir, error) from None
+
+
+def other_version(workdir: Path, error: Exception) -> ValueError:
+    """The error to raise for a config without keys that this version has."""
+    return ValueError(
+        f"expected the config keys of version {realnvp_jax.__version__} in {quote(workdir, 100)}; "
+        f"got {describe_error(error)}: the run was made by {_version_of(workdir)}"
+    )
+
+
+def newest_or_best_step(workdir: Path, step: int | str | None = None) -> int:
+    """The number of the step that `load` takes for "best", "last", None or a number.
+
+    Raises:
+      ValueError: there is no such checkpoint.
+    """
+    with open_checkpoints(workdir) as checkpoints:
+        number = _choose_step(checkpoints, step)
+        if number not in checkpoints.steps():
+            raise ValueError(f"expected one of the steps {checkpoints.steps()} in {workdir}; got {number}")
+        return number
+
+
+def _version_of(workdir: Path) -> str:
+    """Which version of this package wrote the newest checkpoint."""
+    try:
+        with open_checkpoints(workdir) as checkpoints:
+            return f"version {checkpoints.meta(checkpoints.steps()[0])['version']}"
+    except Exception:  # there is none, it is damaged, or it does not say
+        return "an older version"
+
+
+def _choose_step(checkpoints: Checkpoints, step: int | str | None) -> int:
+    steps = checkpoints.steps()
+    if not steps:
+        raise ValueError(f"expected a checkpoint in {checkpoints.directory}; got none yet: let the run save one first")
+    if step is not None and not isinstance(step, str):
+        return operator.index(step)
+    if step not in (None, "best", "last"):
+        raise ValueError(f"expected step to be a number, 'best' or 'last'; got {step!r}")
+    try:
+        best = Best(**checkpoints.meta(steps[0])["best"]).step
+    except Exception as error:  # as in `restore`
+        raise CorruptCheckpointError(
+            f"expected a complete checkpoint {steps[0]} in {checkpoints.directory}; reading it failed "
+            f"({describe_error(error)}): choose another with step=, of {steps}"
+        ) from error
+    if step == "last" or (step is None and best is None):
+        return steps[0]
+    if best is None:
+        raise ValueError(f"expected a validation result in {checkpoints.directory} for step='best'; got none yet")
+    if best not in steps:
+        raise ValueError(
+            f"expected the checkpoint of the best step {best} in {checkpoints.directory}; got {steps} only: "
+            "start the run again, which finds the best of these, or choose one with step="
+        )
+    return best

@@ -1,0 +1,103 @@
+"""The metrics of a run over its steps: metrics.csv and TensorBoard files."""
+
+import csv
+import io
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from realnvp_jax.runs.decorations import attempt, warn
+from realnvp_jax.runs.files import write_text
+from realnvp_jax.runs.workdir import Workdir
+
+
+class MetricsLog:
+    """metrics.csv and TensorBoard files. A resumed run drops the rows after its checkpoint and goes on.
+
+    Damaged lines are left out of metrics.csv; the file with them is moved to damaged/. A run goes on without
+    TensorBoard files once one cannot be written.
+
+    Args:
+      workdir: the run's files.
+      step: the step that the run starts from.
+    """
+
+    COLUMNS: tuple[str, ...] = (
+        "step",
+        "train",
+        "gradient_norm",
+        "learning_rate",
+        "examples_per_second",
+        "validation",
+        "validation_standard_error",
+        "validation_train_mode",
+    )
+
+    def __init__(self, workdir: Workdir, step: int):
+        path = workdir.metrics_path
+        rows, num_damaged = read_metrics(path) if path.is_file() else ([], 0)
+        if num_damaged:
+            aside = workdir.path / "damaged" / f"metrics_{time.time_ns()}.csv"
+            aside.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, aside)
+            warn(f"damaged lines of {path} are left out ({num_damaged}); the file as it was is {aside}")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(row for row in rows if int(row["step"]) <= step)
+        write_text(path, text.getvalue())
+        self._file = path.open("a", newline="")
+        self._writer = csv.DictWriter(self._file, self.COLUMNS)
+        self._tensorboard_path = workdir.path / "tensorboard"
+        self._tensorboard: Any = None
+        attempt(self._tensorboard_path, self._open_tensorboard, step)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Add a row."""
+        self._writer.writerow({"step": step, **values})
+        self._file.flush()
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        if self._tensorboard and not attempt(self._tensorboard_path, self._write_scalars, step, finite):
+            self._tensorboard = None
+
+    def sync(self) -> None:
+        """Wait until the rows are on the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
+        if self._tensorboard:
+            attempt(self._tensorboard_path, self._tensorboard.close)
+
+    def _open_tensorboard(self, step: int) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._tensorboard = SummaryWriter(str(self._tensorboard_path), purge_step=step + 1)
+
+    def _write_scalars(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._tensorboard.add_scalar(name, value, step)
+
+
+def read_metrics(path: Path) -> tuple[list[dict[str, str]], int]:
+    """The rows of a metrics.csv, and how many of its lines are damaged: they are left out."""
+    *lines, unfinished = path.read_bytes().decode(errors="replace").replace("\r", "").split("\n")
+    columns = lines[0].split(",") if lines else []
+    has_header = "step" in columns
+    rows = [dict(zip(columns, line.split(","), strict=False)) for line in lines[1:] if line.count(",") < len(columns)]
+    rows = [row for row in rows if has_header and len(row) == len(columns) and _is_metrics_row(row)]
+    return rows, len(lines) - has_header + bool(unfinished) - len(rows)
+
+
+def _is_metrics_row(row: dict[str, str]) -> bool:
+    try:
+        int(row["step"])
+        for value in row.values():
+            float(value or "nan")
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,66 @@
+"""The parameters of the best step, or of the best that is left if its checkpoint is lost."""
+
+from collections.abc import Callable
+
+from realnvp_jax.data.quote import describe_error, quote
+from realnvp_jax.models.flow import Params
+from realnvp_jax.runs.best import Best
+from realnvp_jax.runs.checkpoints import Checkpoints
+from realnvp_jax.runs.decorations import warn
+from realnvp_jax.training.state import TrainState, evaluation_params
+
+
+def restore_best(
+    checkpoints: Checkpoints, best: Best, state: TrainState, validation_cost: Callable[[Params], float]
+) -> tuple[Params, Best]:
+    """Restore the parameters of the best step.
+
+    If its checkpoint is lost, it is put aside, every other checkpoint is evaluated again, and the best of these is
+    noted in the newest checkpoint. What was lost and what is left is said on stderr.
+
+    Args:
+      checkpoints: the checkpoints of the run.
+      best: the best step so far, after at least one evaluation.
+      state: the current state, which has a checkpoint.
+      validation_cost: evaluates parameters; smaller is better.
+
+    Returns:
+      (parameters, the best step that is left).
+
+    Raises:
+      ValueError: no checkpoint with a finite validation result is left.
+    """
+    checkpoints.wait()
+    assert best.step is not None
+
+    def restore(step: int) -> Params:
+        return checkpoints.restore_item(step, "ema" if state.ema else "params", state.params)
+
+    try:
+        return restore(best.step), best
+    except ValueError as error:
+        warn(f"the checkpoint of the best step {best.step} is lost ({describe_error(error)})")
+    if best.step in checkpoints.steps():
+        checkpoints.put_aside([best.step])
+    if best.step == int(state.step):  # which is still in memory
+        checkpoints.save(state, best)
+        return evaluation_params(state), best
+    left = checkpoints.steps()
+    best, best_params = best.lost(), None
+    for step in reversed(left):
+        try:
+            params = restore(step)
+        except ValueError as error:
+            warn(f"checkpoint {step} cannot be used ({describe_error(error)})")
+            continue
+        best = best.after(step, validation_cost(params))
+        if best.step == step:
+            best_params = params
+    if best_params is None:
+        raise ValueError(
+            f"expected a usable checkpoint in {quote(checkpoints.directory, 150)}; got none with a finite "
+            "validation result: start again in a new workdir"
+        )
+    warn(f"the best that is left is step {best.step} of {left}")
+    checkpoints.note_best(int(state.step), best)
+    return best_params, best

@@ -1,0 +1,35 @@
+"""The test result of a run, as result.json holds it and as one line says it."""
+
+from pathlib import Path
+from typing import Any
+
+from realnvp_jax.data.quote import describe_error, quote
+from realnvp_jax.runs.files import read_json
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """The contents of a result.json.
+
+    Raises:
+      ValueError: it is damaged.
+    """
+    remedy = "start the run again, which evaluates again"
+    result = read_json(path, remedy)
+    try:
+        describe_result(result)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"expected a test result in {quote(path, 150)}; got a damaged one ({describe_error(error)}): {remedy}"
+        ) from None
+    return result
+
+
+def describe_result(result: dict[str, Any]) -> str:
+    """The line that says the test result."""
+    which = f"step {result['step']} of {result['num_steps']} by validation"
+    lost = f", the better step {result['lost_best']['step']} is lost" if "lost_best" in result else ""
+    average = ", moving average" if result["ema"] else ""
+    return (
+        f"test: {result['mean']:.3f} +- {result['standard_error']:.3f} {result['unit']} "
+        f"({result['num_examples']} examples, {which}{lost}{average})"
+    )

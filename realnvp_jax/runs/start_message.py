@@ -1,0 +1,50 @@
+"""What a run prints before its first step."""
+
+from collections.abc import Mapping
+
+import jax
+
+from realnvp_jax.data.labels import shown
+from realnvp_jax.data.quote import quote
+from realnvp_jax.runs.experiment import Experiment
+from realnvp_jax.training.state import TrainState
+
+
+def print_start(experiment: Experiment, state: TrainState, *, is_resumed: bool) -> None:
+    """Print the devices, the model, the data and the workdir of a run.
+
+    Args:
+      experiment: the run.
+      state: the state that it starts from.
+      is_resumed: whether that is the state of a checkpoint.
+    """
+    splits = experiment.splits
+    count = sum(leaf.size for leaf in jax.tree.leaves(state.params["params"]))
+    devices = jax.devices()
+    print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
+    print(f"model: {experiment.flow}")
+    print(f"parameters: {count:,} trainable")
+    print(
+        f"data: {experiment.config.dataset.name}, {len(splits.train):,} train, {len(splits.validation):,} validation, "
+        f"{len(splits.test):,} test"
+    )
+    if splits.classes:
+        print(f"conditional on {len(splits.classes)} classes: {shown(splits.classes)}")
+    for line in describe_left_out(splits.left_out):
+        print(line)
+    print(f"workdir: {experiment.files.path}" + (f", resumed at step {int(state.step)}" if is_resumed else ""))
+    print("compiling (the first step takes a while) ...", flush=True)
+
+
+def describe_left_out(left_out: Mapping[str, str], most: int = 10) -> list[str]:
+    """Lines about files that could not be used.
+
+    Args:
+      left_out: name -> reason.
+      most: how many of them to name.
+    """
+    if not left_out:
+        return []
+    lines = [f"files left out because they cannot be used: {len(left_out)}"]
+    lines += [f"  {quote(name)}: {reason}" for name, reason in list(left_out.items())[:most]]
+    return lines if len(left_out) <= most else [*lines, "  ... and others; all are in split_files.json"]

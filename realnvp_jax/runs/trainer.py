@@ -1,0 +1,269 @@
+"""`train`: from a config and a workdir to a trained flow and its test result."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from tqdm import tqdm
+
+from realnvp_jax.data.ahead import made_ahead as prefetch
+from realnvp_jax.data.batches import batch_indices
+from realnvp_jax.data.quote import quote
+from realnvp_jax.models.create import Config, create
+from realnvp_jax.models.flow import Params
+from realnvp_jax.runs import pictures
+from realnvp_jax.runs.best import Best
+from realnvp_jax.runs.checkpoints import Checkpoints, newest_step
+from realnvp_jax.runs.config_checks import check_config, check_penalty
+from realnvp_jax.runs.decorations import attempt
+from realnvp_jax.runs.evaluator import Evaluator
+from realnvp_jax.runs.experiment import Experiment
+from realnvp_jax.runs.finish import finish
+from realnvp_jax.runs.metrics_log import MetricsLog
+from realnvp_jax.runs.pending_metrics import PendingMetrics
+from realnvp_jax.runs.profiling import Profile
+from realnvp_jax.runs.recovery import restore_best
+from realnvp_jax.runs.result import describe_result
+from realnvp_jax.runs.run_data import RunData
+from realnvp_jax.runs.setup import completed, evaluated, make_optimizer, noise_scale
+from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
+from realnvp_jax.runs.start_message import print_start
+from realnvp_jax.runs.workdir import Workdir
+from realnvp_jax.training.parallel import (
+    check_batch_size,
+    dispatches,
+    parallel_train_step,
+    replicate,
+    training_batch,
+)
+from realnvp_jax.training.state import create_state, evaluation_params
+from realnvp_jax.training.steps import NonFiniteLossError, augment, cost
+
+
+def train(config: Config, workdir: str | Path, command: str | None = None) -> dict[str, Any]:
+    """Train the flow of a config, or go on with the run in the workdir, and return its test result.
+
+    Args:
+      config: all keys of configs/default.py.
+      workdir: directory of the run's files (see the README).
+      command: what the user typed, for run.json and for the message that says how to resume.
+
+    Returns:
+      The contents of result.json.
+
+    Raises:
+      ValueError: the config is inconsistent, its data are not there or have changed since the run was started, or the
+        workdir holds another config's run or one that is past num_steps.
+      NonFiniteLossError: the loss is not finite; the checkpoints are left as they were.
+      InterruptedRunError: the user stopped the run; it is saved.
+    """
+    check_config(config)
+    workdir = Path(workdir).expanduser()
+    config, splits = completed(config, workdir)
+    flow = create(config)
+    files = Workdir(workdir, config)
+    result = files.result()
+    if result is not None and result["num_steps"] == config.num_steps:
+        print(f"{files.path} holds this finished run")
+        print(describe_result(result))
+        return result
+    newest = newest_step(workdir)
+    if newest is not None and newest > config.num_steps:
+        raise ValueError(
+            f"expected num_steps of at least {newest}, the step that the run in {quote(workdir, 150)} has reached; "
+            f"got {config.num_steps}: raise it, or use another --workdir"
+        )
+    check_batch_size(config.batch_size)
+    check_penalty(config, flow)
+    optimizer, schedule = make_optimizer(config)
+    data = RunData(files.path, config.dataset.allow_changed)
+    splits = splits or data.load(config, flow)
+    files.start()
+    data.write(splits)
+    splits = evaluated(splits, config.evaluate.num_examples)
+    trainer = Trainer(Experiment(config, flow, optimizer, schedule, splits, files, command))
+    try:
+        return trainer.run()
+    finally:
+        trainer.close()
+
+
+@jax.jit
+def _all_finite(tree: Any) -> jax.Array:
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+class Trainer:
+    """Carries out one run: the state, and the loop over its updates.
+
+    Args:
+      experiment: the run; it goes on from the newest checkpoint in its workdir.
+
+    Attributes:
+      state: the state after `step` updates, on every device.
+      step: the number of updates made so far.
+      best: the best validation result so far.
+    """
+
+    def __init__(self, experiment: Experiment):
+        self.experiment = experiment
+        self.config, self.flow, self.files = experiment.config, experiment.flow, experiment.files
+        init_key, self.key, _ = experiment.keys()
+        self.step_fn = parallel_train_step(
+            self.flow,
+            experiment.optimizer,
+            l2=self.config.optimizer.l2,
+            flip=self.config.dataset.flip,
+            noise=noise_scale(self.config, experiment.splits),
+            ema_decay=self.config.ema_decay,
+            steps_per_dispatch=self.config.steps_per_dispatch,
+        )
+        self.evaluator = Evaluator(experiment)
+        self.checkpoints = Checkpoints(self.files.path, keep=self.config.checkpoint.keep)
+        self.best = Best()
+        first = self._first_examples()
+        self.state = jax.jit(create_state, static_argnums=(0, 2, 3))(
+            self.flow, init_key, experiment.optimizer, self.config.ema_decay, first["x"], first.get("context")
+        )
+        restored = self.checkpoints.restore(self.state)
+        if restored is not None:
+            self.state, self.best = restored
+        self.state = replicate(self.state)
+        self.step = int(self.state.step)
+        self.is_resumed = restored is not None
+        self.log = MetricsLog(self.files, self.step)
+        self.profile = Profile(self.files.path / "profile", self.config.profile, self.step)
+        self.pending = PendingMetrics(self.step, self.config.batch_size, experiment.schedule)
+
+    def run(self) -> dict[str, Any]:
+        """Train to the last step, evaluate the best one on the test set, and return the contents of result.json."""
+        print_start(self.experiment, self.state, is_resumed=self.is_resumed)
+        if self.best.step is not None:
+            self._restore_best()  # now, so that the run goes on from the best that is left if this is lost
+        first_step = self.step
+        with StopRequest() as stop:
+            self._train(stop)
+        if self.profile.close():
+            print(f"profile: {self.profile.path}")
+        if first_step == self.step:  # it may have stopped here before num_steps was lowered to this step
+            self._validate({}, tqdm(disable=True))
+            self.checkpoints.note_best(self.step, self.best)
+        params = self._restore_best()
+        return finish(self.experiment, self.evaluator, self.best, params)
+
+    def close(self) -> None:
+        """Wait for the saving under way, and release everything."""
+        self.profile.close()
+        self.checkpoints.close()
+        self.log.close()
+
+    def _train(self, stop: StopRequest) -> None:
+        config = self.config
+        periods = config.checkpoint.every, config.evaluate.every, config.evaluate.log_every
+        plan = dispatches(self.step, config.num_steps, config.steps_per_dispatch, *periods)
+
+        def batch(number: int) -> dict[str, jax.Array]:
+            return training_batch(
+                self.experiment.splits.train, config.seed, config.batch_size, *plan[number], config.steps_per_dispatch
+            )
+
+        bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
+        with bar, prefetch(batch, 0, len(plan)) as batches:
+            for (_, count), examples in zip(plan, batches, strict=True):
+                self.state, metrics = self.step_fn(self.state, examples, self.key, count)
+                self.step += count
+                self.pending.add(metrics, count)
+                bar.update(count)
+                if self.profile.after(self.step, metrics):
+                    bar.write(f"profile: {self.profile.path}")
+                is_last = self.step == config.num_steps
+                must_save = is_last or self.step % config.checkpoint.every == 0
+                must_evaluate = is_last or self.step % config.evaluate.every == 0
+                if stop.requested or must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
+                    row = self._metrics_row()
+                    if must_evaluate:
+                        self._validate(row, bar)
+                    self._show(row, bar)
+                    stopping = stop.requested  # it may have come while the metrics were fetched
+                    if stopping or must_save or self.best.step == self.step:
+                        self._save()
+                else:
+                    stopping = False
+                if stopping and not is_last:
+                    self.checkpoints.wait()
+                    raise InterruptedRunError(
+                        f"stopped and saved at step {self.step}; "
+                        f"resume with: {self.experiment.command or 'the same call'}"
+                    )
+
+    def _first_examples(self) -> dict[str, Any]:
+        """What layers that are initialized from data see: the first batch, as it is augmented then, or more.
+
+        Rows of tables come without `dataset.noise`, as they are evaluated.
+        """
+        examples = self.experiment.splits.train
+        num = min(self.config.init_examples or self.config.batch_size, len(examples))
+        batch = examples.batch(batch_indices(self.config.seed, 0, num, len(examples)))
+        key = jax.random.fold_in(self.key, 0)
+        x = augment(
+            key, jnp.arange(num), jnp.asarray(batch["x"]), flip=self.config.dataset.flip, shape=self.flow.event_shape
+        )
+        return {**batch, "x": x}
+
+    def _metrics_row(self) -> dict[str, float]:
+        """Means of the metrics since the last row; raises NonFiniteLossError."""
+        try:
+            return self.pending.row(self.step)
+        except NonFiniteLossError as error:
+            raise self._non_finite(str(error)) from None
+
+    def _save(self) -> None:
+        """Save the state, unless the last update left parameters that are not finite: that is a NonFiniteLossError."""
+        if not _all_finite((self.state.params, self.state.ema)):
+            raise self._non_finite(f"parameters that are not finite after step {self.step}")
+        self.log.sync()
+        self.checkpoints.save(self.state, self.best)
+
+    def _non_finite(self, what: str) -> NonFiniteLossError:
+        self.checkpoints.wait()
+        steps = self.checkpoints.steps()
+        last = f"the last good checkpoint is step {steps[0]}" if steps else "there is no checkpoint yet"
+        return NonFiniteLossError(
+            f"{what}; {last} in {self.files.path}: try a lower learning_rate, schedule.warmup_steps, or a lower "
+            "optimizer.clip_norm"
+        )
+
+    def _validate(self, row: dict[str, float], bar: tqdm) -> None:
+        """Evaluate the state, add the result to the row, and draw samples of images."""
+        params = evaluation_params(self.state)
+        mean, standard_error = self.evaluator.validation(params)
+        row.update(validation=mean, validation_standard_error=standard_error)
+        train_mode = self.evaluator.validation_train_mode(params)
+        batch_statistics = ""
+        if train_mode is not None:
+            row.update(validation_train_mode=train_mode)
+            batch_statistics = f" (with batch statistics {train_mode:.3f})"
+        if not math.isfinite(mean):
+            raise NonFiniteLossError(
+                f"validation result {mean} at step {self.step} of {self.files.path}: try a lower learning_rate"
+            )
+        self.best = self.best.after(self.step, cost(self.flow, mean))
+        train = f"train {row['train']:.3f}, " if "train" in row else ""
+        bar.write(
+            f"step {self.step}: {train}validation {mean:.3f}{batch_statistics}, "
+            f"best {cost(self.flow, self.best.cost):.3f} at step {self.best.step} {self.experiment.unit}"
+        )
+        if self.flow.levels is not None:  # pictures of vectors wait for the end: they take longer than the training
+            path = self.files.path / "samples" / f"step_{self.step:08d}.png"
+            attempt(path, pictures.save_samples, self.experiment, params, path)
+        self.pending.restart_clock(self.step)
+
+    def _show(self, row: dict[str, float], bar: tqdm) -> None:
+        self.log.write(self.step, row)
+        bar.set_postfix_str(f"{row['train']:.3f} {self.experiment.unit}, {row['examples_per_second']:.0f} examples/s")
+
+    def _restore_best(self) -> Params:
+        params, self.best = restore_best(self.checkpoints, self.best, self.state, self.evaluator.validation_cost)
+        return params

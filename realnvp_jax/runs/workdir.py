@@ -1,0 +1,82 @@
+"""The directory of a run: its files, and the rules for coming back to it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from realnvp_jax.data.quote import quote
+from realnvp_jax.models.create import Config, check_version
+from realnvp_jax.runs.decorations import warn
+from realnvp_jax.runs.files import write_json
+from realnvp_jax.runs.result import read_result
+from realnvp_jax.runs.saved_config import REMEDY, check_same_run, config_path, read_config
+
+_UNREADABLE = "[\\"  # Orbax's storage takes them for patterns
+
+
+class Workdir:
+    """A run's directory.
+
+    Args:
+      path: the directory; `start` makes it if it does not exist.
+      config: the run's config.
+
+    Raises:
+      ValueError: the directory holds a run of another config, or one whose config is damaged or missing; or its path
+        is one that checkpoints cannot be read back from.
+    """
+
+    def __init__(self, path: Path, config: Config):
+        self.path = path
+        self._config = config
+        if any(character in str(path.resolve()) for character in _UNREADABLE):
+            raise ValueError(
+                f"expected a --workdir whose full path has none of the characters {' '.join(_UNREADABLE)} , with which "
+                f"checkpoints cannot be read back; got {quote(path.resolve(), 150)}: choose another"
+            )
+        if self.config_path.is_file():
+            saved = read_config(path, REMEDY)
+            check_version(saved, quote(path, 100))
+            # data.json tells whether the data are the same, wherever they are
+            moves = ("dataset.path",) if (path / "data.json").is_file() else ()
+            check_same_run(saved, config, path, may_differ=moves)
+        elif any(path.glob("checkpoints/*")):
+            raise ValueError(
+                f"expected config.json beside the checkpoints in {quote(path, 150)}; got none, so what they were "
+                f"trained with is unknown: {REMEDY}"
+            )
+
+    def start(self) -> None:
+        """Make the directory and write the config."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.config_path, json.loads(self._config.to_json()))
+
+    @property
+    def config_path(self) -> Path:
+        """The config, as JSON."""
+        return config_path(self.path)
+
+    @property
+    def metrics_path(self) -> Path:
+        """One row for each logged step."""
+        return self.path / "metrics.csv"
+
+    @property
+    def result_path(self) -> Path:
+        """The test result."""
+        return self.path / "result.json"
+
+    @property
+    def run_path(self) -> Path:
+        """Command, date and version of a finished run."""
+        return self.path / "run.json"
+
+    def result(self) -> dict[str, Any] | None:
+        """The test result of a finished run; one that is damaged is named on stderr, and is none."""
+        if not self.result_path.is_file():
+            return None
+        try:
+            return read_result(self.result_path)
+        except ValueError:
+            warn(f"{self.result_path} is damaged: the run is evaluated again")
+            return None
