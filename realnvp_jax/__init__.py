@@ -15,9 +15,12 @@ from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
 from realnvp_jax.models.real_nvp import RealNVP, image_flow
 from realnvp_jax.models.vector import VectorRealNVP, vector_flow
 from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale, dequantize
+from realnvp_jax.registry import register
 
 if TYPE_CHECKING:
     from realnvp_jax.checkpoints import load
+    from realnvp_jax.data.dataset import DataSet
+    from realnvp_jax.data.examples import Examples
     from realnvp_jax.models.create import create
     from realnvp_jax.training.fit import fit
     from realnvp_jax.training.loop import train
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _LAZY = {
+    "DataSet": "realnvp_jax.data.dataset",
+    "Examples": "realnvp_jax.data.examples",
     "create": "realnvp_jax.models.create",
     "fit": "realnvp_jax.training.fit",
     "load": "realnvp_jax.checkpoints",
@@ -35,6 +40,8 @@ __all__ = [
     "Bijection",
     "Center",
     "Chain",
+    "DataSet",
+    "Examples",
     "Flow",
     "Identity",
     "Logistic",
@@ -53,6 +60,7 @@ __all__ = [
     "load",
     "masked_autoregressive_flow",
     "pixelcnn_flow",
+    "register",
     "train",
     "vector_flow",
 ]

@@ -13,7 +13,7 @@ from realnvp_jax.networks.batch_statistics import BatchStatistics
 import realnvp_jax
 from realnvp_jax import image_flow, vector_flow
 from realnvp_jax.bijections.linear import LearnedLinear
-from realnvp_jax.data.toy import sample_toy
+from realnvp_jax.data.vectors.toy import sample_toy
 from realnvp_jax.masks import Checkerboard, ImageHalves, orders
 from realnvp_jax.models.pure import init_from_data
 from realnvp_jax.splines import num_parameters, spline_forward, spline_inverse

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from realnvp_jax import plots
-from realnvp_jax.data.cache import clear_cache, default_cache_dir, list_cache
-from realnvp_jax.data.description import describe, image_data
+from realnvp_jax.data.images.cache import clear_cache, default_cache_dir, list_cache
+from realnvp_jax.data.images.description import describe, image_data
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

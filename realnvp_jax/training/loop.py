@@ -18,14 +18,14 @@ from tqdm import tqdm
 import realnvp_jax
 from realnvp_jax import plots
 from realnvp_jax.checkpoints import Best, Checkpoints, newest_step
-from realnvp_jax.data.ahead import made_ahead
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples, Splits
-from realnvp_jax.data.labels import shown
-from realnvp_jax.data.quote import describe_error, quote
+from realnvp_jax.data.images.labels import shown
+from realnvp_jax.data.prefetch import prefetch
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.text import describe_error, shorten
 from realnvp_jax.training import pictures
 from realnvp_jax.training.decorations import attempt, warn
 from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
@@ -103,7 +103,7 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
     newest = newest_step(workdir)
     if newest is not None and newest > config.num_steps:
         raise ValueError(
-            f"expected num_steps of at least {newest}, the step that the run in {quote(workdir, 150)} has reached; "
+            f"expected num_steps of at least {newest}, the step that the run in {shorten(workdir, 150)} has reached; "
             f"got {config.num_steps}: raise it, or use another --workdir"
         )
     check_batch_size(config.batch_size)
@@ -131,7 +131,7 @@ def _describe_left_out(left_out: Mapping[str, str], most: int = 10) -> list[str]
     if not left_out:
         return []
     lines = [f"files left out because they cannot be used: {len(left_out)}"]
-    lines += [f"  {quote(name)}: {reason}" for name, reason in list(left_out.items())[:most]]
+    lines += [f"  {shorten(name)}: {reason}" for name, reason in list(left_out.items())[:most]]
     return lines if len(left_out) <= most else [*lines, "  ... and others; all are in split_files.json"]
 
 
@@ -233,7 +233,7 @@ class _Run:
             )
 
         bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
-        with bar, made_ahead(batch, 0, len(plan)) as batches:
+        with bar, prefetch(batch, 0, len(plan)) as batches:
             for (_, count), examples in zip(plan, batches, strict=True):
                 self.state, metrics = self.step_fn(self.state, examples, self.key, count)
                 self.step += count
@@ -379,7 +379,7 @@ class _Run:
                 best_params = params
         if best_params is None:
             raise ValueError(
-                f"expected a usable checkpoint in {quote(self.checkpoints.directory, 150)}; got none with a finite "
+                f"expected a usable checkpoint in {shorten(self.checkpoints.directory, 150)}; got none with a finite "
                 "validation result: start again in a new workdir"
             )
         warn(f"the best that is left is step {self.best.step} of {left}")

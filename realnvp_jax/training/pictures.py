@@ -7,9 +7,9 @@ import numpy as np
 
 from realnvp_jax import plots
 from realnvp_jax.data.examples import Splits
-from realnvp_jax.data.labels import grid_columns, one_hot
-from realnvp_jax.data.quote import describe_error
+from realnvp_jax.data.images.labels import grid_columns, one_hot
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.text import describe_error
 from realnvp_jax.training.decorations import attempt, warn
 
 _MOST_ROWS = 256  # of a grid with one class in each row; the other classes are not drawn

@@ -12,8 +12,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.models.create import Config, check_version
+from realnvp_jax.text import describe_error, shorten
 from realnvp_jax.training.decorations import attempt, warn
 
 _MAY_DIFFER = (
@@ -77,10 +77,10 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         value = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(
-            f"expected {quote(path, 150)} as it was written; got a damaged file ({describe_error(error)}): {remedy}"
+            f"expected {shorten(path, 150)} as it was written; got a damaged file ({describe_error(error)}): {remedy}"
         ) from None
     if not isinstance(value, dict):
-        raise ValueError(f"expected {quote(path, 150)} as it was written; got a damaged file: {remedy}")
+        raise ValueError(f"expected {shorten(path, 150)} as it was written; got a damaged file: {remedy}")
     return value
 
 
@@ -110,7 +110,7 @@ def read_result(path: Path) -> dict[str, Any]:
         describe_result(result)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"expected a test result in {quote(path, 150)}; got a damaged one ({describe_error(error)}): {remedy}"
+            f"expected a test result in {shorten(path, 150)}; got a damaged one ({describe_error(error)}): {remedy}"
         ) from None
     return result
 
@@ -170,14 +170,14 @@ class Workdir:
         if any(character in str(path.resolve()) for character in _UNREADABLE):
             raise ValueError(
                 f"expected a --workdir whose full path has none of the characters {' '.join(_UNREADABLE)} , with which "
-                f"checkpoints cannot be read back; got {quote(path.resolve(), 150)}: choose another"
+                f"checkpoints cannot be read back; got {shorten(path.resolve(), 150)}: choose another"
             )
         if self.config_path.is_file():
-            check_version(ConfigDict(read_json(self.config_path, _CONFIG_REMEDY)), quote(path, 100))
+            check_version(ConfigDict(read_json(self.config_path, _CONFIG_REMEDY)), shorten(path, 100))
             self._check_same_run(config)
         elif any(path.glob("checkpoints/*")):
             raise ValueError(
-                f"expected config.json beside the checkpoints in {quote(path, 150)}; got none, so what they were "
+                f"expected config.json beside the checkpoints in {shorten(path, 150)}; got none, so what they were "
                 f"trained with is unknown: {_CONFIG_REMEDY}"
             )
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import realnvp_jax
-from realnvp_jax.data.mixture import GaussianMixture
+from realnvp_jax.data.vectors.mixture import GaussianMixture
 from realnvp_jax.likelihood import mean_and_standard_error
 
 MIXTURE = GaussianMixture()
