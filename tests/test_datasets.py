@@ -1,6 +1,7 @@
 """Data sets of a user's own: a small class, registered by one line, that the program splits, checks and trains on."""
 
 import dataclasses
+import io
 import subprocess
 import sys
 
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 
 import realnvp_jax
-from configs import digits_labels, table
+from configs import digits, digits_labels, table
 from realnvp_jax import registry
 from realnvp_jax.analysis.run import open_run
+from realnvp_jax.data.images.framed import load_images
 from realnvp_jax.data.named import find_dataset
+from realnvp_jax.data.splits import parse_split
 from realnvp_jax.models.create import create
 from realnvp_jax.training.loop import train
 from realnvp_jax.training.setup import load_data
@@ -197,3 +200,84 @@ def test_the_package_alone_imports_no_reader_of_data():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# the data sets of images that need nothing, and one that TFDS has prepared
+
+DIGITS = {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}
+
+
+def test_digits_are_all_there_once():
+    flow = realnvp_jax.create(digits.get_config())
+    splits = load_images(images_of("digits"), DIGITS, flow)
+    arrays = [part.x for part in (splits.train, splits.validation, splits.test)]
+    assert [len(a) for a in arrays] == [1438, 179, 180]
+    assert all(a.dtype == np.uint8 and a.shape[1:] == (8, 8, 1) for a in arrays)
+    assert np.concatenate(arrays).max() == 16
+    everything = load_images(images_of("digits"), dict.fromkeys(DIGITS, "all"), flow).test.x
+    np.testing.assert_array_equal(np.concatenate(arrays), everything)
+
+
+@pytest.mark.parametrize(
+    ("name", "splits", "message"),
+    [
+        ("digit", DIGITS, r"got 'digit': did you mean 'digits'\?"),
+        ("digits", {"train": "train"}, "expected a part of all of 'digits', such as all"),
+        ("digits", {"train": "all[:0]"}, r"expected examples in dataset.train='all\[:0\]'; got none of 1797"),
+        ("digits", {"train": "all:80"}, r"expected a split such as train, train\[:90%\]"),
+    ],
+)
+def test_data_that_are_not_there_are_refused(name, splits, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        load_images(images_of(name, data_dir="/nowhere"), splits, realnvp_jax.create(digits.get_config()))
+    assert len(str(raised.value)) <= 400
+
+
+def test_images_that_do_not_fit_the_flow_are_refused():
+    with pytest.raises(ValueError, match=r"expected images of shape \(4, 4, 1\), model.event_shape, in 'digits'"):
+        load_images(images_of("digits"), DIGITS, realnvp_jax.image_flow((4, 4, 1), num_scales=1))
+    narrow = realnvp_jax.image_flow((8, 8, 1), levels=16)
+    with pytest.raises(ValueError, match=r"expected pixels in \[0, 16\); got values from 0 to 16"):
+        load_images(images_of("digits"), DIGITS, narrow)
+
+
+def test_split_names():
+    assert parse_split("test") == ("test", "", "")
+    assert parse_split("train[-5000:]") == ("train", "-5000", "")
+    assert parse_split("train[10%:20%]") == ("train", "10%", "20%")
+
+
+def test_prepared_tfds_data_are_read(tmp_path):
+    import tensorflow_datasets as tfds
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3)).astype(np.uint8)
+
+    def encoded(image):
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, format="PNG")
+        return {"image": buffer.getvalue()}
+
+    class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(5, 4, 3))})
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples(images[:4]), "test": self._generate_examples(images[4:])}
+
+        def _generate_examples(self, part):
+            yield from enumerate(map(encoded, part))
+
+    Tiny(data_dir=str(tmp_path), file_format="array_record").download_and_prepare()
+    flow = realnvp_jax.image_flow((5, 4, 3), num_scales=1)
+    data = images_of("tiny", data_dir=str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    splits = load_images(data, {"train": "train[:2]", "validation": "train[2:]", "test": "test"}, flow)
+    found = np.concatenate([part.x for part in (splits.train, splits.validation, splits.test)])
+    np.testing.assert_array_equal(np.sort(found.reshape(6, -1), 0), np.sort(images.reshape(6, -1), 0))
+    with pytest.raises(
+        ValueError, match=r"expected one of the splits \['test', 'train'\] of 'tiny/1.0.0'; got 'validation'"
+    ):
+        load_images(data, {"train": "validation"}, flow)

@@ -803,7 +803,7 @@ def test_without_network_and_files_the_answer_says_where_to_put_what(name, expec
         assert message.endswith("dataset.manual_dir")
     with pytest.raises(ValueError, match=r"in dataset.name; got '../x'"):
         load_named("../x", tmp_path)
-    assert "which is none" in refusal(load_named, "cifar10", tmp_path, str(tmp_path / "nowhere"))
+    assert "which is not a directory" in refusal(load_named, "cifar10", tmp_path, str(tmp_path / "nowhere"))
     assert not (tmp_path / "data").exists()
 
 
@@ -1137,7 +1137,7 @@ def test_the_data_command(three_splits, folder, tmp_path):
         (["digits", "--size", "16"], "expected a crop that fits into the images of digits; got 8x8"),
         (["digits", "--size", "0"], "Invalid value for '--size'"),
         (["digits", "--crop", "random"], "which is for training"),
-        (["digits", "--output", str(tmp_path / "no" / "x.png")], "in a directory that is there"),
+        (["digits", "--output", str(tmp_path / "no" / "x.png")], "in an existing directory"),
     ]:
         result = runner.invoke(main, [*options, "--overwrite", *arguments])
         assert result.exit_code != 0
