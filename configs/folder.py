@@ -3,7 +3,7 @@
 PNG, JPEG, WebP, BMP and TIFF files are read, in folders of the folder too. The centred square of every picture is
 resized to 32x32; model.event_shape sets another size, and greyscale by one channel:
 --config.model.event_shape="(64,64,1)". Pictures are split 80 / 10 / 10 in an order that dataset.seed fixes. What to
-expect depends on the pictures: `python -m realnvp_jax.data DIR` shows them and simple baselines.
+expect depends on the pictures: `realnvp data DIR` shows them and simple baselines.
 """
 
 from configs import default

@@ -7,7 +7,7 @@ split: of those the last 10,000 training pictures are the test.
 """
 
 from configs import default
-from realnvp_jax.data.builders import LSUN_SCENES
+from realnvp_jax.data.images.builders import LSUN_SCENES
 
 
 def get_config(category: str = "bedroom"):

@@ -1,7 +1,7 @@
 """Tables by name: --config=configs/tabular.py:NAME.
 
 breast_cancer, wine                        scikit-learn's, their features
-synthetic_table, gaussian_mixture          generated (realnvp_jax.data.mixture)
+synthetic_table, gaussian_mixture          generated (realnvp_jax.data.vectors.mixture)
 power, gas, hepmass, miniboone, bsds300    those of the MAF paper, where dataset.data_dir has the public archive
 
 Expected test log-density, nats a row (a Gaussian with full covariance): breast_cancer 37.0 (30.5), wine -21.6 (-22.9),

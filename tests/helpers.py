@@ -19,6 +19,8 @@ from realnvp_jax.bijections.prior import TopPrior
 from realnvp_jax.bijections.squeeze import Squeeze, SqueezeDiagonal, Unsqueeze
 from realnvp_jax.bijections.stack import Stack
 from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, Spline
+from realnvp_jax.data.images.framed import FramedImages
+from realnvp_jax.data.named import find_images
 from realnvp_jax.masks import Alternating, Checkerboard, Halves, ImageHalves, RandomHalves
 from realnvp_jax.models.autoregressive import autoregressive_flow
 from realnvp_jax.models.glow import Glow
@@ -188,3 +190,8 @@ def build(name: str) -> tuple[Bijection, Any, jax.Array, jax.Array | None]:
 
 def flat_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     return {jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def images_of(name: str, **keys: Any) -> FramedImages:
+    """The images that `config.dataset` with this name and these keys describes."""
+    return find_images({"name": name, **keys})

@@ -14,7 +14,7 @@ import realnvp_jax
 from realnvp_jax import autoregressive_flow, masked_autoregressive_flow, pixelcnn_flow
 from realnvp_jax.bijections.autoregressive import Autoregressive
 from realnvp_jax.bijections.transforms import Mixture
-from realnvp_jax.data.toy import sample_toy
+from realnvp_jax.data.vectors.toy import sample_toy
 from realnvp_jax.mixtures import (
     BASES,
     COMPONENTS,
@@ -519,7 +519,7 @@ def test_empty_batches():
 
 
 def test_images_with_pixelcnn():
-    from realnvp_jax.data.shapes import sample_shapes
+    from realnvp_jax.data.images.shapes import sample_shapes
 
     images = sample_shapes(500, 0)[:, 6:14, 6:14]
     flow = pixelcnn_flow((8, 8, 1), levels=2, num_components=4, features=8, num_blocks=1, kernel_size=3)

@@ -13,13 +13,22 @@ import pytest
 from scipy import stats
 from sklearn.datasets import load_breast_cancer, make_moons
 
-from realnvp_jax.data.mixture import GaussianMixture, sample_synthetic_table
-from realnvp_jax.data.tables import TABLES, Table, load_table_splits, read_table
-from realnvp_jax.data.toy import TOY, sample_toy
+from realnvp_jax.data.dataset import dataset_names
+from realnvp_jax.data.named import find_dataset
+from realnvp_jax.data.vectors.loading import load_rows
+from realnvp_jax.data.vectors.mixture import GaussianMixture, sample_synthetic_table
+from realnvp_jax.data.vectors.table_files import Table, read_table
+from realnvp_jax.data.vectors.toy import TOY, sample_toy
 from tests.helpers import refusal
 
 SPLITS = {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}
 PARTS = {"train": "train", "validation": "validation", "test": "test"}
+
+
+def load_table(name: str, path: str, data_dir: str, split_names: dict[str, str], seed: int):
+    """Names of the columns, and the rows of each split."""
+    keys = {"name": name, "path": path, "data_dir": data_dir, "seed": seed}
+    return load_rows(find_dataset(keys, of_images=False), split_names)
 
 
 @pytest.mark.parametrize("name", TOY)
@@ -229,7 +238,7 @@ def test_missing_and_unknown_files_are_refused(tmp_path):
     assert "where there is no file" in refusal(read_table, tmp_path / ("x" * 200) / ("x" * 200 + ".csv"))
     assert "where there is no file" in refusal(read_table, tmp_path / "t.npz")
     assert "expected a table in a .csv, .parquet or .npz file; got 't.xlsx'" in refusal(read_table, tmp_path / "t.xlsx")
-    assert "dataset.path" in refusal(load_table_splits, "table", "", "", SPLITS, 0)
+    assert "dataset.path" in refusal(load_table, "table", "", "", SPLITS, 0)
 
 
 @pytest.mark.parametrize(
@@ -291,32 +300,32 @@ def sorted_rows(x: np.ndarray) -> np.ndarray:
 def test_splits_are_disjoint_and_complete(tmp_path, name):
     rng = np.random.default_rng(0)
     path = write(tmp_path / "t.npz", Table(("a", "b"), rng.normal(size=(101, 2)).astype(np.float32)))
-    columns, splits = load_table_splits(name, str(path), "", SPLITS, 0)
-    everything = load_table_splits(name, str(path), "", {"test": "all"}, 1)[1]["test"]
+    columns, splits = load_table(name, str(path), "", SPLITS, 0)
+    everything = load_table(name, str(path), "", {"test": "all"}, 1)[1]["test"]
     together = np.concatenate(list(splits.values()))
     assert list(splits) == list(SPLITS)
     assert together.shape == (len(everything), len(columns))
     assert len(splits["train"]) == round(0.8 * len(everything))
     assert not np.array_equal(together, everything)
     np.testing.assert_array_equal(sorted_rows(together), sorted_rows(everything))
-    np.testing.assert_array_equal(splits["test"], load_table_splits(name, str(path), "", SPLITS, 0)[1]["test"])
+    np.testing.assert_array_equal(splits["test"], load_table(name, str(path), "", SPLITS, 0)[1]["test"])
 
 
 def test_breast_cancer_keeps_its_names_and_rows():
-    columns, splits = load_table_splits("breast_cancer", "", "", {"test": "all"}, 0)
+    columns, splits = load_table("breast_cancer", "", "", {"test": "all"}, 0)
     assert columns[0] == "mean radius"
     data = load_breast_cancer().data.astype(np.float32)
     np.testing.assert_array_equal(sorted_rows(splits["test"]), sorted_rows(data))
 
 
 def test_generated_tables_load():
-    columns, splits = load_table_splits("synthetic_table", "", "", SPLITS, 5)
+    columns, splits = load_table("synthetic_table", "", "", SPLITS, 5)
     assert {role: part.shape for role, part in splits.items()} == {
         "train": (160_000, 6), "validation": (20_000, 6), "test": (20_000, 6)
     }  # fmt: skip
     np.testing.assert_array_equal(splits["train"][:2], sample_synthetic_table(200_000, 5)[1][:2])
 
-    columns, splits = load_table_splits("gaussian_mixture", "", "", {**PARTS, "train": "train[:100]"}, 5)
+    columns, splits = load_table("gaussian_mixture", "", "", {**PARTS, "train": "train[:100]"}, 5)
     assert columns[7] == "column 7"
     assert [part.shape for part in splits.values()] == [(100, 8), (20_000, 8), (20_000, 8)]
     np.testing.assert_array_equal(splits["test"], GaussianMixture().sample(np.random.default_rng([5, 2]), 20_000))
@@ -324,22 +333,22 @@ def test_generated_tables_load():
 
 def test_bad_splits_and_names_are_refused():
     def load(name, **splits):
-        return refusal(load_table_splits, name, "", "", splits, 0)
+        return refusal(load_table, name, "", "", splits, 0)
 
     assert load("wine", train="all[:0]") == "expected rows in dataset.train='all[:0]'; got none of 178"
     assert "expected a part of all of 'wine', such as all[:80%]; got dataset.test='test'" in load("wine", test="test")
     assert "expected a part of train or validation or test of 'power'" in load("power", test="all")
     assert "expected a split" in load("wine", test="all[:80")
     assert "did you mean 'wine'?" in load("wines", test="all")
-    assert f"one of {', '.join(TABLES)}; got" in load("x" * 500, test="all")
+    assert f"one of {', '.join(dataset_names(of_images=False))}; got" in load("x" * 500, test="all")
 
 
 def test_a_column_that_is_constant_in_training_alone_is_refused(tmp_path):
     b = np.zeros(100)
     b[np.random.default_rng(0).permutation(100)[0]] = 1  # the first row after shuffling
     np.savez(tmp_path / "t.npz", a=np.arange(100), b=b)
-    assert len(load_table_splits("table", str(tmp_path / "t.npz"), "", {"train": "all[:50%]"}, 0)[1]["train"]) == 50
-    message = refusal(load_table_splits, "table", str(tmp_path / "t.npz"), "", {"train": "all[50%:]"}, 0)
+    assert len(load_table("table", str(tmp_path / "t.npz"), "", {"train": "all[:50%]"}, 0)[1]["train"]) == 50
+    message = refusal(load_table, "table", str(tmp_path / "t.npz"), "", {"train": "all[50%:]"}, 0)
     assert "constant 0 in column 'b'" in message
 
 
@@ -348,7 +357,7 @@ def test_power_is_processed_as_in_the_paper(tmp_path):
     raw = np.random.default_rng(0).normal(size=(num, 8)) * [1, 2, 3, 4, 5, 6, 7, 8] + 10
     (tmp_path / "power").mkdir()
     np.save(tmp_path / "power" / "data.npy", raw)
-    columns, splits = load_table_splits("power", "", str(tmp_path), PARTS, 0)
+    columns, splits = load_table("power", "", str(tmp_path), PARTS, 0)
 
     rng = np.random.RandomState(42)
     x = raw[rng.permutation(num)][:, [0, 2, 4, 5, 6, 7]]
@@ -372,7 +381,7 @@ def gas_frame() -> pd.DataFrame:
 
 
 def check_gas(folder, frame: pd.DataFrame) -> None:
-    columns, splits = load_table_splits("gas", "", str(folder), PARTS, 0)
+    columns, splits = load_table("gas", "", str(folder), PARTS, 0)
     assert columns == ("sensor 2", "sensor 3", "sensor 4", "sensor 5")
     x = frame[list(columns)].to_numpy()
     x = (x - x.mean(axis=0)) / x.std(axis=0, ddof=1)
@@ -386,12 +395,12 @@ def test_gas_is_processed_as_in_the_paper(tmp_path):
     gas_frame().to_pickle(path)
     check_gas(tmp_path, gas_frame())
     gas_frame().drop(columns="Eth").to_pickle(path)
-    assert "got a table without Eth" in refusal(load_table_splits, "gas", "", str(tmp_path), PARTS, 0)
+    assert "got a table without Eth" in refusal(load_table, "gas", "", str(tmp_path), PARTS, 0)
     gas_frame()["Eth"].to_pickle(path)
-    assert "got Series" in refusal(load_table_splits, "gas", "", str(tmp_path), PARTS, 0)
+    assert "got Series" in refusal(load_table, "gas", "", str(tmp_path), PARTS, 0)
     for content in [b"", b"nothing", pickle.dumps([1, 2]), pickle.dumps(types.SimpleNamespace(a=1))]:
         path.write_bytes(content)
-        refusal(load_table_splits, "gas", "", str(tmp_path), PARTS, 0)
+        refusal(load_table, "gas", "", str(tmp_path), PARTS, 0)
 
 
 def test_gas_is_read_from_a_pickle_of_old_pandas(tmp_path, monkeypatch):
@@ -458,7 +467,7 @@ def test_hepmass_is_processed_as_in_the_paper(tmp_path):
     (tmp_path / "hepmass").mkdir()
     train.to_csv(tmp_path / "hepmass" / "1000_train.csv", index=False)
     test.to_csv(tmp_path / "hepmass" / "1000_test.csv", index=False)
-    columns, splits = load_table_splits("hepmass", "", str(tmp_path), PARTS, 0)
+    columns, splits = load_table("hepmass", "", str(tmp_path), PARTS, 0)
     assert columns == ("f0", "f2", "f3")
     x, y = train.to_numpy()[1::2, [1, 3, 4]], test.to_numpy()[1::2, [1, 3, 4]]
     mean, deviation = x.mean(axis=0), x.std(axis=0, ddof=1)
@@ -467,23 +476,23 @@ def test_hepmass_is_processed_as_in_the_paper(tmp_path):
     np.testing.assert_allclose(splits["test"], (y - mean) / deviation, rtol=1e-5, atol=1e-6)
 
     test.drop(columns="mass").to_csv(tmp_path / "hepmass" / "1000_test.csv", index=False)
-    assert "got 'f0, f1, f2' without the last" in refusal(load_table_splits, "hepmass", "", str(tmp_path), PARTS, 0)
+    assert "got 'f0, f1, f2' without the last" in refusal(load_table, "hepmass", "", str(tmp_path), PARTS, 0)
 
 
 def test_miniboone_is_processed_as_in_the_paper(tmp_path):
     x = np.random.default_rng(0).normal(3, 2, size=(230, 4))
     (tmp_path / "miniboone").mkdir()
     np.save(tmp_path / "miniboone" / "data.npy", x)
-    columns, splits = load_table_splits("miniboone", "", str(tmp_path), PARTS, 0)
+    columns, splits = load_table("miniboone", "", str(tmp_path), PARTS, 0)
     assert columns == ("column 0", "column 1", "column 2", "column 3")
     x = (x - x[:207].mean(axis=0)) / x[:207].std(axis=0)
     for part, expected in zip(("train", "validation", "test"), (x[:187], x[187:207], x[207:]), strict=True):
         np.testing.assert_allclose(splits[part], expected, rtol=1e-5, atol=1e-6)
 
     np.save(tmp_path / "miniboone" / "data.npy", np.arange(9))
-    assert "got int64 '(9,)'" in refusal(load_table_splits, "miniboone", "", str(tmp_path), PARTS, 0)
+    assert "got int64 '(9,)'" in refusal(load_table, "miniboone", "", str(tmp_path), PARTS, 0)
     (tmp_path / "miniboone" / "data.npy").write_text("")
-    refusal(load_table_splits, "miniboone", "", str(tmp_path), PARTS, 0)
+    refusal(load_table, "miniboone", "", str(tmp_path), PARTS, 0)
 
 
 def test_bsds300_is_read_as_it_is(tmp_path, monkeypatch):
@@ -493,24 +502,24 @@ def test_bsds300_is_read_as_it_is(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "BSDS300" / "BSDS300.hdf5", "w") as file:
         for part, x in parts.items():
             file[part] = x.astype(np.float32)
-    columns, splits = load_table_splits("bsds300", "", str(tmp_path), PARTS, 0)
+    columns, splits = load_table("bsds300", "", str(tmp_path), PARTS, 0)
     assert len(columns) == 63
     for part, x in parts.items():
         np.testing.assert_array_equal(splits[part], x.astype(np.float32))
 
     with h5py.File(tmp_path / "BSDS300" / "BSDS300.hdf5", "a") as file:
         del file["test"]
-    assert "expected train, validation and test" in refusal(load_table_splits, "bsds300", "", str(tmp_path), PARTS, 0)
+    assert "expected train, validation and test" in refusal(load_table, "bsds300", "", str(tmp_path), PARTS, 0)
     real_import = builtins.__import__
     monkeypatch.setattr(
         builtins, "__import__", lambda name, *rest: import_of_nothing() if name == "h5py" else real_import(name, *rest)
     )
-    assert "pip install h5py" in refusal(load_table_splits, "bsds300", "", str(tmp_path), PARTS, 0)
+    assert "pip install h5py" in refusal(load_table, "bsds300", "", str(tmp_path), PARTS, 0)
 
 
 @pytest.mark.parametrize("name", ["power", "gas", "hepmass", "miniboone", "bsds300"])
 def test_missing_archives_are_named(tmp_path, name):
-    message = refusal(load_table_splits, name, "", str(tmp_path / ("x" * 200) / ("x" * 200)), PARTS, 0)
+    message = refusal(load_table, name, "", str(tmp_path / ("x" * 200) / ("x" * 200)), PARTS, 0)
     assert "Zenodo record 1161203" in message
     assert f"expected {name if name != 'bsds300' else 'BSDS300'}/" in message
     assert "set dataset.data_dir" in message

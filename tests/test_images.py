@@ -23,19 +23,20 @@ from click.testing import CliRunner
 from PIL import Image
 
 import realnvp_jax
-from realnvp_jax.data import cache
-from realnvp_jax.data.__main__ import main
-from realnvp_jax.data.ahead import made_ahead
-from realnvp_jax.data.arrays import array_source, array_splits
-from realnvp_jax.data.cache import clear_cache, decode_once, list_cache
-from realnvp_jax.data.description import describe, image_data
-from realnvp_jax.data.folder import folder_source
-from realnvp_jax.data.framing import BadPictureError, Framing
-from realnvp_jax.data.images import ImageData, load_images, load_split, parse_split
-from realnvp_jax.data.prepared import find_prepared
-from realnvp_jax.data.source import Source
+from realnvp_jax.cli.data import main
+from realnvp_jax.data.images import cache
+from realnvp_jax.data.images.arrays import array_source, array_splits
+from realnvp_jax.data.images.cache import clear_cache, decode_once, list_cache
+from realnvp_jax.data.images.description import describe, image_data
+from realnvp_jax.data.images.folder import folder_source
+from realnvp_jax.data.images.framed import load_images, load_split
+from realnvp_jax.data.images.framing import BadPictureError, Framing
+from realnvp_jax.data.images.prepared import find_prepared
+from realnvp_jax.data.images.source import Source
+from realnvp_jax.data.prefetch import prefetch
+from realnvp_jax.data.splits import parse_split
 from realnvp_jax.training.steps import augment, random_crop
-from tests.helpers import refusal
+from tests.helpers import images_of, refusal
 
 ROOT = Path(__file__).parent.parent
 SPLITS = {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}
@@ -216,7 +217,7 @@ def folder(tmp_path) -> Path:
 
 
 def framed_folder(folder: Path, tmp_path: Path, **options):
-    data = ImageData("folder", path=str(folder), cache_dir=str(tmp_path / "cache"), crop="centre", **options)
+    data = images_of("folder", path=str(folder), cache_dir=str(tmp_path / "cache"), crop="centre", **options)
     return load_images(data, SPLITS, realnvp_jax.image_flow((8, 8, 3), num_scales=1))
 
 
@@ -317,7 +318,7 @@ def test_files_left_out_of_splits_keep_their_folders_names(tmp_path):
         (tmp_path / split / "bad.png").write_text("")
         for i in range(2):
             Image.fromarray(pixels(8, 8, 3, seed=i)).save(tmp_path / split / f"{i}.png")
-    data = ImageData("folder", path=str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    data = images_of("folder", path=str(tmp_path), cache_dir=str(tmp_path / "cache"))
     names = {"train": "train", "validation": "val", "test": "test"}
     splits = load_images(data, names, realnvp_jax.image_flow((8, 8, 3), num_scales=1))
     assert sorted(splits.left_out) == ["test/bad.png", "train/bad.png", "val/bad.png"]
@@ -331,8 +332,8 @@ def test_folders_that_hold_nothing_are_refused(folder, tmp_path):
     (tmp_path / "empty" / "a.txt").write_text("")
     assert "got none, and 1 other files" in refusal(folder_source, str(tmp_path / "empty"), "all", 0)
     for path in ("", str(tmp_path / "nowhere"), str(folder / "0.png")):
-        assert "which is no folder" in refusal(folder_source, path, "all", 0)
-    data = ImageData("folder", path=str(folder), cache_dir=str(tmp_path / "cache"), crop="centre")
+        assert "which is not a folder" in refusal(folder_source, path, "all", 0)
+    data = images_of("folder", path=str(folder), cache_dir=str(tmp_path / "cache"), crop="centre")
     message = refusal(load_images, data, SPLITS, realnvp_jax.image_flow((64, 64, 3)))
     assert "got none of 14; the first left out is '" in message
     assert "smaller than 64x64" in message
@@ -354,7 +355,7 @@ def test_arrays_are_read_in_an_order_that_the_seed_fixes(tmp_path):
     flow = realnvp_jax.image_flow((5, 4, 1), num_scales=1)
     orders = []
     for path, seed in itertools.product(["x.npy", "x.npz"], [0, 1]):
-        data = ImageData("npz", path=str(tmp_path / path), cache_dir=str(tmp_path / "cache"), seed=seed)
+        data = images_of("npz", path=str(tmp_path / path), cache_dir=str(tmp_path / "cache"), seed=seed)
         splits = load_images(data, SPLITS, flow)
         found = np.concatenate([splits.train.x, splits.validation.x, splits.test.x])
         np.testing.assert_array_equal(found, x[np.random.default_rng(seed).permutation(20), ..., None])
@@ -368,7 +369,7 @@ def test_several_arrays_are_splits_by_name(tmp_path):
     np.savez_compressed(tmp_path / "x.npz", x_train=train, y_train=np.arange(20), x_test=test)
     path = str(tmp_path / "x.npz")
     assert array_splits(path) == ["x_train", "x_test"]
-    data = ImageData("npz", path=path, cache_dir=str(tmp_path / "cache"), num_bits=3)
+    data = images_of("npz", path=path, cache_dir=str(tmp_path / "cache"), num_bits=3)
     names = {"train": "x_train[:-5]", "validation": "x_train[-5:]", "test": "x_test"}
     splits = load_images(data, names, realnvp_jax.image_flow((5, 4, 3), num_scales=1, levels=8))
     np.testing.assert_array_equal(splits.train.x, train[:-5] >> 5)
@@ -416,7 +417,7 @@ def test_files_that_are_no_arrays_are_refused(tmp_path):
     damaged[300:400] = bytes(100)
     (tmp_path / "z.npz").write_bytes(damaged)
     for name in ("y.npy", "z.npz"):
-        data = ImageData("npz", path=str(tmp_path / name), cache_dir=str(tmp_path / "cache"))
+        data = images_of("npz", path=str(tmp_path / name), cache_dir=str(tmp_path / "cache"))
         message = refusal(load_split, data, "all", Framing((5, 4, 1)))
         assert "expected an .npz or .npy file of images" in message
 
@@ -534,9 +535,9 @@ FILL = """
 import os, sys, time
 from pathlib import Path
 import numpy as np
-from realnvp_jax.data.cache import decode_once
-from realnvp_jax.data.framing import Framing
-from realnvp_jax.data.source import Source
+from realnvp_jax.data.images.cache import decode_once
+from realnvp_jax.data.images.framing import Framing
+from realnvp_jax.data.images.source import Source
 
 def read(framing, i):
     time.sleep(0.002)
@@ -703,7 +704,7 @@ ARCHIVES = {
 @pytest.fixture
 def manual_dir(tmp_path, monkeypatch) -> Path:
     """A directory of original files; no host answers."""
-    from realnvp_jax.data import prepare
+    from realnvp_jax.data.images import prepare
 
     def nobody(*arguments, **keywords):
         raise OSError("no network")
@@ -720,7 +721,7 @@ def expect_these_archives(name: str, directory: Path, monkeypatch) -> None:
 
     import tensorflow_datasets as tfds
 
-    from realnvp_jax.data.builders import archives, builder_class
+    from realnvp_jax.data.images.builders import archives, builder_class
 
     short, _, config = name.partition("/")
     builder_type = builder_class(short)
@@ -738,7 +739,7 @@ def test_original_archives_are_prepared_without_tensorflow(name, tmp_path, manua
 
     images = ARCHIVES[name](manual_dir)
     expect_these_archives(name, manual_dir, monkeypatch)
-    data = ImageData(
+    data = images_of(
         name, data_dir=str(tmp_path / "data"), manual_dir=str(manual_dir), cache_dir=str(tmp_path / "cache")
     )
     test = "test" if "test" in images else "validation"
@@ -765,7 +766,7 @@ def test_the_same_file_names_are_kept_apart_by_folders(tmp_path, manual_dir, mon
     (manual_dir / "fashion_mnist").mkdir()
     images = mnist_archives(manual_dir / "fashion_mnist")
     expect_these_archives("fashion_mnist", manual_dir / "fashion_mnist", monkeypatch)
-    data = ImageData(
+    data = images_of(
         "fashion_mnist", data_dir=str(tmp_path / "data"), manual_dir=str(manual_dir), cache_dir=str(tmp_path / "cache")
     )
     flow = realnvp_jax.image_flow((28, 28, 1), num_scales=1)
@@ -774,7 +775,7 @@ def test_the_same_file_names_are_kept_apart_by_folders(tmp_path, manual_dir, mon
 
 
 def load_named(name: str, tmp_path: Path, manual_dir: str = "") -> None:
-    data = ImageData(name, data_dir=str(tmp_path / "data"), manual_dir=manual_dir, cache_dir=str(tmp_path / "cache"))
+    data = images_of(name, data_dir=str(tmp_path / "data"), manual_dir=manual_dir, cache_dir=str(tmp_path / "cache"))
     load_images(data, {"train": "train"}, realnvp_jax.image_flow((32, 32, 3), num_scales=1))
 
 
@@ -802,12 +803,12 @@ def test_without_network_and_files_the_answer_says_where_to_put_what(name, expec
         assert message.endswith("dataset.manual_dir")
     with pytest.raises(ValueError, match=r"in dataset.name; got '../x'"):
         load_named("../x", tmp_path)
-    assert "which is none" in refusal(load_named, "cifar10", tmp_path, str(tmp_path / "nowhere"))
+    assert "which is not a directory" in refusal(load_named, "cifar10", tmp_path, str(tmp_path / "nowhere"))
     assert not (tmp_path / "data").exists()
 
 
 def test_a_host_that_is_silent_is_given_up_after_two_seconds(tmp_path, manual_dir, monkeypatch):
-    from realnvp_jax.data import prepare
+    from realnvp_jax.data.images import prepare
 
     waiting = threading.Event()
 
@@ -829,8 +830,8 @@ def test_a_host_that_is_silent_is_given_up_after_two_seconds(tmp_path, manual_di
 def test_a_download_that_is_refused_says_where_to_put_what(tmp_path, manual_dir, monkeypatch):
     import tensorflow_datasets as tfds
 
-    from realnvp_jax.data import prepare
-    from realnvp_jax.data.builders import builder_class
+    from realnvp_jax.data.images import prepare
+    from realnvp_jax.data.images.builders import builder_class
 
     def refused(self, **keywords):
         raise tfds.download.DownloadError("HTTP code: 404.")
@@ -847,7 +848,7 @@ from pathlib import Path
 sys.path.insert(0, "tests")
 import pytest
 from tests.test_images import expect_these_archives, load_named
-from realnvp_jax.data import prepare
+from realnvp_jax.data.images import prepare
 prepare._answers = lambda url: False
 originals = Path(sys.argv[1])
 with pytest.MonkeyPatch.context() as patch:
@@ -872,7 +873,7 @@ def test_two_processes_that_prepare_together_both_succeed(tmp_path, manual_dir):
 
 
 def test_original_files_that_cannot_be_prepared_are_refused(tmp_path, manual_dir, monkeypatch):
-    from realnvp_jax.data.builders import builder_class
+    from realnvp_jax.data.images.builders import builder_class
 
     cifar10_archive(manual_dir)
     message = refusal(load_named, "cifar10", tmp_path, str(manual_dir))
@@ -903,7 +904,7 @@ def test_prepared_data_of_another_kind_are_refused(tmp_path):
         (directory / "features.json").write_text(json.dumps({"featuresDict": {"features": features}}))
 
     def load(split: str = "train") -> None:
-        data = ImageData("tfds", path=str(directory), cache_dir=str(tmp_path / "cache"))
+        data = images_of("tfds", path=str(directory), cache_dir=str(tmp_path / "cache"))
         load_images(data, {"train": split}, realnvp_jax.image_flow((32, 32, 3)))
 
     write({**info, "fileFormat": "tfrecord"}, image)
@@ -933,7 +934,7 @@ def test_the_newest_version_that_can_be_read_is_taken(tmp_path):
 
 
 def test_a_directory_without_a_data_set_is_refused(tmp_path):
-    data = ImageData("tfds", path=str(tmp_path))
+    data = images_of("tfds", path=str(tmp_path))
     assert "with dataset_info.json" in refusal(load_images, data, {"train": "all"}, realnvp_jax.image_flow((8, 8, 1)))
 
 
@@ -947,7 +948,7 @@ SHARED = ROOT.parent / "shared" / "tfds"
     [("cifar10", (32, 32, 3), [0.4914, 0.4822, 0.4465]), ("mnist", (28, 28, 1), [0.1307])],
 )
 def test_whole_data_sets_have_the_known_means(name, shape, means, tmp_path):
-    data = ImageData(name, data_dir=str(SHARED), cache_dir=str(tmp_path))
+    data = images_of(name, data_dir=str(SHARED), cache_dir=str(tmp_path))
     x = load_split(data, "train", Framing(shape)).images
     np.testing.assert_allclose(x.mean((0, 1, 2)) / 255, means, atol=5e-5)
 
@@ -958,15 +959,15 @@ def test_whole_data_sets_have_the_known_means(name, shape, means, tmp_path):
 def test_values_are_made_ahead_in_order():
     made: list[int] = []
     seen = []
-    with made_ahead(lambda i: made.append(i) or i * i, 3, 9) as values:
+    with prefetch(lambda i: made.append(i) or i * i, 3, 9) as values:
         for value in values:
             seen.append(value)
             assert len(made) <= len(seen) + 3
     assert seen == [9, 16, 25, 36, 49, 64]
     assert made == [3, 4, 5, 6, 7, 8]
-    with made_ahead(lambda i: i, 4, 4) as values:
+    with prefetch(lambda i: i, 4, 4) as values:
         assert list(values) == []
-    with made_ahead(lambda i: i, 4, 5) as values:
+    with prefetch(lambda i: i, 4, 5) as values:
         assert list(values) == [4]
 
 
@@ -981,7 +982,7 @@ def test_two_values_are_ready_before_they_are_asked_for_and_errors_come_in_their
         made.append(i)
         return i
 
-    with made_ahead(make, 0, 100) as values:
+    with prefetch(make, 0, 100) as values:
         wait_until(lambda: made == [0, 1])
         assert next(values) == 0
         assert next(values) == 1
@@ -1098,7 +1099,7 @@ def test_pictures_of_one_size_keep_it_and_others_are_said_to_be_resized(tmp_path
 
 
 def test_simple_codes():
-    from realnvp_jax.data.baselines import file_bits, histogram_bits
+    from realnvp_jax.data.images.baselines import file_bits, histogram_bits
 
     train = np.array([[0], [0], [0], [1]], np.uint8).reshape(4, 1, 1, 1)
     bits = histogram_bits(train, np.array([0, 1], np.uint8).reshape(2, 1, 1, 1), levels=2)
@@ -1136,7 +1137,7 @@ def test_the_data_command(three_splits, folder, tmp_path):
         (["digits", "--size", "16"], "expected a crop that fits into the images of digits; got 8x8"),
         (["digits", "--size", "0"], "Invalid value for '--size'"),
         (["digits", "--crop", "random"], "which is for training"),
-        (["digits", "--output", str(tmp_path / "no" / "x.png")], "in a directory that is there"),
+        (["digits", "--output", str(tmp_path / "no" / "x.png")], "in an existing directory"),
     ]:
         result = runner.invoke(main, [*options, "--overwrite", *arguments])
         assert result.exit_code != 0

@@ -14,22 +14,22 @@ import realnvp_jax
 from configs import digits, digits_labels, shapes_pixelcnn
 from realnvp_jax.analysis.run import open_run
 from realnvp_jax.analysis.split_evaluation import evaluate
-from realnvp_jax.data import cache
-from realnvp_jax.data.arrays import array_source
-from realnvp_jax.data.cache import decode_once, list_cache
-from realnvp_jax.data.description import describe, image_data
-from realnvp_jax.data.folder import folder_source
-from realnvp_jax.data.framing import Framing
-from realnvp_jax.data.images import ImageData, load_classes, load_images, load_split
-from realnvp_jax.data.labels import find_classes, grid_columns, one_hot, renumber
-from realnvp_jax.data.shapes import KINDS, sample_labelled_shapes
-from realnvp_jax.data.source import Labels, Source
+from realnvp_jax.data.images import cache
+from realnvp_jax.data.images.arrays import array_source
+from realnvp_jax.data.images.cache import decode_once, list_cache
+from realnvp_jax.data.images.description import describe, image_data
+from realnvp_jax.data.images.folder import folder_source
+from realnvp_jax.data.images.framed import FramedImages, load_classes, load_images, load_split
+from realnvp_jax.data.images.framing import Framing
+from realnvp_jax.data.images.labels import find_classes, grid_columns, one_hot, renumber
+from realnvp_jax.data.images.shapes import KINDS, sample_labelled_shapes
+from realnvp_jax.data.images.source import Labels, Source
 from realnvp_jax.models.create import create
 from realnvp_jax.runs.config_checks import check_config
 from realnvp_jax.runs.saved_config import read_config, saved_classes
 from realnvp_jax.runs.trainer import train
 from realnvp_jax.runs.workdir import Workdir
-from tests.helpers import refusal
+from tests.helpers import images_of, refusal
 from tests.test_cli import realnvp, refused, shop  # noqa: F401
 from tests.test_images import ARCHIVES, counted_source, expect_these_archives, manual_dir, pixels  # noqa: F401
 
@@ -38,10 +38,10 @@ FRAMING = Framing((4, 3, 1))
 FLOW = realnvp_jax.image_flow((4, 3, 1), num_scales=1)
 
 
-def load(data: ImageData, split_names: dict[str, str] | None = None, classes: tuple[str, ...] | None = None):
+def load(data: FramedImages, split_names: dict[str, str] | None = None, classes: tuple[str, ...] | None = None):
     """The splits with labels as context, by default of the classes of the training split."""
     names = split_names or SPLITS
-    return load_images(data, names, FLOW, classes or load_classes(data, names["train"]))
+    return load_images(data, names, FLOW, classes or load_classes(data.dataset, names["train"]))
 
 
 def save_pictures(root: Path, names: list[str], size: tuple[int, int] = (4, 3)) -> None:
@@ -56,8 +56,8 @@ def save_pictures(root: Path, names: list[str], size: tuple[int, int] = (4, 3)) 
 
 def test_digits_and_shapes_have_labels():
     flow = realnvp_jax.image_flow((8, 8, 1), levels=17)
-    data = ImageData("digits")
-    splits = load_images(data, SPLITS, flow, load_classes(data, "all"))
+    data = images_of("digits")
+    splits = load_images(data, SPLITS, flow, load_classes(data.dataset, "all"))
     assert splits.classes == tuple("0123456789")
     assert splits.train.context.dtype == np.float32
     assert splits.train.batch(np.arange(3))["context"].shape == (3, 10)
@@ -67,7 +67,7 @@ def test_digits_and_shapes_have_labels():
     np.testing.assert_array_equal(x, load_digits().images[order])
     np.testing.assert_array_equal(labels, load_digits().target[order])
     assert load_images(data, SPLITS, flow).train.context is None
-    decoded = load_split(ImageData("shapes", num_train=50), "train", Framing((20, 20, 1)))
+    decoded = load_split(images_of("shapes", num_train=50), "train", Framing((20, 20, 1)))
     assert decoded.classes == KINDS
     images, kinds = sample_labelled_shapes(50, (0, 0))
     np.testing.assert_array_equal(decoded.images, images)
@@ -79,8 +79,8 @@ def test_digits_and_shapes_have_labels():
 def test_the_folders_of_a_folder_are_classes(tmp_path):
     names = [f"{kind}/{'deep/' if i % 2 else ''}{i}.png" for kind in ("dog", "a cat", "eel") for i in range(7)]
     save_pictures(tmp_path / "x", names)
-    data = ImageData("folder", path=str(tmp_path / "x"), cache_dir=str(tmp_path / "cache"))
-    assert load_classes(data, "all[:80%]") == ("a cat", "dog", "eel")
+    data = images_of("folder", path=str(tmp_path / "x"), cache_dir=str(tmp_path / "cache"))
+    assert load_classes(data.dataset, "all[:80%]") == ("a cat", "dog", "eel")
     splits = load(data)
     for role in SPLITS:
         part = getattr(splits, role)
@@ -92,7 +92,7 @@ def test_the_folders_of_a_folder_are_classes(tmp_path):
     description = describe(image_data(str(tmp_path / "x"), cache_dir=str(tmp_path / "cache")))
     assert "labels of all, 3 classes: 'a cat 7, dog 7, eel 7'" in str(description)
     save_pictures(tmp_path / "x", ["e.png"])
-    message = refusal(load_classes, data, "all")
+    message = refusal(load_classes, data.dataset, "all")
     assert "got a picture in no folder of a class, 'e.png': use data with a label for each image" in message
     assert load_images(data, SPLITS, FLOW).train.context is None
 
@@ -100,7 +100,7 @@ def test_the_folders_of_a_folder_are_classes(tmp_path):
 def test_splits_of_a_folder_share_their_classes(tmp_path):
     save_pictures(tmp_path / "x", [f"{s}/{k}/{i}.png" for s in ("train", "val") for k in "abc" for i in range(2)])
     save_pictures(tmp_path / "x", ["test/c/0.png", "test/a/0.png"])
-    data = ImageData("folder", path=str(tmp_path / "x"), cache_dir=str(tmp_path / "cache"))
+    data = images_of("folder", path=str(tmp_path / "x"), cache_dir=str(tmp_path / "cache"))
     names = {"train": "train", "validation": "val", "test": "test"}
     splits = load(data, names)
     classes = [splits.classes[i] for i in splits.test.context.argmax(1)]
@@ -116,8 +116,8 @@ def test_splits_of_a_folder_share_their_classes(tmp_path):
 
 def test_a_class_alone_is_refused(tmp_path):
     save_pictures(tmp_path / "x", ["cat/0.png", "cat/1.png"])
-    data = ImageData("folder", path=str(tmp_path / "x"), cache_dir=str(tmp_path / "cache"))
-    message = refusal(load_classes, data, "all")
+    data = images_of("folder", path=str(tmp_path / "x"), cache_dir=str(tmp_path / "cache"))
+    message = refusal(load_classes, data.dataset, "all")
     assert "expected at least 2 classes in" in message
     assert "got 'cat': leave dataset.context empty" in message
 
@@ -128,7 +128,7 @@ def test_a_class_alone_is_refused(tmp_path):
 def test_labels_beside_the_only_array_of_images(tmp_path, image, label):
     x, y = np.arange(40, dtype=np.uint8).repeat(12).reshape(40, 4, 3), np.arange(40) % 3 * 5 - 5
     np.savez(tmp_path / "x.npz", **{image: x, label: y, "weights": np.ones(40)})
-    data = ImageData("npz", path=str(tmp_path / "x.npz"), cache_dir=str(tmp_path / "cache"), seed=3)
+    data = images_of("npz", path=str(tmp_path / "x.npz"), cache_dir=str(tmp_path / "cache"), seed=3)
     splits = load(data)
     assert splits.classes == ("-5", "0", "5")
     for part in (splits.train, splits.validation, splits.test):
@@ -140,7 +140,7 @@ def test_labels_of_several_arrays(tmp_path):
     train, test = pixels(20, 4, 3), pixels(6, 4, 3, seed=1)
     y_train, y_test = rng.permutation(20) % 4, np.array([3, 0, 3, 3, 0, 0], np.uint8)
     np.savez(tmp_path / "x.npz", x_train=train, x_test=test, y_train=y_train, x_test_labels=y_test, labels=np.ones(6))
-    data = ImageData("npz", path=str(tmp_path / "x.npz"), cache_dir=str(tmp_path / "cache"))
+    data = images_of("npz", path=str(tmp_path / "x.npz"), cache_dir=str(tmp_path / "cache"))
     splits = load(data, {"train": "x_train[:-5]", "validation": "x_train[-5:]", "test": "x_test"})
     assert splits.classes == ("0", "1", "2", "3")
     np.testing.assert_array_equal(splits.train.context.argmax(1), y_train[:-5])
@@ -161,20 +161,20 @@ def test_labels_of_several_arrays(tmp_path):
 )
 def test_labels_that_are_none_are_refused_where_they_are_asked_for(tmp_path, arrays, expected):
     np.savez(tmp_path / "x.npz", x=pixels(6, 4, 3), **arrays)
-    data = ImageData("npz", path=str(tmp_path / "x.npz"), cache_dir=str(tmp_path / "cache"))
-    message = refusal(load_classes, data, "x")
+    data = images_of("npz", path=str(tmp_path / "x.npz"), cache_dir=str(tmp_path / "cache"))
+    message = refusal(load_classes, data.dataset, "x")
     assert "expected labels in 'x.npz, x', for dataset.context='label'; got" in message
     assert expected in message
     names = {"train": "x[:4]", "validation": "x[4:5]", "test": "x[5:]"}
     assert load_images(data, names, FLOW).train.context is None
     assert refusal(load_images, data, names, FLOW, ("0", "1")) == message
     np.save(tmp_path / "x.npy", pixels(6, 4, 3))
-    of_npy = ImageData("npz", path=str(tmp_path / "x.npy"))
-    assert "got an .npy file, which has one array" in refusal(load_classes, of_npy, "all")
+    of_npy = images_of("npz", path=str(tmp_path / "x.npy"))
+    assert "got an .npy file, which has one array" in refusal(load_classes, of_npy.dataset, "all")
 
 
 def test_numbers_that_are_too_many_are_no_classes(tmp_path, monkeypatch):
-    monkeypatch.setattr("realnvp_jax.data.arrays._MOST_CLASSES", 5)
+    monkeypatch.setattr("realnvp_jax.data.images.arrays._MOST_CLASSES", 5)
     np.savez(tmp_path / "x.npz", x=pixels(6, 4, 3), y=np.arange(6))
     assert "6 different numbers in 'y', more than 5" in array_source(str(tmp_path / "x.npz"), "all", 0).labels
 
@@ -183,19 +183,19 @@ def test_labels_of_prepared_data(tmp_path, manual_dir, monkeypatch):  # noqa: F8
     images = ARCHIVES["cifar10"](manual_dir)["train"]
     expect_these_archives("cifar10", manual_dir, monkeypatch)
     options = {"data_dir": str(tmp_path / "data"), "manual_dir": str(manual_dir), "cache_dir": str(tmp_path / "cache")}
-    data = ImageData("cifar10", **options)
+    data = images_of("cifar10", **options)
     decoded = load_split(data, "train", Framing((32, 32, 3)))
     expected = {image.tobytes(): i % 3 for i, image in enumerate(images)}
     assert [expected[image.tobytes()] for image in decoded.images] == decoded.labels.tolist()
     (directory,) = (tmp_path / "data" / "cifar10").iterdir()
     names = (directory / "label.labels.txt").read_text().split()
-    assert load_classes(data, "train[:50%]") == decoded.classes == tuple(names)
+    assert load_classes(data.dataset, "train[:50%]") == decoded.classes == tuple(names)
     (directory / "label.labels.txt").unlink()
-    assert load_classes(data, "train") == tuple(map(str, range(len(names))))
+    assert load_classes(data.dataset, "train") == tuple(map(str, range(len(names))))
     features = json.loads((directory / "features.json").read_text())
     features["featuresDict"]["features"]["label"] = {"text": {}}
     (directory / "features.json").write_text(json.dumps(features))
-    assert "got the features 'id, image, label': use data with a label" in refusal(load_classes, data, "train")
+    assert "got the features 'id, image, label': use data with a label" in refusal(load_classes, data.dataset, "train")
 
 
 # the cache
@@ -227,7 +227,7 @@ def test_the_cache_keeps_labels_with_their_images(tmp_path):
 
 def test_entries_from_before_there_were_labels_are_not_read(tmp_path, monkeypatch):
     np.savez(tmp_path / "x.npz", x=pixels(6, 4, 3), y=np.arange(6) % 2)
-    data = ImageData("npz", path=str(tmp_path / "x.npz"), cache_dir=str(tmp_path / "cache"))
+    data = images_of("npz", path=str(tmp_path / "x.npz"), cache_dir=str(tmp_path / "cache"))
     with monkeypatch.context() as patch:
         patch.setattr(cache, "_LAYOUT", 1)
         load_split(data, "all", FRAMING)
@@ -244,7 +244,7 @@ def test_entries_from_before_there_were_labels_are_not_read(tmp_path, monkeypatc
 
 def test_other_labels_are_another_entry(tmp_path):
     x = pixels(6, 4, 3)
-    data = ImageData("npz", path=str(tmp_path / "x.npz"), cache_dir=str(tmp_path / "cache"))
+    data = images_of("npz", path=str(tmp_path / "x.npz"), cache_dir=str(tmp_path / "cache"))
     found = []
     for y in (np.array([0, 0, 0, 1, 1, 1]), np.array([1, 0, 0, 1, 1, 1])):
         np.savez(tmp_path / "x.npz", x=x, y=y)

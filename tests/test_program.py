@@ -96,10 +96,11 @@ def test_load_gives_the_parameters_of_the_result(finished):
     workdir, _ = finished
     result = json.loads((workdir / "result.json").read_text())
     flow, params = realnvp_jax.load(workdir)
-    from realnvp_jax.data.images import ImageData, load_images
+    from realnvp_jax.data.images.digits import Digits
+    from realnvp_jax.data.images.framed import FramedImages, load_images
 
     names = {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}
-    test = load_images(ImageData("digits"), names, flow).test.x
+    test = load_images(FramedImages(Digits()), names, flow).test.x
     bits = flow.bits_per_dim(params, jax.random.key(0), test)
     assert float(np.asarray(bits).mean(dtype=np.float64)) == pytest.approx(result["mean"], rel=1e-5)
     assert result["num_examples"] == 180
@@ -179,8 +180,9 @@ def test_eight_devices_and_one_agree(environment):
 import sys
 import jax, numpy as np
 import realnvp_jax
+from realnvp_jax.data.images.digits import Digits
+from realnvp_jax.data.images.framed import FramedImages, load_images
 from realnvp_jax.mode import INITIALIZE
-from realnvp_jax.data.images import ImageData, load_images
 from realnvp_jax.training.optimizer import SGD, Adam, clipped, learning_rate_schedule
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.training.parallel import parallel_train_step, replicate, shard, training_batch
@@ -192,7 +194,8 @@ for memory in ("store", "remat", "invert"):
     flow = realnvp_jax.image_flow(
         (8, 8, 1), num_scales=1, base_features=4, num_blocks=1, levels=17, memory=memory
     )
-    images = load_images(ImageData("digits"), dict.fromkeys(("train", "validation", "test"), "all[:160]"), flow).train.x
+    names = dict.fromkeys(("train", "validation", "test"), "all[:160]")
+    images = load_images(FramedImages(Digits()), names, flow).train.x
     state = replicate(create_state(flow, jax.random.key(0), optimizer, 0.9))
     if memory == "store":
         step = parallel_train_step(flow, optimizer, l2=5e-5, flip=True, ema_decay=0.9)

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from configs import table, toy2d
-from realnvp_jax.data.csv_tables import read_csv, write_csv
 from realnvp_jax.data.fingerprint import fingerprint
+from realnvp_jax.data.vectors.csv_tables import read_csv, write_csv
 from realnvp_jax.models.create import context_columns
 from realnvp_jax.runs.run_data import RunData
 from realnvp_jax.runs.setup import load_data

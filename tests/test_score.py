@@ -18,9 +18,9 @@ from configs import default, digits, table, toy2d
 from realnvp_jax.analysis.anomalies import Scores, aurocs, score_examples
 from realnvp_jax.analysis.read import read_examples
 from realnvp_jax.analysis.run import Run
-from realnvp_jax.data.baselines import file_bits
 from realnvp_jax.data.examples import Examples, Splits
-from realnvp_jax.data.framing import Framing
+from realnvp_jax.data.images.baselines import file_bits
+from realnvp_jax.data.images.framing import Framing
 from realnvp_jax.runs.run_data import RunData
 from realnvp_jax.training.evaluation import evaluation_key
 from realnvp_jax.training.steps import random_crop

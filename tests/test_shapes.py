@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from realnvp_jax import pixelcnn_flow
-from realnvp_jax.data.images import ImageData, load_images
-from realnvp_jax.data.shapes import sample_shapes
+from realnvp_jax.data.images.framed import load_images
+from realnvp_jax.data.images.shapes import sample_shapes
+from tests.helpers import images_of
 
 SPLITS = {"train": "train", "validation": "validation", "test": "test[:50]"}
 
@@ -43,14 +44,14 @@ def test_a_third_are_rectangles_and_every_place_is_likely():
 
 def test_splits_of_shapes():
     flow = pixelcnn_flow((20, 20, 1), levels=2)
-    splits = load_images(ImageData("shapes", num_train=70, seed=3), SPLITS, flow)
+    splits = load_images(images_of("shapes", num_train=70, seed=3), SPLITS, flow)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (70, 2000, 50)
     np.testing.assert_array_equal(splits.train.x, sample_shapes(70, (3, 0)))
-    with pytest.raises(ValueError, match=r"expected a split of shapes, one of .*; got 'all'"):
-        load_images(ImageData("shapes"), {**SPLITS, "test": "all"}, flow)
-    with pytest.raises(ValueError, match=r"expected dataset\.num_train of at least 1; got 0"):
-        load_images(ImageData("shapes", num_train=0), SPLITS, flow)
+    with pytest.raises(ValueError, match="expected a part of train or validation or test of 'shapes', such as train"):
+        load_images(images_of("shapes"), {**SPLITS, "test": "all"}, flow)
+    with pytest.raises(ValueError, match=r"expected num_train at least 1; got 0"):
+        load_images(images_of("shapes", num_train=0), SPLITS, flow)
     with pytest.raises(ValueError, match="at least one image of shapes; got num=0"):
         sample_shapes(0, 0)
     with pytest.raises(ValueError, match="expected images of shape"):
-        load_images(ImageData("shapes"), SPLITS, pixelcnn_flow((28, 28, 1), levels=2))
+        load_images(images_of("shapes"), SPLITS, pixelcnn_flow((28, 28, 1), levels=2))

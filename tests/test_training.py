@@ -18,7 +18,6 @@ import realnvp_jax
 from configs import cifar10, cifar10_large, default, digits, mnist, mnist_small, smoke, toy2d
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples, Splits
-from realnvp_jax.data.images import ImageData, load_images, parse_split
 from realnvp_jax.plots.images import save_image_grid
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints
@@ -405,89 +404,6 @@ def test_other_images_than_those_of_the_run_are_refused(tmp_path):
         with pytest.raises(ValueError, match=rf"{name}' as it was written; got a damaged file"):
             RunData(tmp_path)
         (tmp_path / name).unlink()
-
-
-# data
-
-DIGITS = {"train": "all[:80%]", "validation": "all[80%:90%]", "test": "all[90%:]"}
-
-
-def test_digits_are_all_there_once():
-    flow = realnvp_jax.create(digits.get_config())
-    splits = load_images(ImageData("digits"), DIGITS, flow)
-    arrays = [part.x for part in (splits.train, splits.validation, splits.test)]
-    assert [len(a) for a in arrays] == [1438, 179, 180]
-    assert all(a.dtype == np.uint8 and a.shape[1:] == (8, 8, 1) for a in arrays)
-    assert np.concatenate(arrays).max() == 16
-    everything = load_images(ImageData("digits"), dict.fromkeys(DIGITS, "all"), flow).test.x
-    np.testing.assert_array_equal(np.concatenate(arrays), everything)
-
-
-@pytest.mark.parametrize(
-    ("name", "splits", "message"),
-    [
-        ("digit", DIGITS, r"got 'digit': did you mean 'digits'\?"),
-        ("digits", {"train": "train"}, "expected a part of the split 'all' of digits"),
-        ("digits", {"train": "all[:0]"}, r"expected examples in dataset.train='all\[:0\]'; got none of 1797"),
-        ("digits", {"train": "all:80"}, r"expected a split such as train, train\[:90%\]"),
-    ],
-)
-def test_data_that_are_not_there_are_refused(name, splits, message):
-    with pytest.raises(ValueError, match=message) as raised:
-        load_images(ImageData(name, data_dir="/nowhere"), splits, realnvp_jax.create(digits.get_config()))
-    assert len(str(raised.value)) <= 400
-
-
-def test_images_that_do_not_fit_the_flow_are_refused():
-    with pytest.raises(ValueError, match=r"expected images of shape \(4, 4, 1\), model.event_shape, in 'digits'"):
-        load_images(ImageData("digits"), DIGITS, FLOW)
-    narrow = realnvp_jax.image_flow((8, 8, 1), levels=16)
-    with pytest.raises(ValueError, match=r"expected pixels in \[0, 16\); got values from 0 to 16"):
-        load_images(ImageData("digits"), DIGITS, narrow)
-
-
-def test_split_names():
-    assert parse_split("test") == ("test", "", "")
-    assert parse_split("train[-5000:]") == ("train", "-5000", "")
-    assert parse_split("train[10%:20%]") == ("train", "10%", "20%")
-
-
-def test_prepared_tfds_data_are_read(tmp_path):
-    import io
-
-    import tensorflow_datasets as tfds
-    from PIL import Image
-
-    images = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3)).astype(np.uint8)
-
-    def encoded(image):
-        buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, format="PNG")
-        return {"image": buffer.getvalue()}
-
-    class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        VERSION = tfds.core.Version("1.0.0")
-
-        def _info(self):
-            features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(5, 4, 3))})
-            return tfds.core.DatasetInfo(builder=self, features=features)
-
-        def _split_generators(self, dl_manager):
-            return {"train": self._generate_examples(images[:4]), "test": self._generate_examples(images[4:])}
-
-        def _generate_examples(self, part):
-            yield from enumerate(map(encoded, part))
-
-    Tiny(data_dir=str(tmp_path), file_format="array_record").download_and_prepare()
-    flow = realnvp_jax.image_flow((5, 4, 3), num_scales=1)
-    data = ImageData("tiny", data_dir=str(tmp_path), cache_dir=str(tmp_path / "cache"))
-    splits = load_images(data, {"train": "train[:2]", "validation": "train[2:]", "test": "test"}, flow)
-    found = np.concatenate([part.x for part in (splits.train, splits.validation, splits.test)])
-    np.testing.assert_array_equal(np.sort(found.reshape(6, -1), 0), np.sort(images.reshape(6, -1), 0))
-    with pytest.raises(
-        ValueError, match=r"expected one of the splits \['test', 'train'\] of 'tiny/1.0.0'; got 'validation'"
-    ):
-        load_images(data, {"train": "validation"}, flow)
 
 
 @pytest.mark.parametrize(

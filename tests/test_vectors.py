@@ -13,7 +13,7 @@ import realnvp_jax
 from realnvp_jax import image_flow, vector_flow
 from realnvp_jax.bijections.linear import LearnedLinear
 from realnvp_jax.bijections.normalization import Normalize
-from realnvp_jax.data.toy import sample_toy
+from realnvp_jax.data.vectors.toy import sample_toy
 from realnvp_jax.masks import Alternating, Checkerboard, ImageHalves, RandomHalves, VectorHalves
 from realnvp_jax.mode import TRAIN
 from realnvp_jax.models.pure import init_from_data

@@ -18,8 +18,8 @@ from jaxtyping import Float
 
 from realnvp_jax.analysis.read import framing_of
 from realnvp_jax.analysis.run import Run
-from realnvp_jax.data.baselines import file_bits
 from realnvp_jax.data.examples import Examples
+from realnvp_jax.data.images.baselines import file_bits
 from realnvp_jax.preprocessing import check_pixels
 from realnvp_jax.training.evaluation import evaluate, evaluation_key
 from realnvp_jax.training.parallel import parallel_eval_step, replicate

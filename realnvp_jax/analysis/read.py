@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from realnvp_jax.analysis.run import Run
-from realnvp_jax.data.arrays import array_source
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.data.folder import EXTENSIONS, folder_source
-from realnvp_jax.data.framing import BadPictureError, Framing
-from realnvp_jax.data.quote import quote
-from realnvp_jax.data.tables import match_columns, numbered, read_rows
+from realnvp_jax.data.images.arrays import array_source
+from realnvp_jax.data.images.folder import EXTENSIONS, folder_source
+from realnvp_jax.data.images.framing import BadPictureError, Framing
+from realnvp_jax.data.vectors.columns import match_columns, numbered
+from realnvp_jax.data.vectors.table_files import read_rows
 from realnvp_jax.models.create import context_columns
+from realnvp_jax.text import shorten
 
 _ARRAYS = (".npz", ".npy")
 
@@ -44,7 +45,7 @@ def read_examples(
         raise ValueError("expected files to score; got none")
     if "[" in split:
         raise ValueError(
-            f"expected 'all', or the name of an array or a folder, as a split to score; got {quote(split)}"
+            f"expected 'all', or the name of an array or a folder, as a split to score; got {shorten(split)}"
         )
     files = [Path(path).expanduser() for path in paths]
     if len(run.flow.event_shape) == 1:
@@ -89,7 +90,7 @@ def _has_few_levels(run: Run) -> bool:
 
 
 def _refusal(run: Run, error: OSError | BadPictureError, what: str | Path) -> ValueError:
-    name = quote(what, 150)
+    name = shorten(what, 150)
     if not isinstance(error, _OtherShapeError):
         reason = (error.strerror or "not readable") if isinstance(error, OSError) else error
         return ValueError(f"expected images that can be used; got {name}: {reason}")
@@ -111,14 +112,14 @@ def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tup
         if path.suffix.lower() not in EXTENSIONS or not path.is_file():
             what, problem = f"pictures ({', '.join(EXTENSIONS)}), folders, .npz or .npy", "which is none of these"
             problem = problem if path.exists() else "where there is no file"
-            raise ValueError(f"expected {what}; got {quote(path, 200)}, {problem}")
+            raise ValueError(f"expected {what}; got {shorten(path, 200)}, {problem}")
         if split != "all":
-            raise ValueError(f"expected the split 'all' of files that are pictures; got {quote(split)}")
+            raise ValueError(f"expected the split 'all' of files that are pictures; got {shorten(split)}")
         files.append(path)
     if _has_few_levels(run):
         raise ValueError(
             f"expected an .npz or .npy file of pixels in [0, {run.flow.levels}), the run's levels; "
-            f"got {quote(files[0], 150)}: pictures have 256 levels, and no dataset.num_bits says how to reduce them"
+            f"got {shorten(files[0], 150)}: pictures have 256 levels, and no dataset.num_bits says how to reduce them"
         )
     framing, images = framing_of(run, resize), []
     for file in files:
@@ -140,7 +141,7 @@ def _read_array(run: Run, file: Path, split: str, resize: bool) -> tuple[Example
         raise _refusal(run, error, source.title) from None
     if images.max() >= (levels := run.flow.levels or 256):
         raise ValueError(
-            f"expected pixels in [0, {levels}), the run's levels, in {quote(source.title, 150)}; "
+            f"expected pixels in [0, {levels}), the run's levels, in {shorten(source.title, 150)}; "
             f"got values from {images.min()} to {images.max()}"
         )
     return Examples(images), [str(row) for row in rows]
@@ -148,10 +149,10 @@ def _read_array(run: Run, file: Path, split: str, resize: bool) -> tuple[Example
 
 def _read_table(run: Run, files: list[Path], split: str, resize: bool) -> tuple[Examples, list[str]]:
     if len(files) > 1 or split != "all" or resize:
-        got = "--resize" if resize else f"the split {quote(split)}" if split != "all" else f"{len(files)} paths"
+        got = "--resize" if resize else f"the split {shorten(split)}" if split != "all" else f"{len(files)} paths"
         raise ValueError(f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}")
     table, context = read_rows(files[0]), context_columns(run.config)
-    own, file = run.columns(), quote(files[0].name)
+    own, file = run.columns(), shorten(files[0].name)
     if own:
         places = dict(zip(own, _places(own, table.columns, file), strict=True))
     else:
@@ -171,10 +172,10 @@ def _places(own: Sequence[str], given: Sequence[str], file: str) -> list[int]:
     if places is None or len(places) != len(given):
         missing = [column for column in own if column not in given]
         got = " and ".join(
-            f"{what} {quote(', '.join(names), 60)}" for what, names in (("no", missing), ("also", others)) if names
+            f"{what} {shorten(', '.join(names), 60)}" for what, names in (("no", missing), ("also", others)) if names
         )
         raise ValueError(
-            f"expected the run's columns {quote(', '.join(own), 100)} in {file}, in any order; got {got}: "
+            f"expected the run's columns {shorten(', '.join(own), 100)} in {file}, in any order; got {got}: "
             "rename columns, or leave them out"
         )
     if others or tuple(given) == numbered(len(given)):
@@ -187,8 +188,8 @@ def _check_number(run: Run, given: Sequence[str], file: str) -> None:
     context = context_columns(run.config)
     for name in context:
         if name not in given:
-            known = quote(", ".join(given), 150)
-            raise ValueError(f"expected the run's dataset.context, {quote(name)}, in {file}; got the columns {known}")
+            known = shorten(", ".join(given), 150)
+            raise ValueError(f"expected the run's dataset.context, {shorten(name)}, in {file}; got the columns {known}")
     num = len(given) - len(context)
     if num != run.flow.num_dims:
         columns = f"{run.flow.num_dims} columns{' besides those of dataset.context' if context else ''}"

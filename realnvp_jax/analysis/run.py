@@ -5,8 +5,9 @@ import functools
 from pathlib import Path
 
 from realnvp_jax.data.examples import Examples, Splits
-from realnvp_jax.data.tables import numbered
-from realnvp_jax.models.create import Config, context_columns
+from realnvp_jax.data.named import find_dataset
+from realnvp_jax.data.vectors.columns import numbered
+from realnvp_jax.models.create import Config, context_columns, is_of_vectors
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.runs.load import load, newest_or_best_step, other_version
 from realnvp_jax.runs.run_data import RunData
@@ -14,8 +15,6 @@ from realnvp_jax.runs.saved_config import read_config
 from realnvp_jax.runs.setup import evaluated
 
 SPLITS = ("train", "validation", "test")
-
-_AT_A_PATH = ("table", "folder", "npz", "tfds")  # data sets that dataset.path says the place of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,9 +110,9 @@ def open_run(
     flow, params = load(workdir, step=number)
     if data_dir:
         place, dataset = Path(data_dir).expanduser().absolute(), config.dataset
-        if dataset.name in _AT_A_PATH:
+        if hasattr(find_dataset(dataset, of_images=not is_of_vectors(config)), "path"):
             inside = place / Path(dataset.path).name
-            dataset.path = str(inside if dataset.name in ("table", "npz") and place.is_dir() else place)
+            dataset.path = str(inside if inside.is_file() else place)
         else:
             dataset.data_dir = str(place)
     return Run(workdir, config, flow, params, number, bool(config.ema_decay), allow_changed_data)

@@ -90,21 +90,23 @@ def free_path(
       ValueError: something is there already, and not `overwrite`; a directory is there for a file or the other way
         round; the file has another extension.
     """
-    from realnvp_jax.data.quote import quote
+    from realnvp_jax.text import shorten
 
     path = output or workdir / "analysis" / default
     kinds = extensions or ("",)
     extension = path.suffix if path.suffix in kinds else "" if "" in kinds and not path.suffix else None
     if extension is None:
         expected = ", ".join(kind or "none (a directory)" for kind in kinds)
-        raise ValueError(f"expected --output with one of the extensions {expected}; got {quote(path.name)}")
+        raise ValueError(f"expected --output with one of the extensions {expected}; got {shorten(path.name)}")
     if path.exists() and path.is_dir() != (extension == ""):
         raise ValueError(
-            f"expected a {'file' if extension else 'directory'} to write; got {quote(path)}, which is none"
+            f"expected a {'file' if extension else 'directory'} to write; got {shorten(path)}, which is none"
         )
     for there in (path, note_path(path)):
         if not overwrite and there.exists() and not (there.is_dir() and not any(there.iterdir())):
-            raise ValueError(f"expected a new file to write; got {quote(there, 200)}, which is there: add --overwrite")
+            raise ValueError(
+                f"expected a new file to write; got {shorten(there, 200)}, which is there: add --overwrite"
+            )
     return path
 
 
@@ -140,6 +142,6 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 def table(rows: list[list[str]]) -> str:
     """Rows as aligned columns; the first is the heading."""
-    from realnvp_jax.data.description import aligned
+    from realnvp_jax.data.images.description import aligned
 
     return "\n".join(aligned(rows))

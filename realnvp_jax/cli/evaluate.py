@@ -36,7 +36,7 @@ def main(
     or more means that the running statistics do not fit yet.
     """
     from realnvp_jax.analysis.split_evaluation import NOTABLE_DIFFERENCE, evaluate
-    from realnvp_jax.data.csv_tables import write_csv
+    from realnvp_jax.data.vectors.csv_tables import write_csv
 
     path = None if csv is None else common.free_path(csv, workdir, csv.name, overwrite, (".csv",))
     run = common.open_run(workdir, step, data_dir, allow_changed_data)

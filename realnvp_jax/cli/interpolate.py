@@ -140,7 +140,7 @@ def _save(run: Any, path: Path, values: np.ndarray) -> None:
         pixels = np.asarray(run.flow.to_uint8(values.reshape(-1, *run.flow.event_shape)))
         save_image_grid(pixels, run.flow.levels, path, columns=columns)
         return
-    from realnvp_jax.data.csv_tables import write_csv
+    from realnvp_jax.data.vectors.csv_tables import write_csv
 
     names = run.modelled_columns()
     flat = values.reshape(rows * columns, -1)

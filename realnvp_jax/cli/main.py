@@ -26,8 +26,7 @@ class _Commands(click.Group):
         """Import the command."""
         if cmd_name not in _COMMANDS:
             return None
-        module = "realnvp_jax.data.__main__" if cmd_name == "data" else f"realnvp_jax.cli.{cmd_name}"
-        return importlib.import_module(module).main
+        return importlib.import_module(f"realnvp_jax.cli.{cmd_name}").main
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

@@ -60,8 +60,8 @@ def main(
     come one class after the other, and a grid of them has one class in each row.
     """
     from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
-    from realnvp_jax.data.labels import grid_columns, one_hot
-    from realnvp_jax.data.quote import quote
+    from realnvp_jax.data.images.labels import grid_columns, one_hot
+    from realnvp_jax.text import shorten
 
     run = common.open_run(workdir, step, data_dir, allow_changed_data)
     flow, clamping = run.flow, Clamping()
@@ -106,13 +106,13 @@ def main(
     if classes:
         what = "rows, from the top" if path.suffix == ".png" else f"classes, {columns} samples of each in this order"
         what = what if len(classes) > 1 else "class"
-        click.echo(f"{what}: {', '.join(map(quote, classes))}")
+        click.echo(f"{what}: {', '.join(map(shorten, classes))}")
     click.echo(f"{num} samples: {path}")
 
 
 def _classes(label: str, context: str, run: Any) -> dict[str, int]:
     """Names and numbers of the classes to sample, in this order; {} for a run without classes, or with --context."""
-    from realnvp_jax.data.labels import find_classes
+    from realnvp_jax.data.images.labels import find_classes
     from realnvp_jax.models.create import class_names
 
     names = class_names(run.config)
@@ -131,9 +131,10 @@ def _classes(label: str, context: str, run: Any) -> dict[str, int]:
 
 def _contexts(text: str, run: Any) -> np.ndarray | None:
     """The rows that samples are conditioned on."""
-    from realnvp_jax.data.quote import quote
-    from realnvp_jax.data.tables import EXTENSIONS, match_columns, read_rows
+    from realnvp_jax.data.vectors.columns import match_columns
+    from realnvp_jax.data.vectors.table_files import EXTENSIONS, read_rows
     from realnvp_jax.models.create import context_columns, is_class_conditional
+    from realnvp_jax.text import shorten
 
     if not text:
         return None
@@ -142,13 +143,13 @@ def _contexts(text: str, run: Any) -> np.ndarray | None:
         return np.array([_named_numbers(text, names) if "=" in text else _numbers(text)], np.float32)
     if not names:
         raise ValueError(
-            f"expected a run with columns as its context for {quote(text, 150)}; got none: use --label, or numbers"
+            f"expected a run with columns as its context for {shorten(text, 150)}; got none: use --label, or numbers"
         )
     table = read_rows(text)
-    places, file = match_columns(names, table.columns), quote(Path(text).name)
+    places, file = match_columns(names, table.columns), shorten(Path(text).name)
     if places is None:
-        missing = quote(", ".join(name for name in names if name not in table.columns), 100)
-        raise ValueError(f"expected the columns {quote(', '.join(names), 100)} in {file}; got none called {missing}")
+        missing = shorten(", ".join(name for name in names if name not in table.columns), 100)
+        raise ValueError(f"expected the columns {shorten(', '.join(names), 100)} in {file}; got none called {missing}")
     others = [column for i, column in enumerate(table.columns) if i not in places]
     if others:
         click.echo(f"not used, as they are not in dataset.context: the columns {', '.join(others)} of {file}", err=True)
@@ -165,28 +166,28 @@ def _numbers(text: str) -> list[float]:
 
 def _named_numbers(text: str, names: tuple[str, ...]) -> list[float]:
     """The numbers of temp=0.5,wind=-1, in the order of the run's columns."""
-    from realnvp_jax.data.quote import quote
+    from realnvp_jax.text import shorten
 
-    known = quote(", ".join(names) or "none", 100)
+    known = shorten(", ".join(names) or "none", 100)
     values: dict[str, float] = {}
     for part in text.split(","):
         name, separator, number = (piece.strip() for piece in part.rpartition("="))
         if name not in names or name in values:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f": did you mean {quote(near[0])}?" if near and near[0] != name else ""
-            got = f"{quote(name)} twice" if name in values else quote(name if separator else part)
+            hint = f": did you mean {shorten(near[0])}?" if near and near[0] != name else ""
+            got = f"{shorten(name)} twice" if name in values else shorten(name if separator else part)
             raise ValueError(
                 f"expected the run's columns, {known}, each once as name=number in --context; got {got}{hint}"
             )
         try:
             values[name] = float(number)
         except ValueError:
-            raise ValueError(f"expected a number for {quote(name)} in --context; got {quote(number)}") from None
+            raise ValueError(f"expected a number for {shorten(name)} in --context; got {shorten(number)}") from None
     missing = [name for name in names if name not in values]
     if missing:
         raise ValueError(
             f"expected a number for each of the run's columns, {known}, in --context; "
-            f"got none for {quote(', '.join(missing), 100)}: add {quote(f'{missing[0]}=...')}"
+            f"got none for {shorten(', '.join(missing), 100)}: add {shorten(f'{missing[0]}=...')}"
         )
     return [values[name] for name in names]
 
@@ -203,7 +204,7 @@ def _write(path: Path, run: Any, num: int, batches: Iterable[np.ndarray], column
     if path.suffix == ".npz":
         _write_npz(path, num, flow.event_shape, np.dtype(np.uint8 if flow.levels else np.float32), batches)
     elif path.suffix == ".csv":
-        from realnvp_jax.data.csv_tables import write_csv
+        from realnvp_jax.data.vectors.csv_tables import write_csv
 
         names = run.modelled_columns()
         write_csv(path, (dict(zip(names, batch.T, strict=True)) for batch in batches))

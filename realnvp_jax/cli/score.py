@@ -74,7 +74,7 @@ def main(
     """Anomaly scores of FILES: pictures, folders of pictures, a .npz or .npy file of images, or a table."""
     from realnvp_jax.analysis.anomalies import aurocs, score_examples
     from realnvp_jax.analysis.read import read_examples
-    from realnvp_jax.data.csv_tables import write_csv
+    from realnvp_jax.data.vectors.csv_tables import write_csv
 
     path = common.free_path(output, workdir, "score.csv", overwrite, (".csv",))
     run = common.open_run(workdir, step, data_dir, allow_changed_data)

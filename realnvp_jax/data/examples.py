@@ -12,13 +12,22 @@ STREAMS = {"train": 0, "validation": 1, "test": 2}  # of random numbers: the spl
 class Examples:
     """Examples, and what each is conditioned on, if anything.
 
+    The last three are what a data set knows about them. `dataset.context` makes a context of labels or columns.
+
     Attributes:
       x: [n, *event]: uint8 pixels or float32 values.
       context: float32 [n, context size], or None.
+      labels: of images, [n]: numbers of the `classes`, -1 for an image without one. Without `classes`, every different
+        value is the name of a class.
+      classes: names of the classes, in the order of the numbers in `labels`.
+      columns: names of the columns of vectors; () calls them by their numbers.
     """
 
     x: np.ndarray
     context: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """How many."""

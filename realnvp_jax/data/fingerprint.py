@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from realnvp_jax.data.examples import Examples, Splits
-from realnvp_jax.data.quote import quote
-from realnvp_jax.data.tables import match_columns
+from realnvp_jax.data.vectors.columns import match_columns
+from realnvp_jax.text import shorten
 
 _ROLES = ("train", "validation", "test")
 
@@ -83,17 +83,17 @@ def difference(before: Fingerprint, splits: Splits) -> str:
     now = fingerprint(by_name(splits, before))
     found = []
     if gone and len(gone) == len(new):
-        found.append(f"column {quote(gone[0], 30)} that is now {quote(new[0], 30)}{_more(gone)}")
+        found.append(f"column {shorten(gone[0], 30)} that is now {shorten(new[0], 30)}{_more(gone)}")
     elif gone or new:
-        found += [f"no column {quote(gone[0], 30)} any more{_more(gone)}"] if gone else []
-        found += [f"a new column {quote(new[0], 30)}{_more(new)}"] if new else []
+        found += [f"no column {shorten(gone[0], 30)} any more{_more(gone)}"] if gone else []
+        found += [f"a new column {shorten(new[0], 30)}{_more(new)}"] if new else []
     kind = "rows" if before.columns else "examples"
     added = sum(now.examples.values()) - sum(before.examples.values()) if before.examples else 0
     if added:
         found.append(f"{abs(added):,} {'more' if added > 0 else 'fewer'} {kind} in its three splits together")
     if not found and now.sha256 != before.sha256:
         same = before.columns and fingerprint(splits).sha256 == before.sha256
-        names = f"{quote(', '.join(before.modelled), 40)} that are now {quote(', '.join(splits.columns), 40)}"
+        names = f"{shorten(', '.join(before.modelled), 40)} that are now {shorten(', '.join(splits.columns), 40)}"
         found.append(f"columns {names}" if same else "other values" if before.columns else "other pixels or labels")
     return " and ".join(found)
 

@@ -1,9 +1,22 @@
-"""One readable line about a module."""
+"""One readable line about a flow or a module."""
 
 import dataclasses
 from typing import Any
 
 import flax.linen as nn
+
+
+def describe_flow(flow: Any) -> str:
+    """Everything that tells a flow from another."""
+    fields = [f"event_shape={flow.event_shape}", f"bijection={describe(flow.bijection)}", f"base={flow.base}"]
+    fields.append(f"preprocessing={flow.preprocessing}")
+    if flow.levels is not None:
+        fields.append(f"levels={flow.levels}")
+    if flow.context_size:
+        fields.append(f"context_size={flow.context_size}")
+    if flow.dequantizer.is_learned:
+        fields.append(f"dequantizer={describe(flow.dequantizer)}")
+    return f"Flow({', '.join(fields)})"
 
 
 def describe(module: nn.Module) -> str:

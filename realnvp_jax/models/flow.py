@@ -13,16 +13,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Integer
 
 from realnvp_jax.base import Base, Normal
 from realnvp_jax.bijections.bijection import Bijection
-from realnvp_jax.checks import check_finite, check_not_constant
 from realnvp_jax.models import inputs, pure
 from realnvp_jax.models.dequantizers import Dequantizer, UniformDequantizer
-from realnvp_jax.models.describe import describe
+from realnvp_jax.models.describe import describe, describe_flow
 from realnvp_jax.preprocessing import Identity, Preprocessing, floor_to_levels
 
 Params = Mapping[str, Any]  # {"params": trainable, "batch_stats": running statistics, ...}
@@ -61,15 +59,7 @@ class Flow:
 
     def __repr__(self) -> str:
         """One line with everything that tells this flow from another."""
-        fields = [f"event_shape={self.event_shape}", f"bijection={describe(self.bijection)}", f"base={self.base}"]
-        fields.append(f"preprocessing={self.preprocessing}")
-        if self.levels is not None:
-            fields.append(f"levels={self.levels}")
-        if self.context_size:
-            fields.append(f"context_size={self.context_size}")
-        if self.dequantizer.is_learned:
-            fields.append(f"dequantizer={describe(self.dequantizer)}")
-        return f"Flow({', '.join(fields)})"
+        return describe_flow(self)
 
     @property
     def num_dims(self) -> int:
@@ -98,12 +88,7 @@ class Flow:
         if context is None and self.context_size:
             context = jnp.zeros((self.context_size,))
         x, context, _ = self._continuous(x, context)
-        if not isinstance(x, Tracer):
-            check_finite(x)
-            if context is not None:
-                check_finite(context, what="context")
-            if len(self.event_shape) == 1:
-                check_not_constant(np.asarray(x))
+        inputs.check_data(x, context)
         return pure.init_from_data(self, variables, x, context)
 
     def log_prob(self, params: Params, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "*batch"]:
@@ -129,9 +114,7 @@ class Flow:
         """Log-density under the statistics of the batch, and `params` with the running statistics updated.
 
         Args:
-          params: parameters.
-          x: the batch.
-          context: what the density is conditioned on.
+          params, x, context: as in `log_prob`.
           axis_name: name of the mapped axis of devices that share the batch, so that its statistics are global.
 
         Raises:
@@ -258,15 +241,11 @@ class Flow:
     ) -> tuple[Float[Array, "*batch"], dict[str, Any]]:
         """`bits_per_dim` under the statistics of the batch, and `params` with the running statistics updated.
 
-        The noise of an example depends on the key and on its position in the batch alone, the global batch with an
-        `axis_name`.
+        The noise of an example depends on the key and on its position in the (global) batch alone.
 
         Args:
-          params: parameters.
-          key: random key of the noise.
-          x: integer pixels in [0, levels).
-          context: what the density is conditioned on.
-          axis_name: name of the mapped axis of devices that share the batch, so that its statistics are global.
+          params, key, x, context: as in `bits_per_dim`.
+          axis_name: as in `log_prob_train`.
 
         Raises:
           TypeError, ValueError: as `bits_per_dim`.
@@ -290,18 +269,14 @@ class Flow:
           context: what the density is conditioned on; only a learned dequantizer needs it.
 
         Raises:
-          TypeError: x does not hold integers.
-          ValueError: a pixel is out of range, the shape is wrong, the flow has no levels, or a learned dequantizer has
-            no params.
+          TypeError, ValueError: as `bits_per_dim`, or a learned dequantizer has no params.
         """
-        if not self.dequantizer.is_learned:
-            context, size = None, 0
-        else:
-            size = self.context_size
-            if params is None:
-                raise ValueError(f"expected params, which {describe(self.dequantizer)} needs to dequantize; got none")
         if self.levels is None:
             raise ValueError("expected a flow over discrete data to dequantize for; this one has no levels")
+        if params is None and self.dequantizer.is_learned:
+            raise ValueError(f"expected params, which {describe(self.dequantizer)} needs to dequantize; got none")
+        size = self.context_size if self.dequantizer.is_learned else 0
+        context = context if size else None
         pixels, context, batch = inputs.pixel_batch(x, context, self.event_shape, size, self.levels)
         variables = {} if params is None else inputs.checked_params(params)
         (y, _), _ = pure.dequantize(self, variables, key, jnp.arange(pixels.shape[0]), pixels, context)

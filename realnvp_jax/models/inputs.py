@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from realnvp_jax.checks import check_finite, check_not_constant
 from realnvp_jax.preprocessing import check_pixels
 
 Shape = tuple[int, ...]
@@ -27,6 +28,17 @@ def checked_params(params: Any) -> dict[str, Any]:
             f'expected the dict {{"params": ..., "batch_stats": ...}} that init and load return; got {got}'
         )
     return {"batch_stats": {}, **params}
+
+
+def check_data(x: jax.Array, context: jax.Array | None) -> None:
+    """Raise ValueError for a batch [n, *event] that parameters cannot be initialized from, if values are known."""
+    if isinstance(x, Tracer):
+        return
+    check_finite(np.asarray(x))
+    if context is not None:
+        check_finite(np.asarray(context), what="context")
+    if x.ndim == 2:
+        check_not_constant(np.asarray(x))
 
 
 def batch_shape(x: Any, event_shape: Shape) -> Shape:

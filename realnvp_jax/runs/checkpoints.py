@@ -21,10 +21,10 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 import realnvp_jax
-from realnvp_jax.data.quote import describe_error
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.files import write_text
+from realnvp_jax.text import describe_error
 from realnvp_jax.training.state import TrainState
 
 _ITEMS = ("params", "ema", "opt_state")

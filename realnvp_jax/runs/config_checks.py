@@ -2,10 +2,10 @@
 
 import jax
 
-from realnvp_jax.data.quote import quote
 from realnvp_jax.models import pure
 from realnvp_jax.models.create import MODELS, Config, is_class_conditional, is_of_vectors, unused_top_level
 from realnvp_jax.models.flow import Flow
+from realnvp_jax.text import shorten
 
 
 def check_config(config: Config) -> None:
@@ -27,13 +27,13 @@ def check_config(config: Config) -> None:
             raise ValueError(f"expected {key} of at least 1; got {value}")
     if not is_of_vectors(config) and config.dataset.context not in ("", "label"):
         raise ValueError(
-            f"expected dataset.context to be 'label' or empty for images; got {quote(config.dataset.context)}: "
+            f"expected dataset.context to be 'label' or empty for images; got {shorten(config.dataset.context)}: "
             "columns are for tables"
         )
     if config.dataset.classes and not is_class_conditional(config):
         raise ValueError(
             f"expected dataset.classes to be () unless images have dataset.context='label'; "
-            f"got {quote(config.dataset.classes)}"
+            f"got {shorten(config.dataset.classes)}"
         )
     if config.profile < 0:
         raise ValueError(f"expected profile of at least 0 steps; got {config.profile}")

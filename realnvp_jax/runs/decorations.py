@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from realnvp_jax.data.quote import describe_error
+from realnvp_jax.text import describe_error
 
 
 def attempt(what: object, function: Callable[..., Any], *arguments: Any) -> bool:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from realnvp_jax.data.quote import describe_error, quote
+from realnvp_jax.text import describe_error, shorten
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,8 +42,8 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         value = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(
-            f"expected {quote(path, 150)} as it was written; got a damaged file ({describe_error(error)}): {remedy}"
+            f"expected {shorten(path, 150)} as it was written; got a damaged file ({describe_error(error)}): {remedy}"
         ) from None
     if not isinstance(value, dict):
-        raise ValueError(f"expected {quote(path, 150)} as it was written; got a damaged file: {remedy}")
+        raise ValueError(f"expected {shorten(path, 150)} as it was written; got a damaged file: {remedy}")
     return value

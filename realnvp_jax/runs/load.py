@@ -7,12 +7,12 @@ from typing import Any
 import jax
 
 import realnvp_jax
-from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.models.create import Config, check_version, create
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints, CorruptCheckpointError, open_checkpoints
 from realnvp_jax.runs.saved_config import read_config
+from realnvp_jax.text import describe_error, shorten
 
 
 def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = None) -> tuple[Flow, dict[str, Any]]:
@@ -55,7 +55,7 @@ def create_flow(config: Config, workdir: Path) -> Flow:
     Raises:
       ValueError: the run was made by a version with other keys or other parameters.
     """
-    check_version(config, quote(workdir, 100))
+    check_version(config, shorten(workdir, 100))
     try:
         return create(config)
     except (AttributeError, KeyError) as error:
@@ -65,7 +65,7 @@ def create_flow(config: Config, workdir: Path) -> Flow:
 def other_version(workdir: Path, error: Exception) -> ValueError:
     """The error to raise for a config without keys that this version has."""
     return ValueError(
-        f"expected the config keys of version {realnvp_jax.__version__} in {quote(workdir, 100)}; "
+        f"expected the config keys of version {realnvp_jax.__version__} in {shorten(workdir, 100)}; "
         f"got {describe_error(error)}: the run was made by {_version_of(workdir)}"
     )
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from realnvp_jax.data.labels import grid_columns, one_hot
-from realnvp_jax.data.quote import describe_error
+from realnvp_jax.data.images.labels import grid_columns, one_hot
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.plots import images, plane, vectors
 from realnvp_jax.runs.decorations import attempt, warn
 from realnvp_jax.runs.experiment import Experiment
+from realnvp_jax.text import describe_error
 
 _MOST_ROWS = 256  # of a grid with one class in each row; the other classes are not drawn
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.models.flow import Params
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints
 from realnvp_jax.runs.decorations import warn
+from realnvp_jax.text import describe_error, shorten
 from realnvp_jax.training.state import TrainState, evaluation_params
 
 
@@ -58,7 +58,7 @@ def restore_best(
             best_params = params
     if best_params is None:
         raise ValueError(
-            f"expected a usable checkpoint in {quote(checkpoints.directory, 150)}; got none with a finite "
+            f"expected a usable checkpoint in {shorten(checkpoints.directory, 150)}; got none with a finite "
             "validation result: start again in a new workdir"
         )
     warn(f"the best that is left is step {best.step} of {left}")

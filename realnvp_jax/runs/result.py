@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from realnvp_jax.data.quote import describe_error, quote
 from realnvp_jax.runs.files import read_json
+from realnvp_jax.text import describe_error, shorten
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def read_result(path: Path) -> dict[str, Any]:
         describe_result(result)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"expected a test result in {quote(path, 150)}; got a damaged one ({describe_error(error)}): {remedy}"
+            f"expected a test result in {shorten(path, 150)}; got a damaged one ({describe_error(error)}): {remedy}"
         ) from None
     return result
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.fingerprint import Fingerprint, by_name, difference, fingerprint
-from realnvp_jax.data.quote import quote
 from realnvp_jax.models.create import Config
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.runs.files import write_json
 from realnvp_jax.runs.setup import check_splits, read_data
+from realnvp_jax.text import shorten
 
 _PATHS = ("path", "data_dir", "manual_dir")
 
@@ -114,10 +114,10 @@ class RunData:
         changed: set[str] = set()
         for role, names in splits.files.items():
             changed |= set(self._files.get(role, ())) ^ set(names)
-        return f"{len(changed)} others or in another split, such as {quote(min(changed))}" if changed else ""
+        return f"{len(changed)} others or in another split, such as {shorten(min(changed))}" if changed else ""
 
     def _refuse_or_print(self, found: str, what: str) -> None:
-        where = quote(self._workdir, 60)
+        where = shorten(self._workdir, 60)
         if self._allow_changed:
             print(
                 f"warning: the {what} are not those that the run in {where} was started with: {found}", file=sys.stderr
@@ -139,4 +139,4 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _damaged(path: Path) -> ValueError:
-    return ValueError(f"expected {quote(path, 150)} as it was written; got a damaged file: restore it, or remove it")
+    return ValueError(f"expected {shorten(path, 150)} as it was written; got a damaged file: restore it, or remove it")

@@ -1,15 +1,15 @@
 """From a config to what a run needs: a complete config, data and an optimizer."""
 
 import dataclasses
-import difflib
 from pathlib import Path
 
 import numpy as np
 import optax
 
 from realnvp_jax.data.examples import Splits
-from realnvp_jax.data.images import ImageData, load_classes, load_images
-from realnvp_jax.data.vectors import VECTORS, is_vectors, load_vectors
+from realnvp_jax.data.images.framed import load_classes, load_images
+from realnvp_jax.data.named import find_dataset, find_images
+from realnvp_jax.data.vectors.loading import load_vectors
 from realnvp_jax.models.create import (
     Config,
     class_names,
@@ -38,26 +38,12 @@ def read_data(config: Config, flow: Flow | None) -> Splits:
     """The data of a config, before it is checked that tables fit it."""
     dataset = config.dataset
     names = {role: dataset[role] for role in ("train", "validation", "test")}
-    if not is_vectors(dataset.name):
-        if is_of_vectors(config):
-            near = difflib.get_close_matches(dataset.name, VECTORS, n=1)
-            hint = f": did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"expected dataset.name of vectors, one of {', '.join(VECTORS)}; got {dataset.name!r}{hint}"
-            )
-        if flow is None:
-            raise ValueError(f"expected model.event_shape (height, width, channels) of {dataset.name!r}; got ()")
-        return load_images(image_data(config), names, flow, class_names(config))
-    return load_vectors(
-        dataset.name,
-        path=dataset.path,
-        data_dir=dataset.data_dir,
-        split_names=names,
-        seed=dataset.seed,
-        num_train=dataset.num_train,
-        context_columns=context_columns(config),
-        min_columns=2 if config.model.name == "vector_flow" else 1,
-    )
+    if is_of_vectors(config):
+        min_columns = 2 if config.model.name == "vector_flow" else 1
+        return load_vectors(find_dataset(dataset, of_images=False), names, context_columns(config), min_columns)
+    if flow is None:
+        raise ValueError(f"expected model.event_shape (height, width, channels) of {dataset.name!r}; got ()")
+    return load_images(find_images(dataset), names, flow, class_names(config))
 
 
 def check_splits(config: Config, flow: Flow | None, splits: Splits) -> None:
@@ -74,14 +60,6 @@ def check_splits(config: Config, flow: Flow | None, splits: Splits) -> None:
             f"expected at least batch_size={config.batch_size} rows in dataset.train={dataset.train!r}; "
             f"got {len(splits.train)}: lower batch_size"
         )
-
-
-def image_data(config: Config) -> ImageData:
-    """Which images a config wants."""
-    names = [
-        field.name for field in dataclasses.fields(ImageData) if field.name in config.dataset
-    ]  # all, but of old runs
-    return ImageData(**{name: config.dataset[name] for name in names})
 
 
 def evaluated(splits: Splits, num_examples: int) -> Splits:
@@ -158,7 +136,7 @@ def with_classes(config: Config, saved: tuple[str, ...]) -> Config:
     if not is_class_conditional(config) or config.dataset.classes:
         return config
     complete: Config = config.copy_and_resolve_references()
-    complete.dataset.classes = saved or load_classes(image_data(config), config.dataset.train)
+    complete.dataset.classes = saved or load_classes(find_dataset(config.dataset, of_images=True), config.dataset.train)
     return complete
 
 

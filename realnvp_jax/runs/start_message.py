@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import jax
 
-from realnvp_jax.data.labels import shown
-from realnvp_jax.data.quote import quote
+from realnvp_jax.data.images.labels import shown
 from realnvp_jax.runs.experiment import Experiment
+from realnvp_jax.text import shorten
 from realnvp_jax.training.state import TrainState
 
 
@@ -46,5 +46,5 @@ def describe_left_out(left_out: Mapping[str, str], most: int = 10) -> list[str]:
     if not left_out:
         return []
     lines = [f"files left out because they cannot be used: {len(left_out)}"]
-    lines += [f"  {quote(name)}: {reason}" for name, reason in list(left_out.items())[:most]]
+    lines += [f"  {shorten(name)}: {reason}" for name, reason in list(left_out.items())[:most]]
     return lines if len(left_out) <= most else [*lines, "  ... and others; all are in split_files.json"]

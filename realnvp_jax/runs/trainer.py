@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from tqdm import tqdm
 
-from realnvp_jax.data.ahead import made_ahead as prefetch
 from realnvp_jax.data.batches import batch_indices
-from realnvp_jax.data.quote import quote
+from realnvp_jax.data.prefetch import prefetch
 from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Params
 from realnvp_jax.runs import pictures
@@ -31,6 +30,7 @@ from realnvp_jax.runs.setup import completed, evaluated, make_optimizer, noise_s
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 from realnvp_jax.runs.start_message import print_start
 from realnvp_jax.runs.workdir import Workdir
+from realnvp_jax.text import shorten
 from realnvp_jax.training.parallel import (
     check_batch_size,
     dispatches,
@@ -72,7 +72,7 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
     newest = newest_step(workdir)
     if newest is not None and newest > config.num_steps:
         raise ValueError(
-            f"expected num_steps of at least {newest}, the step that the run in {quote(workdir, 150)} has reached; "
+            f"expected num_steps of at least {newest}, the step that the run in {shorten(workdir, 150)} has reached; "
             f"got {config.num_steps}: raise it, or use another --workdir"
         )
     check_batch_size(config.batch_size)

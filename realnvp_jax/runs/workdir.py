@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from realnvp_jax.data.quote import quote
 from realnvp_jax.models.create import Config, check_version
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.files import write_json
 from realnvp_jax.runs.result import read_result
 from realnvp_jax.runs.saved_config import REMEDY, check_same_run, config_path, read_config
+from realnvp_jax.text import shorten
 
 _UNREADABLE = "[\\"  # Orbax's storage takes them for patterns
 
@@ -32,17 +32,17 @@ class Workdir:
         if any(character in str(path.resolve()) for character in _UNREADABLE):
             raise ValueError(
                 f"expected a --workdir whose full path has none of the characters {' '.join(_UNREADABLE)} , with which "
-                f"checkpoints cannot be read back; got {quote(path.resolve(), 150)}: choose another"
+                f"checkpoints cannot be read back; got {shorten(path.resolve(), 150)}: choose another"
             )
         if self.config_path.is_file():
             saved = read_config(path, REMEDY)
-            check_version(saved, quote(path, 100))
+            check_version(saved, shorten(path, 100))
             # data.json tells whether the data are the same, wherever they are
             moves = ("dataset.path",) if (path / "data.json").is_file() else ()
             check_same_run(saved, config, path, may_differ=moves)
         elif any(path.glob("checkpoints/*")):
             raise ValueError(
-                f"expected config.json beside the checkpoints in {quote(path, 150)}; got none, so what they were "
+                f"expected config.json beside the checkpoints in {shorten(path, 150)}; got none, so what they were "
                 f"trained with is unknown: {REMEDY}"
             )
 

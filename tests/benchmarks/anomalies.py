@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from realnvp_jax.analysis.anomalies import aurocs, score_examples
 from realnvp_jax.analysis.run import Run, open_run
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.data.toy import sample_toy
+from realnvp_jax.data.vectors.toy import sample_toy
 
 
 def other_images(x: np.ndarray, levels: int) -> dict[str, np.ndarray]:

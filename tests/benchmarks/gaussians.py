@@ -13,8 +13,9 @@ import numpy as np
 from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 
 from configs import tabular
-from realnvp_jax.data.mixture import GaussianMixture
-from realnvp_jax.data.vectors import load_vectors
+from realnvp_jax.data.named import find_dataset
+from realnvp_jax.data.vectors.loading import load_vectors
+from realnvp_jax.data.vectors.mixture import GaussianMixture
 from realnvp_jax.likelihood import mean_and_standard_error
 
 
@@ -31,12 +32,8 @@ def log_density(train: np.ndarray, test: np.ndarray, estimator) -> np.ndarray:
 def main(names: list[str]) -> None:
     for name in names:
         dataset = tabular.get_config(name).dataset
-        splits = load_vectors(
-            name,
-            data_dir=dataset.data_dir,
-            split_names={role: dataset[role] for role in ("train", "validation", "test")},
-            seed=dataset.seed,
-        )
+        split_names = {role: dataset[role] for role in ("train", "validation", "test")}
+        splits = load_vectors(find_dataset(dataset, of_images=False), split_names)
         train, test = splits.train.x.astype(np.float64), splits.test.x.astype(np.float64)
         shown = {
             "Gaussian": log_density(train, test, EmpiricalCovariance()),

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import realnvp_jax
-from realnvp_jax.data.baselines import histogram_bits
+from realnvp_jax.data.images.baselines import histogram_bits
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.runs.setup import load_data
 

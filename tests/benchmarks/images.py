@@ -18,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import realnvp_jax
-from realnvp_jax.data.ahead import made_ahead
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.data.images import ImageData, load_images
+from realnvp_jax.data.images.framed import FramedImages, load_images
+from realnvp_jax.data.images.tfds import Tfds
+from realnvp_jax.data.prefetch import prefetch
 from realnvp_jax.training.parallel import training_batch
 from realnvp_jax.training.steps import augment, mirror
 
@@ -38,7 +39,7 @@ def images_per_second(examples: Examples, work, steps: int) -> float:
     make = functools.partial(training_batch, examples, 0, BATCH)
     jax.block_until_ready(work(make(0)["x"], 0))
     start = time.perf_counter()
-    with made_ahead(make, 1, steps + 1) as batches:
+    with prefetch(make, 1, steps + 1) as batches:
         for step, batch in enumerate(batches):
             done = work(batch["x"], step)
     jax.block_until_ready(done)
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--cache_dir", default="")
     parser.add_argument("--steps", type=int, default=400)
     arguments = parser.parse_args()
-    data = ImageData("cifar10", data_dir=arguments.data_dir, cache_dir=arguments.cache_dir)
+    data = FramedImages(Tfds("cifar10", data_dir=arguments.data_dir), cache_dir=arguments.cache_dir)
     flow = realnvp_jax.image_flow((32, 32, 3))
     names = {"train": "train", "validation": "test", "test": "test"}
     load_images(data, names, flow)

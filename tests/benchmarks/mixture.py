@@ -4,8 +4,9 @@
     python tests/benchmarks/mixture.py --run runs/tabular_gaussian_mixture --steps 20000
     python tests/benchmarks/mixture.py --run runs/tabular_maf_gaussian_mixture --steps 0
 
-The mixture is `realnvp_jax.data.mixture.GaussianMixture()`. The run was trained on 50,000 points; with steps, a larger
-flow is trained here on fresh samples in every step. KL(law | flow) = E[log p - log q], a mean over 100,000 points.
+The mixture is `realnvp_jax.data.vectors.mixture.GaussianMixture()`. The run was trained on 50,000 points; with steps,
+a larger flow is trained here on fresh samples in every step. KL(law | flow) = E[log p - log q], a mean over 100,000
+points.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import realnvp_jax
-from realnvp_jax.data.mixture import GaussianMixture
+from realnvp_jax.data.vectors.mixture import GaussianMixture
 from realnvp_jax.likelihood import mean_and_standard_error
 
 MIXTURE = GaussianMixture()

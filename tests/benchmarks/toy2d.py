@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import realnvp_jax
-from realnvp_jax.data.toy import sample_toy
-from realnvp_jax.data.vectors import load_vectors
+from realnvp_jax.data.vectors.loading import load_vectors
+from realnvp_jax.data.vectors.toy import Toy, sample_toy
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.training.optimizer import Adam, clipped
 from realnvp_jax.training.state import create_state
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=0, help="train every method on this many points")
     options = parser.parse_args()
     for name in options.names:
-        test = load_vectors(name, split_names=SPLITS).test.x
+        test = load_vectors(Toy(name), SPLITS).test.x
         few = sample_toy(name, options.points or 2000, (1, 0))
         truth = law(name, test)
         if truth is not None:

@@ -10,8 +10,12 @@ from realnvp_jax.registry import register
 class Additive(Transform):
     """x + shift, elementwise: volume-preserving."""
 
-    parameters_per_dim = 1
     preserves_volume = True
+
+    @property
+    def parameters_per_dim(self) -> int:
+        """The shift."""
+        return 1
 
     def forward(self, x, raw):
         """Value and elementwise log-derivative, 0."""

@@ -27,7 +27,11 @@ class Affine(Transform):
     initial_scale: float = parameter(1.0, "value at which the scale of tanh in log_scale starts")
     has_offset: bool = True
     penalizes_scale: bool = False
-    parameters_per_dim = 2
+
+    @property
+    def parameters_per_dim(self) -> int:
+        """Shift and log_scale."""
+        return 2
 
     @property
     def penalized(self) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ Coupling layers apply them to the transformed half of their input, autoregressiv
 """
 
 import abc
-from typing import Any, ClassVar
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -15,12 +14,16 @@ from realnvp_jax.registry import check_parameters
 class Transform(nn.Module):
     """Base class of the parts of the kind "transform": an invertible function of one number."""
 
-    parameters_per_dim: ClassVar[Any]  # numbers that the conditioner computes for each element, or a property
     preserves_volume = False  # whether its log-derivative is always 0, so that a flow needs a scaling somewhere else
 
     def __post_init__(self):
         check_parameters(self)
         super().__post_init__()
+
+    @property
+    @abc.abstractmethod
+    def parameters_per_dim(self) -> int:
+        """How many numbers the conditioner computes for each element."""
 
     @abc.abstractmethod
     def forward(

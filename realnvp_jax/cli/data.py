@@ -1,11 +1,11 @@
-"""`python -m realnvp_jax.data`: look at a set of images, or at the cache of decoded ones."""
+"""`realnvp data`: look at a set of images, or at the cache of decoded ones."""
 
 from pathlib import Path
 
 import click
 
-from realnvp_jax.data.cache import clear_cache, default_cache_dir, list_cache
-from realnvp_jax.data.description import describe, image_data
+from realnvp_jax.data.images.cache import clear_cache, default_cache_dir, list_cache
+from realnvp_jax.data.images.description import describe, image_data
 from realnvp_jax.plots.images import save_image_grid
 
 
@@ -26,7 +26,7 @@ from realnvp_jax.plots.images import save_image_grid
 @click.option("--num-bits", default=0, help="Keep so many of 8 bits.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("contact_sheet.png"),
               show_default=True, help="Where to write a hundred images of the first split.")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Write the contact sheet over a file that is there.")
+@click.option("--overwrite", is_flag=True, help="Write the contact sheet over an existing file.")
 @click.option("--cache", "show_cache", is_flag=True, help="List the cache of decoded images and its size, and stop.")
 @click.option("--clear-cache", "clear", is_flag=True, help="Remove the cache of decoded images, and stop.")
 def main(
@@ -61,7 +61,7 @@ def main(
     if output.exists() and not overwrite:
         raise click.ClickException(f"expected a new file in --output; got {str(output)!r}: add --overwrite")
     if not output.absolute().parent.is_dir():
-        raise click.ClickException(f"expected --output in a directory that is there; got {str(output)!r}")
+        raise click.ClickException(f"expected --output in an existing directory; got {str(output)!r}")
     if crop == "random":
         raise click.UsageError("expected --crop none, centre, or rows and columns; got random, which is for training")
     if greyscale and size is None:
@@ -87,7 +87,3 @@ def _cache(directory: Path, clear: bool) -> None:
     click.echo(f"{sum(entry.num_bytes for entry in entries) / 1e6:10,.1f} MB in {len(entries)} entries of {directory}")
     if clear:
         click.echo(f"removed {clear_cache(directory)} entries")
-
-
-if __name__ == "__main__":
-    main(prog_name="python -m realnvp_jax.data")

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from realnvp_jax.data.quote import quote
+from realnvp_jax.text import shorten
 
 
 def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
     """The names of the columns and their values, float64 [n, D]; empty cells are NaN.
 
     Raises:
-      ValueError: the file is empty, has no header or no rows, is ragged, or has a cell that is no number.
+      ValueError: the file is empty, has no header or no rows, is ragged, or has a cell that is not a number.
     """
     import pandas as pd
 
-    file = quote(path.name)
+    file = shorten(path.name)
     try:
         header, first = itertools.islice(itertools.chain(_lines(path), [(0, []), (0, [])]), 2)
         columns = _columns(header[1], file)
@@ -32,13 +32,13 @@ def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
                 frame = pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
             except pd.errors.ParserError as error:
                 _check_lengths(path, len(columns))
-                raise ValueError(f"expected a CSV table in {file}; got {quote(error, 150)}") from None
+                raise ValueError(f"expected a CSV table in {file}; got {shorten(error, 150)}") from None
         if frame is None or frame.iloc[:, -1].hasnans:  # pandas fills short lines up
             _check_lengths(path, len(columns))
     except UnicodeDecodeError:
         raise ValueError(f"expected UTF-8 text in {file}; got other bytes: save it as UTF-8") from None
     except csv.Error as error:
-        raise ValueError(f"expected a CSV table in {file}; got {quote(error, 150)}") from None
+        raise ValueError(f"expected a CSV table in {file}; got {shorten(error, 150)}") from None
     if frame is None:
         raise ValueError(f"expected rows of numbers below the header of {file}; got none")
     values = np.empty(frame.shape)
@@ -51,8 +51,8 @@ def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
             row = int(np.argmax(strings))
             line = next(itertools.islice(_lines(path), row + 1, None))[0]
             raise ValueError(
-                f"expected numbers in column {quote(column)} of {file}; got {quote(series.iloc[row])} in line {line}: "
-                "drop the column, or encode it"
+                f"expected numbers in column {shorten(column)} of {file}; "
+                f"got {shorten(series.iloc[row])} in line {line}: drop the column, or encode it"
             )
     return columns, values
 
@@ -91,11 +91,11 @@ def _columns(header: list[str], file: str) -> list[str]:
     filled = [cell for cell in header if cell]
     if filled and all(map(_is_number, filled)):
         raise ValueError(
-            f"expected a header in {file}; got only numbers in its first line, {quote(','.join(header))}: "
+            f"expected a header in {file}; got only numbers in its first line, {shorten(','.join(header))}: "
             "put the names of the columns above it"
         )
     if len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
-        raise ValueError(f"expected columns that are separated by commas in {file}; got {quote(header[0])}")
+        raise ValueError(f"expected columns that are separated by commas in {file}; got {shorten(header[0])}")
     return header
 
 
@@ -111,6 +111,6 @@ def _check_lengths(path: Path, num_columns: int) -> None:
     for line, cells in _lines(path):
         if len(cells) != num_columns:
             raise ValueError(
-                f"expected {num_columns} cells in every line of {quote(path.name)}, as in its header; "
+                f"expected {num_columns} cells in every line of {shorten(path.name)}, as in its header; "
                 f"got {len(cells)} in line {line}"
             )

@@ -1,12 +1,17 @@
-"""Tables drawn from a known law: a mixture of Gaussians with its exact density, and six dependent columns."""
+"""Tables drawn from a known density: a mixture of Gaussians with its exact density, and six dependent columns."""
 
 import dataclasses
 import functools
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64
+
+from realnvp_jax.data.dataset import DataSet
+from realnvp_jax.data.examples import STREAMS, Examples
+from realnvp_jax.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,3 +92,40 @@ def sample_synthetic_table(num: int, seed: int | Sequence[int]) -> tuple[list[st
     phase = np.sin(heat / 3) + 0.3 * a + 0.1 * d
     values = np.stack([size, price, heat, load, error, phase], axis=1)
     return ["size", "price", "heat", "load", "error", "phase"], values.astype(np.float32)
+
+
+@register("dataset", "gaussian_mixture")
+@dataclasses.dataclass(frozen=True)
+class MixtureTable(DataSet):
+    """50,000, 20,000 and 20,000 points of `GaussianMixture()`.
+
+    Attributes:
+      seed: of the points.
+    """
+
+    seed: int = 0
+    is_of_images = False
+    split_names: ClassVar[tuple[str, ...]] = tuple(STREAMS)
+
+    def load(self, split: str) -> Examples:
+        """The points of a split."""
+        num = 50_000 if split == "train" else 20_000
+        return Examples(GaussianMixture().sample(np.random.default_rng([self.seed, STREAMS[split]]), num))
+
+
+@register("dataset", "synthetic_table")
+@dataclasses.dataclass(frozen=True)
+class SyntheticTable(DataSet):
+    """200,000 rows of `sample_synthetic_table`.
+
+    Attributes:
+      seed: of the rows.
+    """
+
+    seed: int = 0
+    is_of_images = False
+
+    def load(self, split: str) -> Examples:
+        """All the rows."""
+        columns, x = sample_synthetic_table(200_000, self.seed)
+        return Examples(x, columns=tuple(columns))

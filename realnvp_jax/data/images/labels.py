@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, Integer
 
-from realnvp_jax.data.quote import quote
+from realnvp_jax.text import shorten
 
 Classes = Sequence[str]
 
@@ -15,6 +15,12 @@ Classes = Sequence[str]
 def one_hot(numbers: Integer[np.ndarray, " n"], num_classes: int) -> Float32[np.ndarray, "n num_classes"]:
     """A row for each label: 1 at the number of its class, 0 elsewhere."""
     return (np.asarray(numbers)[:, None] == np.arange(num_classes)).astype(np.float32)
+
+
+def number_classes(labels: np.ndarray) -> tuple[tuple[str, ...], Integer[np.ndarray, " n"]]:
+    """A class for each different value of [n], called by it: (names of the classes, the number of each label's)."""
+    values, numbers = np.unique(labels, return_inverse=True)
+    return tuple(map(str, values.tolist())), numbers
 
 
 def grid_columns(num_classes: int, num: int, least: int = 1) -> int:
@@ -31,7 +37,7 @@ def renumber(labels: Integer[np.ndarray, " n"], own: Classes, classes: Classes, 
     missing = int((labels < 0).sum())
     if missing:
         raise ValueError(
-            f"expected a label for each image of {quote(title, 100)}, for dataset.context='label'; "
+            f"expected a label for each image of {shorten(title, 100)}, for dataset.context='label'; "
             f"got {missing:,} images without one: leave them out, or use another split"
         )
     position = {name: i for i, name in enumerate(classes)}
@@ -40,8 +46,8 @@ def renumber(labels: Integer[np.ndarray, " n"], own: Classes, classes: Classes, 
     if (numbers < 0).any():
         unknown = own[int(labels[np.argmax(numbers < 0)])]
         raise ValueError(
-            f"expected labels of the run's classes, {shown(classes)}, in {quote(title, 100)}; "
-            f"got {quote(unknown)}: use data with the classes of the training split"
+            f"expected labels of the run's classes, {shown(classes)}, in {shorten(title, 100)}; "
+            f"got {shorten(unknown)}: use data with the classes of the training split"
         )
     return numbers
 
@@ -64,7 +70,8 @@ def find_classes(text: str, classes: Classes) -> list[int]:
         if part not in names:
             (near,) = difflib.get_close_matches(part, classes, n=1, cutoff=0.0)
             raise ValueError(
-                f"expected one of the run's classes, {shown(classes)}; got {quote(part)}: did you mean {quote(near)}?"
+                f"expected one of the run's classes, {shown(classes)}; "
+                f"got {shorten(part)}: did you mean {shorten(near)}?"
             )
         found.append(names[part])
     return found
@@ -72,4 +79,4 @@ def find_classes(text: str, classes: Classes) -> list[int]:
 
 def shown(classes: Classes, length: int = 120) -> str:
     """The names of classes inside a message, cut to about `length` characters."""
-    return quote(", ".join(classes), length)
+    return shorten(", ".join(classes), length)

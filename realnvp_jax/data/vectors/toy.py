@@ -1,15 +1,22 @@
-"""Two-dimensional toy data: points drawn from a known law, the same points for the same seed.
+"""Two-dimensional toy data: points drawn from a known distribution, the same points for the same seed.
 
 A generator takes (rng, num) and returns num points in random order. Those that scikit-learn has are its own, seeded
 from `rng`; their mixture components get num / K points each, rounded, where the others draw the component too.
 """
 
+import dataclasses
 import difflib
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32
 
+from realnvp_jax.data.dataset import DataSet
+from realnvp_jax.data.examples import STREAMS, Examples
+from realnvp_jax.registry import parameter, register
+
+_NUM = {"validation": 20_000, "test": 100_000}
 _BLOB_CENTERS = np.array([(-2.0, -1.5), (2.0, -1.5), (0.0, 2.0), (3.0, 2.5)])
 
 
@@ -110,3 +117,27 @@ TOY: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "swiss_roll": _swiss_roll,
     "eight_gaussians": _eight_gaussians,
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy(DataSet):
+    """The toy data with this name, a key of `TOY`, with 20,000 points for validation and 100,000 for the test.
+
+    Attributes:
+      num_train: training points.
+      seed: of the points.
+    """
+
+    num_train: int = parameter(100_000, "training examples to generate", at_least=1)
+    seed: int = 0
+    is_of_images = False
+    split_names: ClassVar[tuple[str, ...]] = tuple(STREAMS)
+
+    def load(self, split: str) -> Examples:
+        """The points of a split."""
+        x = sample_toy(self.name, _NUM.get(split, self.num_train), (self.seed, STREAMS[split]))
+        return Examples(x, columns=("x", "y"))
+
+
+for _name in TOY:
+    register("dataset", _name, Toy)

@@ -14,28 +14,48 @@ published ones only if every step below is theirs:
 Where one array is cut, test is its last tenth, rounded down, and validation the last tenth of what is left.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from realnvp_jax.data.old_pickles import read_frame
-from realnvp_jax.data.quote import quote
+from realnvp_jax.data.dataset import DataSet
+from realnvp_jax.data.examples import Examples
+from realnvp_jax.data.vectors.legacy_pickles import read_frame
+from realnvp_jax.registry import register
+from realnvp_jax.text import shorten
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def load_uci(name: str, data_dir: str) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """The columns' names, and the parts "train", "validation" and "test" as float32 [n, D], of a key of `UCI`.
+@dataclasses.dataclass(frozen=True)
+class Uci(DataSet):
+    """The table of the MAF paper with this name, a key of `UCI`.
 
-    Raises:
-      ValueError: a file of the archive is not below data_dir, or is not what it should be.
+    Attributes:
+      data_dir: where the authors' archive was unpacked.
     """
-    columns, parts = UCI[name](Path(data_dir).expanduser())
-    names = columns or [f"column {i}" for i in range(parts[0].shape[1])]
-    arrays = (part.astype(np.float32, copy=False) for part in parts)
-    return tuple(names), dict(zip(("train", "validation", "test"), arrays, strict=True))
+
+    data_dir: str = ""
+    is_of_images = False
+    split_names: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
+
+    def load(self, split: str) -> Examples:
+        """The rows of a split.
+
+        Raises:
+          ValueError: a file of the archive is not below data_dir, or is not what it should be.
+        """
+        columns, parts = self._parts
+        x = parts[self.split_names.index(split)]
+        return Examples(x.astype(np.float32, copy=False), columns=tuple(columns))
+
+    @functools.cached_property
+    def _parts(self) -> tuple[list[str], Parts]:
+        return UCI[self.name](Path(self.data_dir).expanduser())
 
 
 def _power(root: Path) -> tuple[list[str], Parts]:
@@ -98,7 +118,7 @@ def _hepmass(root: Path) -> tuple[list[str], Parts]:
     if columns != [str(column) for column in test.columns]:
         raise ValueError(
             "expected in hepmass/1000_test.csv the columns of 1000_train.csv and one more at the end; "
-            f"got {quote(', '.join(map(str, test.columns)), 120)} without the last"
+            f"got {shorten(', '.join(map(str, test.columns)), 120)} without the last"
         )
     mean, deviation = train.mean().to_numpy(), train.std().to_numpy()
     train, test = ((frame.to_numpy() - mean) / deviation for frame in (train, test))
@@ -129,7 +149,7 @@ def _bsds300(root: Path) -> tuple[list[str], Parts]:
             return [], (contents["train"][:], contents["validation"][:], contents["test"][:])
     except (OSError, KeyError) as error:
         raise ValueError(
-            f"expected train, validation and test in the HDF5 file BSDS300/BSDS300.hdf5; got {quote(error, 150)}"
+            f"expected train, validation and test in the HDF5 file BSDS300/BSDS300.hdf5; got {shorten(error, 150)}"
         ) from None
 
 
@@ -156,9 +176,9 @@ def _load_npy(root: Path, name: str) -> np.ndarray:
     try:
         data = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"expected an array in {name}; got {quote(error, 150)}") from None
+        raise ValueError(f"expected an array in {name}; got {shorten(error, 150)}") from None
     if data.ndim != 2 or data.dtype.kind != "f":
-        raise ValueError(f"expected an array [n, D] of floats in {name}; got {data.dtype} {quote(data.shape)}")
+        raise ValueError(f"expected an array [n, D] of floats in {name}; got {data.dtype} {shorten(data.shape)}")
     return data
 
 
@@ -166,7 +186,7 @@ def _find(root: Path, name: str) -> Path:
     if not (root / name).is_file():
         raise ValueError(
             f"expected {name} of the MAF paper's tables, the archive of Zenodo record 1161203, below "
-            f"{quote(root, 200)}; got no such file: unpack the archive, and set dataset.data_dir to its folder"
+            f"{shorten(root, 200)}; got no such file: unpack the archive, and set dataset.data_dir to its folder"
         )
     return root / name
 
@@ -178,3 +198,6 @@ UCI: dict[str, Callable[[Path], tuple[list[str], Parts]]] = {
     "miniboone": _miniboone,
     "bsds300": _bsds300,
 }
+
+for _name in UCI:
+    register("dataset", _name, Uci)

@@ -1,22 +1,50 @@
 """Images in a .npz or .npy file: uint8 arrays [n, height, width] or [n, height, width, channels]."""
 
+import dataclasses
 import functools
 import threading
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 import numpy as np
 
-from realnvp_jax.data.framing import Framing
-from realnvp_jax.data.quote import quote
-from realnvp_jax.data.source import Labels, Source
+from realnvp_jax.data.dataset import DataSet
+from realnvp_jax.data.images.framing import Framing
+from realnvp_jax.data.images.labels import number_classes
+from realnvp_jax.data.images.source import Labels, Source
+from realnvp_jax.registry import register
+from realnvp_jax.text import shorten
 
 Header = tuple[tuple[int, ...], np.dtype]
 
-_MOST_CLASSES = 10_000  # more different numbers are no labels
+_MOST_CLASSES = 10_000  # more different numbers are not labels
 _UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+@register("dataset", "npz")
+@dataclasses.dataclass(frozen=True)
+class Arrays(DataSet):
+    """The images of an .npz or .npy file; see `array_source`.
+
+    Attributes:
+      path: the file.
+      seed: of the order of the images of a single array.
+    """
+
+    path: str = ""
+    seed: int = 0
+    split_names: ClassVar[tuple[str, ...]] = ()
+
+    def find_splits(self) -> Sequence[str]:
+        """Names of the arrays of images, or "all" if there is only one."""
+        return array_splits(self.path)
+
+    def load(self, split: str) -> Source:
+        """The images of an array."""
+        return array_source(self.path, split, self.seed)
 
 
 def array_source(path: str, split: str, seed: int) -> Source:
@@ -77,7 +105,7 @@ def _existing(path: str) -> Path:
     file = Path(path).expanduser()
     if not path or not file.is_file():
         raise ValueError(
-            f"expected an .npz or .npy file of images in dataset.path; got {quote(path, 200)}, where there is no file"
+            f"expected an .npz or .npy file of images in dataset.path; got {shorten(path, 200)}, where there is no file"
         )
     return file
 
@@ -89,16 +117,16 @@ def _find(file: Path, split: str) -> tuple[str, tuple[int, ...]]:
     if name not in headers:
         names = [name for name in headers if name] or ["all"]
         raise ValueError(
-            f"expected one of the arrays of images in {quote(file.name)}, {quote(', '.join(names), 150)}, as a split; "
-            f"got {quote(split)}"
+            f"expected one of the arrays of images in {shorten(file.name)}, {shorten(', '.join(names), 150)}, "
+            f"as a split; got {shorten(split)}"
         )
     shape, dtype = headers[name]
     if 0 in shape:
-        raise ValueError(f"expected images in {quote(name or file.name)}; got shape {shape}")
+        raise ValueError(f"expected images in {shorten(name or file.name)}; got shape {shape}")
     if dtype != np.uint8:
         hint = ", np.rint(255 * x).astype(np.uint8) if they lie in [0, 1]" if dtype.kind == "f" else ""
         raise ValueError(
-            f"expected uint8 pixels in {quote(name or file.name)}; got {quote(dtype)}: save them as whole numbers "
+            f"expected uint8 pixels in {shorten(name or file.name)}; got {shorten(dtype)}: save them as whole numbers "
             f"from 0 to 255{hint}"
         )
     return name, shape
@@ -114,17 +142,17 @@ def _labels(file: Path, name: str, num: int, order: np.ndarray) -> Labels | str:
         names.append("labels")
     found = next((label for label in names if label in headers), None)
     if found is None:
-        return f"no array called {' or '.join(map(quote, names))}" if names else "an .npy file, which has one array"
+        return f"no array called {' or '.join(map(shorten, names))}" if names else "an .npy file, which has one array"
     shape, dtype = headers[found]
     if dtype.kind not in "biu":
-        return f"{quote(dtype)} in {quote(found)} instead of whole numbers, such as {quote(found)}.astype(int)"
+        return f"{shorten(dtype)} in {shorten(found)} instead of whole numbers, such as {shorten(found)}.astype(int)"
     if shape != (num,):
-        return f"shape {quote(shape)} of {quote(found)} for {num:,} images, instead of {(num,)}"
-    values, numbers = np.unique(_load(file, found), return_inverse=True)
-    if len(values) > _MOST_CLASSES:
-        return f"{len(values):,} different numbers in {quote(found)}, more than {_MOST_CLASSES:,} classes"
+        return f"shape {shorten(shape)} of {shorten(found)} for {num:,} images, instead of {(num,)}"
+    classes, numbers = number_classes(_load(file, found).astype(int))
+    if len(classes) > _MOST_CLASSES:
+        return f"{len(classes):,} different numbers in {shorten(found)}, more than {_MOST_CLASSES:,} classes"
     numbers = numbers[order]
-    return Labels(tuple(str(int(value)) for value in values), lambda i: int(numbers[i]))
+    return Labels(classes, lambda i: int(numbers[i]))
 
 
 def _load(file: Path, name: str) -> np.ndarray:
@@ -150,8 +178,8 @@ def _image_headers(file: Path) -> dict[str, Header]:
         hint = " (objects, such as images of different sizes, are not read)" if has_objects else ""
         got = ", ".join(f"{name} {shape}".strip() for name, (shape, _) in headers.items()) or "none"
         raise ValueError(
-            f"expected an array [n, height, width] or [n, height, width, channels] in {quote(file.name)}; "
-            f"got {quote(got, 100)}{hint}"
+            f"expected an array [n, height, width] or [n, height, width, channels] in {shorten(file.name)}; "
+            f"got {shorten(got, 100)}{hint}"
         )
     return images
 
@@ -181,4 +209,4 @@ def _header(stream: IO[bytes]) -> Header:
 
 
 def _unreadable(file: Path, error: Exception) -> ValueError:
-    return ValueError(f"expected an .npz or .npy file of images in {quote(file.name)}; got {quote(error, 150)}")
+    return ValueError(f"expected an .npz or .npy file of images in {shorten(file.name)}; got {shorten(error, 150)}")

@@ -3,7 +3,7 @@
 An entry is a directory named by a hash of what its pixels depend on: the source with its version, sizes and times of
 change, the framing, and the version of Pillow, which decodes. It holds the labels of the images too, if they have any,
 in the same order: an image that is left out has no label there. It is filled under another name and renamed when it is
-complete, so that an entry that is there is whole; a lock lets a second process that wants the same entry wait for it.
+complete, so that every visible entry is complete; a lock lets a second process that wants the same entry wait for it.
 """
 
 import contextlib
@@ -27,9 +27,9 @@ import platformdirs
 from jaxtyping import Int32, UInt8
 from tqdm import tqdm
 
-from realnvp_jax.data.framing import BadPictureError, Framing
-from realnvp_jax.data.quote import quote
-from realnvp_jax.data.source import Source
+from realnvp_jax.data.images.framing import BadPictureError, Framing
+from realnvp_jax.data.images.source import Source
+from realnvp_jax.text import shorten
 
 _LAYOUT = 2  # of an entry; part of every key
 _CHUNK_BYTES = 64 * 2**20  # of decoded images between two looks at the progress
@@ -90,16 +90,16 @@ def decode_once(source: Source, framing: Framing, directory: Path, *, strict: bo
         except OSError as error:
             need = source.num * math.prod(framing.framed_shape)
             raise ValueError(
-                f"expected to write {need / 1e6:,.1f} MB of decoded images into {quote(directory, 150)}; got "
-                f"{quote(error.strerror or error, 60)}: free some space, or set dataset.cache_dir to another directory"
+                f"expected to write {need / 1e6:,.1f} MB of decoded images into {shorten(directory, 150)}; "
+                f"got {shorten(error.strerror or error)}: free some space, or set dataset.cache_dir elsewhere"
             ) from None
     if decoded is None:
-        raise ValueError(f"expected a readable cache entry {quote(directory / key, 200)}; got none after writing it")
+        raise ValueError(f"expected a readable cache entry {shorten(directory / key, 200)}; got none after writing it")
     if decoded.left_out and strict:
         name, reason = next(iter(decoded.left_out.items()))
         raise ValueError(
-            f"expected only pictures that can be used in {quote(source.title, 150)}, as dataset.strict asks; "
-            f"got {len(decoded.left_out)} others, the first {quote(name)}: {reason}"
+            f"expected only pictures that can be used in {shorten(source.title, 150)}, as dataset.strict asks; "
+            f"got {len(decoded.left_out)} others, the first {shorten(name)}: {reason}"
         )
     return decoded
 
@@ -156,7 +156,7 @@ def _key(source: Source, framing: Framing) -> str:
 
 
 def _open(path: Path) -> Decoded | None:
-    """The entry, or None if there is none that is whole."""
+    """The entry, or None if there is no complete one."""
     entry = _read_entry(path)
     if entry is None:
         return None
@@ -228,8 +228,8 @@ def _write(source: Source, framing: Framing, partial: Path) -> None:
             return error
         except OSError as error:
             raise ValueError(
-                f"expected to read {quote(source.title, 150)}; got {quote(error.strerror or error, 60)} at "
-                f"{quote(_name(source, i))}: try again"
+                f"expected to read {shorten(source.title, 150)}; got {shorten(error.strerror or error, 60)} at "
+                f"{shorten(_name(source, i))}: try again"
             ) from None
 
     chunk_size = max(1, min(1000, _CHUNK_BYTES // math.prod(framing.framed_shape)))
@@ -258,9 +258,9 @@ def _write(source: Source, framing: Framing, partial: Path) -> None:
         _flush(file)
     if not kept:
         example = next(iter(left_out.items()), None)
-        reason = f"; the first left out is {quote(example[0])}: {example[1]}" if example else ""
+        reason = f"; the first left out is {shorten(example[0])}: {example[1]}" if example else ""
         raise ValueError(
-            f"expected pictures that can be used in {quote(source.title, 100)}; got none of {source.num}{reason}"
+            f"expected pictures that can be used in {shorten(source.title, 100)}; got none of {source.num}{reason}"
         )
     if source.files is not None:
         _write_json(partial / "files.json", [source.files[i] for i in kept])

@@ -1,17 +1,45 @@
 """A folder of pictures: PNG, JPEG, WebP, BMP and TIFF files, recursively."""
 
+import dataclasses
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from realnvp_jax.data.framing import BadPictureError, Framing
-from realnvp_jax.data.quote import quote
-from realnvp_jax.data.source import Labels, Source
+from realnvp_jax.data.dataset import DataSet
+from realnvp_jax.data.images.framing import BadPictureError, Framing
+from realnvp_jax.data.images.source import Labels, Source
+from realnvp_jax.registry import register
+from realnvp_jax.text import shorten
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+@register("dataset", "folder")
+@dataclasses.dataclass(frozen=True)
+class Folder(DataSet):
+    """The pictures of a folder; see `folder_source`.
+
+    Attributes:
+      path: the folder.
+      seed: of the order of the pictures.
+    """
+
+    path: str = ""
+    seed: int = 0
+    split_names: ClassVar[tuple[str, ...]] = ()
+
+    def find_splits(self) -> Sequence[str]:
+        """The whole folder; each folder in it is a split as well."""
+        return ("all",)
+
+    def load(self, split: str) -> Source:
+        """The pictures of the folder, or of one in it."""
+        return folder_source(self.path, split, self.seed)
 
 
 def folder_source(path: str, split: str, seed: int) -> Source:
@@ -32,7 +60,9 @@ def folder_source(path: str, split: str, seed: int) -> Source:
     """
     root = Path(path).expanduser()
     if not path or not root.is_dir():
-        raise ValueError(f"expected a folder of pictures in dataset.path; got {quote(path, 200)}, which is no folder")
+        raise ValueError(
+            f"expected a folder of pictures in dataset.path; got {shorten(path, 200)}, which is not a folder"
+        )
     if split != "all":
         root = root / split
         if not root.is_dir():
@@ -40,12 +70,12 @@ def folder_source(path: str, split: str, seed: int) -> Source:
             folders = sorted(name for name in folders if not name.startswith("."))
             raise ValueError(
                 f"expected the split 'all' of a folder, or one of the folders in it (there: "
-                f"{quote(', '.join(folders) or 'none', 100)}), or a part such as all[:80%]; got {quote(split)}"
+                f"{shorten(', '.join(folders) or 'none', 100)}), or a part such as all[:80%]; got {shorten(split)}"
             )
     found, others = _pictures(root)
     if not found:
         raise ValueError(
-            f"expected pictures ({', '.join(EXTENSIONS)}) in {quote(root, 150)} or in folders in it; "
+            f"expected pictures ({', '.join(EXTENSIONS)}) in {shorten(root, 150)} or in folders in it; "
             f"got none, and {others} other files"
         )
     found.sort(key=lambda file: hashlib.sha256(f"{seed}:{file[0]}".encode("utf-8", "surrogateescape")).digest())
@@ -70,7 +100,7 @@ def _labels(names: list[str]) -> Labels | str:
     """The class of each picture: the first folder in its name."""
     for name in names:
         if "/" not in name:
-            return f"a picture in no folder of a class, {quote(name)}"
+            return f"a picture in no folder of a class, {shorten(name)}"
     folders = [name.partition("/")[0] for name in names]
     classes = tuple(sorted(set(folders)))
     numbers = {folder: i for i, folder in enumerate(classes)}
@@ -102,7 +132,7 @@ def _pictures(root: Path) -> tuple[list[tuple[str, int, int, int]], int]:
 
 
 def _times(path: Path) -> tuple[int, int, int] | None:
-    """Size and times of change of a file, zeros of a link to nowhere; None of what is no file, such as a pipe."""
+    """Size and times of change of a file, zeros of a link to nowhere; None for what is not a file, such as a pipe."""
     try:
         status = path.stat()
     except OSError:
@@ -112,5 +142,5 @@ def _times(path: Path) -> tuple[int, int, int] | None:
 
 def _refuse(error: OSError) -> None:
     raise ValueError(
-        f"expected a folder that can be read in {quote(error.filename, 200)}; got {quote(error.strerror)}"
+        f"expected a folder that can be read in {shorten(error.filename, 200)}; got {shorten(error.strerror)}"
     ) from None

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from realnvp_jax.data.quote import quote
+from realnvp_jax.text import shorten
 
 _PLAIN = {
     "numpy": {"_reconstruct", "ndarray", "dtype", "scalar"},
@@ -56,7 +56,7 @@ def read_frame(path: Path) -> Any:
     except Exception:  # a class that has moved or changed shows as an error of any type
         frame = _read_old_frame(path)
     if not isinstance(frame, pd.DataFrame):
-        raise ValueError(f"expected a pickled DataFrame in {quote(path.name)}; got {type(frame).__name__}")
+        raise ValueError(f"expected a pickled DataFrame in {shorten(path.name)}; got {type(frame).__name__}")
     return frame
 
 
@@ -74,7 +74,7 @@ def _read_old_frame(path: Path) -> Any:
             values[:, block["mgr_locs"]] = block["values"].T
     except Exception as error:  # the pickle of something else can fail anywhere
         raise ValueError(
-            f"expected a pickled DataFrame of numbers in {quote(path.name)}; got {quote(error, 120)}: "
+            f"expected a pickled DataFrame of numbers in {shorten(path.name)}; got {shorten(error, 120)}: "
             "read it with the pandas that wrote it, and write it again with a newer one"
         ) from None
     return pd.DataFrame(values, columns=columns)

@@ -25,8 +25,8 @@ class Framing:
       shape: (height, width, channels) that the model takes. With a crop, pictures are turned into greyscale for one
         channel and into RGB for three; without, those that are neither greyscale nor RGB nor RGBA are.
       crop: "none": pictures have this shape; "centre": the largest centred part of this aspect ratio is resized to it;
-        "random": the same part is resized to a height of `resize`, from which a crop of this shape is drawn anew in
-        every step; or rows and columns, such as "40:188,15:163", which are resized to this shape.
+        "random": the same part is resized to a height of `resize`, from which a crop of this shape is drawn in every
+        step; or rows and columns, such as "40:188,15:163", which are resized to this shape.
       resize: height before random crops; 0 otherwise.
       resample: "antialias" (bicubic, over all the pixels that a new one covers) or "interpolate" (bilinear between
         the four neighbours of row i * height / new height, which is `tf.image.resize_bilinear` of TensorFlow 1).
@@ -78,7 +78,7 @@ class Framing:
           upright: turn the picture as its EXIF orientation says.
 
         Raises:
-          BadPictureError: it is no picture, is cut off, has more than 8 bits a channel, or is smaller than the crop.
+          BadPictureError: it is not a picture, is cut off, has more than 8 bits a channel, or is smaller than the crop.
         """
         try:
             image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
@@ -142,7 +142,7 @@ class Framing:
 
 
 @dataclasses.dataclass(frozen=True)
-class AsTheyAre(Framing):
+class NoFraming(Framing):
     """Leaves pictures as they are, to look at their sizes."""
 
     def frame(self, x: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:

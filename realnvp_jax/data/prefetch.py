@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def made_ahead(make: Callable[[int], T], first: int, stop: int, ahead: int = 2) -> Iterator[Iterator[T]]:
+def prefetch(make: Callable[[int], T], first: int, stop: int, ahead: int = 2) -> Iterator[Iterator[T]]:
     """An iterator over make(first) ... make(stop - 1), which a thread makes up to `ahead` before they are asked for.
 
     It is closed with the context: what the thread is making is finished, what is waiting is dropped. An error of `make`

@@ -1,12 +1,42 @@
 """Black-and-white images of rectangles, discs and triangles: the same images for the same seed."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Integer, UInt8
 
+from realnvp_jax.data.dataset import DataSet
+from realnvp_jax.data.examples import STREAMS, Examples
+from realnvp_jax.registry import parameter, register
+
 SIZE = 20  # height and width
 KINDS = ("rectangle", "disc", "triangle")
+
+_NUM = {"validation": 2000, "test": 10_000}
+
+
+@register("dataset", "shapes")
+@dataclasses.dataclass(frozen=True)
+class Shapes(DataSet):
+    """Generated shapes, with 2,000 images for validation and 10,000 for the test.
+
+    Attributes:
+      num_train: training images.
+      seed: of the images.
+    """
+
+    name: str = "shapes"
+    num_train: int = parameter(100_000, "training examples to generate", at_least=1)
+    seed: int = 0
+    split_names: ClassVar[tuple[str, ...]] = tuple(STREAMS)
+    levels: ClassVar[int] = 2
+
+    def load(self, split: str) -> Examples:
+        """The images of a split."""
+        images, kinds = sample_labelled_shapes(_NUM.get(split, self.num_train), (self.seed, STREAMS[split]))
+        return Examples(images, labels=kinds, classes=KINDS)
 
 
 def sample_shapes(num: int, seed: int | Sequence[int]) -> UInt8[np.ndarray, "num 20 20 1"]:

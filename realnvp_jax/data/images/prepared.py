@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from realnvp_jax.data.framing import Framing
-from realnvp_jax.data.quote import quote
-from realnvp_jax.data.source import Labels, Source
+from realnvp_jax.data.images.framing import Framing
+from realnvp_jax.data.images.source import Labels, Source
+from realnvp_jax.text import shorten
 
 _FILE_FORMAT = "array_record"
 
@@ -60,10 +60,10 @@ def prepared_source(directory: Path, split: str) -> Source:
     name = "/".join(info[key] for key in ("name", "configName", "version") if key in info)
     lengths = {entry["name"]: sum(map(int, entry.get("shardLengths", ()))) for entry in info["splits"]}
     if split not in lengths:
-        raise ValueError(f"expected one of the splits {sorted(lengths)} of {name!r}; got {quote(split)}")
+        raise ValueError(f"expected one of the splits {sorted(lengths)} of {name!r}; got {shorten(split)}")
     if info.get("fileFormat") != _FILE_FORMAT:
         raise ValueError(
-            f"expected {name!r} in {quote(directory, 150)} prepared with file_format={_FILE_FORMAT!r}; "
+            f"expected {name!r} in {shorten(directory, 150)} prepared with file_format={_FILE_FORMAT!r}; "
             f"got {info.get('fileFormat', 'none')}: prepare it again in that format"
         )
     if lengths[split] == 0:
@@ -71,7 +71,7 @@ def prepared_source(directory: Path, split: str) -> Source:
     named = features.get("featuresDict", {}).get("features", {})
     image = named.get("image", {}).get("image")
     if image is None or image.get("dtype", "uint8") != "uint8":
-        raise ValueError(f"expected a feature 'image' of uint8 images in {name!r}; got {quote(', '.join(named))}")
+        raise ValueError(f"expected a feature 'image' of uint8 images in {name!r}; got {shorten(', '.join(named))}")
     dimensions = tuple(map(int, image.get("shape", {}).get("dimensions", ())))
     shape = dimensions if len(dimensions) == 3 and min(dimensions) > 0 else None
     identity = {
@@ -97,7 +97,7 @@ def prepared_source(directory: Path, split: str) -> Source:
             return int(records()[i]["label"])
 
     classes = _class_names(directory, named)
-    labels = Labels(classes, label) if classes else f"the features {quote(', '.join(named), 100)}"
+    labels = Labels(classes, label) if classes else f"the features {shorten(', '.join(named), 100)}"
     return Source(f"{name}, {split}", identity, lengths[split], read, shape=shape, labels=labels)
 
 
@@ -139,7 +139,9 @@ def _is_readable(directory: Path) -> bool:
 
 
 def _damaged(directory: Path, error: Exception | str) -> ValueError:
-    return ValueError(f"expected a data set that TFDS has prepared in {quote(directory, 150)}; got {quote(error, 150)}")
+    return ValueError(
+        f"expected a data set that TFDS has prepared in {shorten(directory, 150)}; got {shorten(error, 150)}"
+    )
 
 
 def _version(directory: Path) -> list[int]:

@@ -6,27 +6,25 @@ import hashlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from realnvp_jax.data.arrays import array_splits
-from realnvp_jax.data.baselines import file_bits, histogram_bits
-from realnvp_jax.data.cache import Decoded
-from realnvp_jax.data.framing import AsTheyAre, BadPictureError, Framing
-from realnvp_jax.data.images import ImageData, image_source, load_split
-from realnvp_jax.data.prepare import find_or_prepare
-from realnvp_jax.data.prepared import prepared_splits
-from realnvp_jax.data.quote import quote
-from realnvp_jax.data.source import Source
+from realnvp_jax.data.images.baselines import file_bits, histogram_bits
+from realnvp_jax.data.images.cache import Decoded
+from realnvp_jax.data.images.framed import FramedImages, load_split, open_split
+from realnvp_jax.data.images.framing import BadPictureError, Framing, NoFraming
+from realnvp_jax.data.images.source import Source
+from realnvp_jax.data.named import find_images
 from realnvp_jax.likelihood import mean_and_standard_error
+from realnvp_jax.registry import registered
+from realnvp_jax.text import shorten
 
 _CHUNK = 1000  # images at a time
 _MOST_LEFT_OUT = 20  # files that are listed
 _NUM_SIZES = 50  # images whose sizes are looked at
 _NUM_FILES = 1000  # images that are written as PNG and WebP
-_LEVELS = {"digits": 17, "shapes": 2}
-_SHAPES = {"digits": (8, 8, 1), "shapes": (20, 20, 1)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,13 +99,13 @@ class Description:
         lines += aligned(rows)
         for split in self.splits:
             for file, reason in list(split.left_out.items())[:_MOST_LEFT_OUT]:
-                lines.append(f"left out of {split.name}: {quote(file, 100)}: {reason}")
+                lines.append(f"left out of {split.name}: {shorten(file, 100)}: {reason}")
             if len(split.left_out) > _MOST_LEFT_OUT:
                 lines.append(f"left out of {split.name}: {len(split.left_out) - _MOST_LEFT_OUT} others")
         for split in self.splits:
             if split.labels:
                 counts = ", ".join(f"{name} {num:,}" for name, num in split.labels.items())
-                lines.append(f"labels of {split.name}, {len(split.labels)} classes: {quote(counts, 200)}")
+                lines.append(f"labels of {split.name}, {len(split.labels)} classes: {shorten(counts, 200)}")
         lines += ["", "bits/dim of simple codes"]
         codes = [
             [name, f"{mean:.3f}" if not num else f"{mean:.3f} +- {error:.3f}", f"{num:,} images" if num else ""]
@@ -116,23 +114,28 @@ class Description:
         return "\n".join([*lines, *aligned(codes)])
 
 
-def image_data(name_or_path: str, **options) -> ImageData:
-    """`ImageData` of a data set's name, a folder, an .npz or .npy file, or a directory that TFDS has prepared.
+def image_data(name_or_path: str, **options: Any) -> FramedImages:
+    """The images of a data set's name, a folder, an .npz or .npy file, or a directory that TFDS has prepared.
 
-    A folder comes before a data set of the same name, but for digits and shapes.
+    A folder comes before a data set of the same name, but for registered ones that need no path, such as digits.
+
+    Args:
+      name_or_path: the name or the path.
+      options: other keys of `config.dataset`.
     """
-    if name_or_path in _SHAPES:
-        return ImageData(name_or_path, **options)
-    path = Path(name_or_path).expanduser()
+    part, path = registered("dataset").get(name_or_path), Path(name_or_path).expanduser()
+    if part is not None and not hasattr(part, "path"):
+        return find_images({"name": name_or_path, **options})
     if path.is_dir():
-        kind = "tfds" if (path / "dataset_info.json").is_file() else "folder"
-        return ImageData(kind, path=name_or_path, **options)
-    if path.suffix in (".npz", ".npy"):
-        return ImageData("npz", path=name_or_path, **options)
-    return ImageData(name_or_path, **options)
+        name = "tfds" if (path / "dataset_info.json").is_file() else "folder"
+    elif path.suffix in (".npz", ".npy"):
+        name = "npz"
+    else:
+        return find_images({"name": name_or_path, **options})
+    return find_images({"name": name, "path": name_or_path, **options})
 
 
-def describe(data: ImageData, shape: tuple[int, ...] | None = None, title: str = "") -> Description:
+def describe(data: FramedImages, shape: tuple[int, ...] | None = None, title: str = "") -> Description:
     """Describe a set of images.
 
     Args:
@@ -144,13 +147,13 @@ def describe(data: ImageData, shape: tuple[int, ...] | None = None, title: str =
     Raises:
       ValueError: the images are not there.
     """
-    names = _split_names(data)
-    own = _SHAPES.get(data.name) or _own_shape(image_source(data, names[0]))
+    names = sorted(data.dataset.find_splits(), key=lambda name: ("train" not in name, "test" in name, name))
+    own = _own_shape(open_split(data.dataset, names[0]))
     shape = shape or own or (32, 32, 3)
     if shape != own and data.crop == "none":
         data = dataclasses.replace(data, crop="centre")
     framing: Framing = data.framing(shape)
-    levels = 2**data.num_bits if data.num_bits else _LEVELS.get(data.name, 256)
+    levels = 2**data.num_bits if data.num_bits else data.dataset.levels
     decoded = {name: load_split(data, name, framing) for name in names}
     splits, first = [], set()
     for name, split in decoded.items():
@@ -166,7 +169,7 @@ def describe(data: ImageData, shape: tuple[int, ...] | None = None, title: str =
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(train))[:100]
     return Description(
-        title or data.path or data.name,
+        title or data.dataset.title,
         framing.framed_shape,
         levels,
         tuple(splits),
@@ -183,23 +186,8 @@ def _own_shape(source: Source) -> tuple[int, ...] | None:
     shapes = set()
     for i in range(min(source.num, _NUM_SIZES)):
         with contextlib.suppress(BadPictureError):
-            shapes.add(source.read(AsTheyAre((1, 1, 3)), i).shape)
+            shapes.add(source.read(NoFraming((1, 1, 3)), i).shape)
     return shapes.pop() if len(shapes) == 1 else None
-
-
-def _split_names(data: ImageData) -> list[str]:
-    """Names of the splits, training first and test last."""
-    if data.name in ("digits", "folder"):
-        return ["all"]
-    if data.name == "shapes":
-        return ["train", "validation", "test"]
-    if data.name == "npz":
-        names = array_splits(data.path)
-    elif data.name == "tfds":
-        names = prepared_splits(Path(data.path).expanduser())
-    else:
-        names = prepared_splits(find_or_prepare(data.name, data.data_dir, data.manual_dir))
-    return sorted(names, key=lambda name: ("train" not in name, "test" in name, name))
 
 
 def _describe_split(name: str, split: Decoded, levels: int, first: set[bytes]) -> tuple[SplitDescription, set[bytes]]:

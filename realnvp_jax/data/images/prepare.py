@@ -15,13 +15,12 @@ from typing import Any
 import filelock
 import requests
 
-from realnvp_jax.data.builders import archives, builder_class
-from realnvp_jax.data.prepared import find_prepared, prepared_names
-from realnvp_jax.data.quote import quote
+from realnvp_jax.data.dataset import dataset_names
+from realnvp_jax.data.images.builders import archives, builder_class
+from realnvp_jax.data.images.prepared import find_prepared, prepared_names
+from realnvp_jax.text import shorten
 
 _SECONDS = 2.0  # to wait for an answer of the host that the original files are downloaded from
-
-_OTHER_NAMES = ("digits", "shapes", "folder", "npz", "tfds")
 
 
 def data_dir_or_default(data_dir: str) -> Path:
@@ -46,7 +45,7 @@ def find_or_prepare(name: str, data_dir: str = "", manual_dir: str = "") -> Path
     root = data_dir_or_default(data_dir)
     if not re.fullmatch(r"\w+(/\w[\w.+-]*)?", name):
         raise ValueError(
-            f"expected a name, with its config behind a slash if it has some, in dataset.name; got {quote(name)}"
+            f"expected a name, with its config behind a slash if it has some, in dataset.name; got {shorten(name)}"
         )
     found = find_prepared(name, root)
     if found is not None:
@@ -58,7 +57,7 @@ def find_or_prepare(name: str, data_dir: str = "", manual_dir: str = "") -> Path
     needed = {file: url for file, url in needed.items() if url not in _downloaded(root)}
     silent = next((url for url in _one_of_each_host(needed) if not _answers(url)), None)
     if silent is not None:
-        got = f"no answer from {quote(urllib.parse.urlsplit(silent).netloc, 40)}"
+        got = f"no answer from {shorten(urllib.parse.urlsplit(silent).netloc, 40)}"
         raise ValueError(_where_to_put(name, root, manual_dir, needed, got))
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -78,18 +77,19 @@ def _builder(name: str, root: Path) -> Any:
     except tfds.core.registered.DatasetNotFoundError:  # pyright: ignore[reportAttributeAccessIssue]
         known = tfds.list_builders(with_community_datasets=False)
         here = prepared_names(root)
-        near = difflib.get_close_matches(name, [*_OTHER_NAMES, *here, *known], n=1)
+        others = dataset_names(of_images=True)
+        near = difflib.get_close_matches(name, [*others, *here, *known], n=1)
         raise ValueError(
-            f"expected dataset.name to be one of {', '.join(_OTHER_NAMES)}, or a data set of TFDS; got {quote(name)}"
+            f"expected dataset.name to be one of {', '.join(others)}, or a data set of TFDS; got {shorten(name)}"
             + (f": did you mean {near[0]!r}?" if near else "")
-            + f" (prepared in {quote(root, 120)}: {quote(', '.join(here) or 'none', 80)})"
+            + f" (prepared in {shorten(root, 120)}: {shorten(', '.join(here) or 'none', 80)})"
         ) from None
     options: dict[str, Any] = {"data_dir": root, "file_format": "array_record"}
     if config:
         options["config"] = config
     if (config not in configs) if configs else config:
-        choice = f"one of {quote(', '.join(configs), 100)} behind {short!r} and a slash" if configs else repr(short)
-        raise ValueError(f"expected {choice} as dataset.name; got {quote(name)}")
+        choice = f"one of {shorten(', '.join(configs), 100)} behind {short!r} and a slash" if configs else repr(short)
+        raise ValueError(f"expected {choice} as dataset.name; got {shorten(name)}")
     try:
         return builder_class(short)(**options)
     except OSError as error:
@@ -103,8 +103,8 @@ def _manual_dir(name: str, manual_dir: str, files: Mapping[str, str]) -> Path | 
     root = Path(manual_dir).expanduser()
     if not root.is_dir():
         raise ValueError(
-            f"expected a directory with {quote(', '.join(files), 120)} in dataset.manual_dir; "
-            f"got {quote(root, 150)}, which is none"
+            f"expected a directory with {shorten(', '.join(files), 120)} in dataset.manual_dir; "
+            f"got {shorten(root, 150)}, which is not a directory"
         )
     own = root / name.partition("/")[0]
     return own if own.is_dir() else root
@@ -143,9 +143,9 @@ def _answers(url: str) -> bool:
 
 
 def _where_to_put(name: str, root: Path, manual_dir: str, needed: Mapping[str, str], got: str) -> str:
-    where = f"{quote(manual_dir, 40)}, dataset.manual_dir" if manual_dir else "a directory and set dataset.manual_dir"
+    where = f"{shorten(manual_dir, 40)}, dataset.manual_dir" if manual_dir else "a directory and set dataset.manual_dir"
     return (
-        f"expected {name!r} prepared under {quote(root, 40)}, dataset.data_dir, or its original files; "
+        f"expected {name!r} prepared under {shorten(root, 40)}, dataset.data_dir, or its original files; "
         f"got neither, and {got}: put {', '.join(needed)} into {where}"
     )
 
@@ -160,7 +160,7 @@ def _prepare(
     try:
         builder.download_and_prepare(download_config=config)
     except (requests.RequestException, tfds.download.DownloadError) as error:
-        raise ValueError(_where_to_put(name, root, manual_dir, files, quote(error, 60))) from None
+        raise ValueError(_where_to_put(name, root, manual_dir, files, shorten(error, 60))) from None
     except OSError:
         raise
     except Exception as error:  # of many kinds: a wrong checksum, an archive that is cut off
@@ -169,17 +169,17 @@ def _prepare(
         if "No module named 'tensorflow" in str(error):
             raise ValueError(
                 f"expected a data set that can be prepared without TensorFlow; got {name!r}: prepare it where "
-                f"TensorFlow is installed, with file_format='array_record', and copy it to {quote(root, 150)}"
+                f"TensorFlow is installed, with file_format='array_record', and copy it to {shorten(root, 150)}"
             ) from None
         raise ValueError(
-            f"expected the original files of {name!r}, {quote(', '.join(files), 80)}, as TFDS knows them; "
-            f"got {type(error).__name__}: {quote(error, 150)}"
+            f"expected the original files of {name!r}, {shorten(', '.join(files), 80)}, as TFDS knows them; "
+            f"got {type(error).__name__}: {shorten(error, 150)}"
         ) from None
     return Path(builder.data_dir)
 
 
 def _cannot_write(root: Path, error: OSError) -> ValueError:
     return ValueError(
-        f"expected to prepare data in {quote(root, 150)}; got {quote(error.strerror or error, 100)}: "
+        f"expected to prepare data in {shorten(root, 150)}; got {shorten(error.strerror or error, 100)}: "
         "set dataset.data_dir to a directory that can be written"
     )

@@ -1,0 +1,83 @@
+"""What a data set is: a small frozen object that gives the examples of each of its splits.
+
+A data set of your own is a class and one line:
+
+    @dataclasses.dataclass(frozen=True)
+    class Mirrored(realnvp_jax.DataSet):
+        seed: int = 0
+
+        def load(self, split):
+            return realnvp_jax.Examples(images, labels=kinds)
+
+    realnvp_jax.register("dataset", "mirrored", Mirrored)
+
+With `config.dataset.name = "mirrored"` it is split, checked, framed, conditioned on and trained on like the others.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from realnvp_jax.data.examples import Examples
+from realnvp_jax.registry import check_parameters, registered
+
+if TYPE_CHECKING:
+    from realnvp_jax.data.images.source import Source
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """A data set. The fields of a subclass are the keys of `config.dataset` that it reads: `path` takes `dataset.path`.
+
+    Class attributes, which a subclass sets where they differ:
+      is_of_images: whether x is uint8 [n, height, width, channels]; otherwise it holds rows of real numbers, [n, D].
+      split_names: names of the splits, with that of training first; () where they depend on files.
+      levels: number of values that a pixel can take.
+
+    Attributes:
+      name: the name by which a config chooses the data set.
+    """
+
+    name: str = ""
+
+    is_of_images: ClassVar[bool] = True
+    split_names: ClassVar[tuple[str, ...]] = ("all",)
+    levels: ClassVar[int] = 256
+
+    def __post_init__(self):
+        check_parameters(self)
+
+    @property
+    def title(self) -> str:
+        """What the data set is called in messages: its path, its name, or that of its class."""
+        return getattr(self, "path", "") or self.name or type(self).__name__
+
+    def find_splits(self) -> Sequence[str]:
+        """Names of the splits. A data set whose splits depend on files looks into them."""
+        return self.split_names
+
+    def load(self, split: str) -> "Examples | Source":
+        """The examples of a whole split, always in the same order, with their labels or names of columns if any.
+
+        Images that are decoded from files come as a `Source` instead, which is decoded once and then cached.
+
+        Args:
+          split: one of `split_names`; any name where these are ().
+
+        Raises:
+          ValueError: there is no such split, or its files are not there.
+        """
+        raise NotImplementedError
+
+
+def from_keys(part: type[T], keys: Mapping[str, Any]) -> T:
+    """An object whose fields take the values of the keys with their names; fields without a key keep their defaults."""
+    names = [field.name for field in dataclasses.fields(part) if field.name in keys]  # pyright: ignore[reportArgumentType]
+    return part(**{name: tuple(value) if isinstance(value := keys[name], list) else value for name in names})
+
+
+def dataset_names(*, of_images: bool) -> list[str]:
+    """The registered names of data sets of images, or of vectors."""
+    return [name for name, part in registered("dataset").items() if part.is_of_images == of_images]  # pyright: ignore[reportAttributeAccessIssue]

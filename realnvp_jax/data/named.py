@@ -1,0 +1,48 @@
+"""Data sets by name. A module imported here registers its own; images also have all the names that TFDS knows."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from realnvp_jax.data.dataset import DataSet, dataset_names, from_keys
+from realnvp_jax.data.images import arrays, digits, folder, shapes  # noqa: F401
+from realnvp_jax.data.images.framed import FramedImages
+from realnvp_jax.data.images.tfds import Tfds
+from realnvp_jax.data.vectors import mixture, sklearn_tables, table_files, toy, uci  # noqa: F401
+from realnvp_jax.registry import registered
+from realnvp_jax.text import shorten
+
+
+def find_dataset(keys: Mapping[str, Any], *, of_images: bool) -> DataSet:
+    """The data set that the keys of `config.dataset` describe.
+
+    Args:
+      keys: "name", and what the data set of this name reads.
+      of_images: whether the model is one of images.
+
+    Raises:
+      ValueError: the data set has vectors where images are needed, or the other way round; or a value is out of range.
+    """
+    name = keys["name"]
+    if name in registered("dataset"):
+        part = registered("dataset")[name]
+    elif of_images:
+        part = Tfds
+    else:
+        part = None
+    if part is None or part.is_of_images != of_images:
+        names = dataset_names(of_images=of_images)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        kind = "images" if of_images else "vectors"
+        raise ValueError(f"expected dataset.name of {kind}, one of {', '.join(names)}; got {shorten(name)}{hint}")
+    return from_keys(part, keys)
+
+
+def find_images(keys: Mapping[str, Any]) -> FramedImages:
+    """The images that the keys of `config.dataset` describe.
+
+    Raises:
+      ValueError: as in `find_dataset`.
+    """
+    return from_keys(FramedImages, {**keys, "dataset": find_dataset(keys, of_images=True)})
