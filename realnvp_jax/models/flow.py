@@ -113,9 +113,8 @@ class Flow:
     ) -> tuple[Float[Array, "*batch"], dict[str, Any]]:
         """Log-density under the statistics of the batch, and `params` with the running statistics updated.
 
-        Args:
-          params, x, context: as in `log_prob`.
-          axis_name: name of the mapped axis of devices that share the batch, so that its statistics are global.
+        With an `axis_name`, the name of a mapped axis, the batch is spread over its devices and its statistics are
+        global. The other arguments are those of `log_prob`.
 
         Raises:
           TypeError, ValueError: as `log_prob`.
@@ -243,9 +242,7 @@ class Flow:
 
         The noise of an example depends on the key and on its position in the (global) batch alone.
 
-        Args:
-          params, key, x, context: as in `bits_per_dim`.
-          axis_name: as in `log_prob_train`.
+        The arguments are those of `bits_per_dim` and `log_prob_train`.
 
         Raises:
           TypeError, ValueError: as `bits_per_dim`.
