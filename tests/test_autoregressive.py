@@ -305,15 +305,15 @@ def test_pixelcnn_one_pixel_at_a_time_is_pixelcnn(name, x64):
     whole = conditioner.apply(variables, x, context).reshape(len(x), x[0].size, -1)
 
     @jax.jit
-    def step(memory, k, value):
-        raw, memory = conditioner.apply(variables, memory, k, context, method="parameters_of")
-        return raw, conditioner.apply(variables, memory, k, value, method="put")
+    def step(state, k, value):
+        raw, state = conditioner.apply(variables, state, k, context, method="parameters_of")
+        return raw, conditioner.apply(variables, state, k, value, method="put")
 
-    memory = conditioner.apply(variables, len(x), x.dtype, method="start")
+    state = conditioner.apply(variables, len(x), x.dtype, method="start")
     for k in range(x[0].size):
-        raw, memory = step(memory, k, x.reshape(len(x), -1)[:, k])
+        raw, state = step(state, k, x.reshape(len(x), -1)[:, k])
         np.testing.assert_allclose(raw, whole[:, k], atol=1e-9)
-    np.testing.assert_array_equal(conditioner.apply(variables, memory, method="event"), x)
+    np.testing.assert_array_equal(conditioner.apply(variables, state, method="event"), x)
 
 
 def test_a_causal_convolution_is_the_masked_one_and_trains_with_the_same_gradient(x64):

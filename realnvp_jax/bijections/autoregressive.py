@@ -48,15 +48,15 @@ class Autoregressive(Bijection):
         in_order = z.reshape(n, size)[:, self.conditioner.sequence].T
 
         def step(module, carry, now):
-            memory, log_det = carry
+            state, log_det = carry
             k, z_k = now
-            raw, memory = module.conditioner.parameters_of(memory, k, context)
+            raw, state = module.conditioner.parameters_of(state, k, context)
             x_k, log_derivative = module.transform.inverse(z_k[:, None], raw)
             if self.shows_progress:
                 report_progress("sampling", k, size)
-            return (module.conditioner.put(memory, k, x_k[:, 0]), log_det + log_derivative[:, 0]), None
+            return (module.conditioner.put(state, k, x_k[:, 0]), log_det + log_derivative[:, 0]), None
 
         loop = nn.scan(step, variable_broadcast=["params"], split_rngs={"params": False}, length=size)
         start = self.conditioner.start(n, z.dtype), jnp.zeros((n,), z.dtype)
-        (memory, log_det), _ = loop(self, start, (jnp.arange(size), in_order))
-        return self.conditioner.event(memory), log_det
+        (state, log_det), _ = loop(self, start, (jnp.arange(size), in_order))
+        return self.conditioner.event(state), log_det

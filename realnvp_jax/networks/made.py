@@ -122,6 +122,6 @@ class MADE(VectorConditioner):
         """Parameters of every element."""
         return self._raw(x, context).reshape(*x.shape, self.parameters_per_dim)
 
-    def parameters_of(self, memory, k, context=None):
-        """Parameters of the k-th element in order, and the memory, which is the vector so far."""
-        return self._raw(memory, context, self.sequence[k]), memory
+    def parameters_of(self, state, k, context=None):
+        """Parameters of the k-th element in order, and the state, which is the vector so far."""
+        return self._raw(state, context, self.sequence[k]), state

@@ -13,7 +13,7 @@ Stacked, they see the rows above in a cone that widens to the right with every r
 their reach: the pixels up and far to the right are a blind spot.
 
 A kernel has the rows that it sees and no others: (size + 1) / 2 of them, the last being the pixel's own. One pixel at a
-time, the memory keeps the input of every convolution that is wider than a pixel, so that an element costs one pixel of
+time, the state keeps the input of every convolution that is wider than a pixel, so that an element costs one pixel of
 the network, and a whole image about as much as one evaluation for each channel.
 """
 
@@ -202,10 +202,10 @@ class PixelCNN(SequentialConditioner):
         k = jnp.asarray(k)
         return k // (width * channels), k // channels % width, k % channels
 
-    def parameters_of(self, memory, k, context=None):
-        """Parameters of the k-th element in order, and the memory with its pixel in the blocks' inputs."""
+    def parameters_of(self, state, k, context=None):
+        """Parameters of the k-th element in order, and the state with its pixel in the blocks' inputs."""
         row, column, channel = self._place(k)
-        image, *padded = memory
+        image, *padded = state
         h = self.conv_in.at(image, row, column) + self.position[row, column][None]
         if context is not None:
             h = h + self.from_context(context)
@@ -216,15 +216,15 @@ class PixelCNN(SequentialConditioner):
         size = self.parameters_per_dim
         return jax.lax.dynamic_slice_in_dim(raw, channel * size, size, axis=1), (image, *padded)
 
-    def put(self, memory, k, value):
-        """The memory once the k-th element is known."""
+    def put(self, state, k, value):
+        """The state once the k-th element is known."""
         row, column, channel = self._place(k)
         (above, _), (left, _) = self.conv_in.padding
-        image = memory[0].at[:, row + above, column + left, channel].set(value)
-        return (image, *memory[1:])
+        image = state[0].at[:, row + above, column + left, channel].set(value)
+        return (image, *state[1:])
 
-    def event(self, memory):
+    def event(self, state):
         """The images that were put."""
         height, width, _ = self.event_shape
         (above, _), (left, _) = self.conv_in.padding
-        return memory[0][:, above : above + height, left : left + width]
+        return state[0][:, above : above + height, left : left + width]

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from realnvp_jax.mode import EVALUATE, Mode
 from realnvp_jax.networks.conditioner import Conditioner
 from realnvp_jax.networks.loop import loop_over
-from realnvp_jax.networks.normalization import NormalizedInput
+from realnvp_jax.networks.normalized import NormalizedInput
 from realnvp_jax.networks.statistics import Normalization
 from realnvp_jax.networks.weight_norm import WeightNormConv
 from realnvp_jax.registry import parameter, register

@@ -28,6 +28,6 @@ class SeparateNetworks(VectorConditioner):
             raw.append(network(x[:, self.order[: len(raw)]], None, context))
         return jnp.stack(raw, axis=1)[:, np.argsort(self.order)]
 
-    def parameters_of(self, memory, k, context=None):
-        """Parameters of the k-th element in order, and the memory, which is the vector so far."""
-        return jnp.take(self(memory, context), self.sequence[k], axis=1), memory
+    def parameters_of(self, state, k, context=None):
+        """Parameters of the k-th element in order, and the state, which is the vector so far."""
+        return jnp.take(self(state, context), self.sequence[k], axis=1), state

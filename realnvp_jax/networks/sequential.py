@@ -3,11 +3,11 @@
 The elements of an event have an order. The parameters of each are a function of the elements before it, and of the
 context. `__call__` computes those of all elements at once, from a whole event. One element at a time, in order,
 
-    memory = conditioner.start(n, dtype)
+    state = conditioner.start(n, dtype)
     for k in range(size):
-        parameters, memory = conditioner.parameters_of(memory, k, context)
-        memory = conditioner.put(memory, k, <the value of the k-th element>)
-    x = conditioner.event(memory)
+        parameters, state = conditioner.parameters_of(state, k, context)
+        state = conditioner.put(state, k, <the value of the k-th element>)
+    x = conditioner.event(state)
 
 gives the same parameters. k may be an index that is known at run time only.
 """
@@ -23,7 +23,7 @@ from realnvp_jax.mode import EVALUATE, Mode
 from realnvp_jax.networks.mlp import ACTIVATIONS
 from realnvp_jax.registry import check_parameters, parameter
 
-Memory = Any  # arrays
+State = Any  # arrays
 
 
 class SequentialConditioner(nn.Module):
@@ -45,25 +45,25 @@ class SequentialConditioner(nn.Module):
 
     @abc.abstractmethod
     def parameters_of(
-        self, memory: Memory, k: int | Int[Array, ""], context: Float[Array, "n context_size"] | None = None
-    ) -> tuple[Float[Array, "n parameters"], Memory]:
-        """Parameters of the k-th element in order, once those before it were put; and the memory."""
+        self, state: State, k: int | Int[Array, ""], context: Float[Array, "n context_size"] | None = None
+    ) -> tuple[Float[Array, "n parameters"], State]:
+        """Parameters of the k-th element in order, once those before it were put; and the state."""
 
     @abc.abstractmethod
-    def start(self, n: int, dtype: Any) -> Memory:
-        """The memory of n events of which nothing is known."""
+    def start(self, n: int, dtype: Any) -> State:
+        """The state of n events of which nothing is known."""
 
     @abc.abstractmethod
-    def put(self, memory: Memory, k: int | Int[Array, ""], value: Float[Array, " n"]) -> Memory:
-        """The memory once the k-th element is known."""
+    def put(self, state: State, k: int | Int[Array, ""], value: Float[Array, " n"]) -> State:
+        """The state once the k-th element is known."""
 
     @abc.abstractmethod
-    def event(self, memory: Memory) -> Float[Array, "n *event"]:
+    def event(self, state: State) -> Float[Array, "n *event"]:
         """The events that were put."""
 
 
 class VectorConditioner(SequentialConditioner):
-    """Base class of the conditioners of vectors. The memory is the vector, zero where nothing was put yet.
+    """Base class of the conditioners of vectors. The state is the vector, zero where nothing was put yet.
 
     Attributes:
       order: numbers of the elements in their order: order[0] is conditioned on nothing, order[-1] on all others.
@@ -92,10 +92,10 @@ class VectorConditioner(SequentialConditioner):
         """Vectors of zeros."""
         return jnp.zeros((n, len(self.order)), dtype)
 
-    def put(self, memory, k, value):
+    def put(self, state, k, value):
         """The vectors with the k-th element in order set."""
-        return memory.at[:, self.sequence[k]].set(value)
+        return state.at[:, self.sequence[k]].set(value)
 
-    def event(self, memory):
+    def event(self, state):
         """The vectors."""
-        return memory
+        return state

@@ -5,7 +5,7 @@
     none          no normalization
 
 A part of the kind "normalization" provides the statistics. `bijections.normalization` makes a bijection of it,
-`networks.normalization` a layer of a network.
+`networks.normalized` a layer of a network.
 """
 
 import abc
