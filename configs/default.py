@@ -13,7 +13,7 @@ KEYS = {
     "num_steps": (80_000, "updates to make; may be raised or lowered when a run is resumed"),
     "batch_size": (64, "examples per update, over all devices; a multiple of the number of devices"),
     "learning_rate": (1e-3, "step size of the optimizer, after warm-up and before decay"),
-    "init_examples": (0, "training examples that standardisation and ActNorm are initialised from; 0 for one batch"),
+    "init_examples": (0, "training examples that standardization and ActNorm are initialized from; 0 for one batch"),
     "ema_decay": (0.0, "decay of a moving average of parameters and statistics, which is then evaluated; 0 for none"),
     "memory": (
         "store",
@@ -71,7 +71,7 @@ KEYS = {
     "dataset.validation": ("train[45000:]", "split that chooses the step"),
     "dataset.test": ("test", "split of the final result; it chooses nothing"),
     "dataset.flip": (True, "mirror training images left to right with probability 1/2"),
-    "dataset.noise": (0.0, "vectors: Gaussian noise on training rows, in deviations of the columns; regularises"),
+    "dataset.noise": (0.0, "vectors: Gaussian noise on training rows, in deviations of the columns; regularizes"),
     "model.name": (
         "image_flow",
         "image_flow, glow_flow, pixelcnn_flow, vector_flow, autoregressive_flow or masked_autoregressive_flow",

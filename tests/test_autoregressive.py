@@ -429,9 +429,10 @@ def test_an_iaf_is_a_maf_the_other_way(x64):
     maf, iaf = (masked_autoregressive_flow(**sizes, inverse=inverse) for inverse in (False, True))
     params = perturb(maf.init(KEY), KEY)
     params["standardization"] = jax.tree.map(jnp.zeros_like, params["standardization"])
-    layer = params["params"]["layer"]
-    chex.assert_trees_all_equal_shapes(iaf.init(KEY)["params"]["layer"]["layers_0"]["bijection"], layer["layers_0"])
-    other = {**params, "params": {"layer": {"layers_0": {"bijection": layer["layers_0"]}}}}
+    layer = params["params"]["bijection"]["layer"]["bijection"]["layers_0"]
+    other = {"layer": {"bijection": {"layers_0": {"bijection": layer}}}}
+    other = {**params, "params": {"bijection": other}}
+    chex.assert_trees_all_equal_shapes(iaf.init(KEY)["params"], other["params"])
     x = jax.random.normal(KEY, (5, 3))
     chex.assert_trees_all_close(iaf.inverse(other, x), maf.forward(params, x), atol=1e-9)
     chex.assert_trees_all_close(iaf.forward(other, x), maf.inverse(params, x), atol=1e-9)
@@ -611,8 +612,8 @@ def refused(message, call):
 
 
 def test_bad_input_gets_one_sentence():
-    refused("mixture of at least 1 component, num_components; got 0", lambda: autoregressive_flow(2, num_components=0))
-    refused("mixture of at least 1 component, num_components; got -1", lambda: pixelcnn_flow(num_components=-1))
+    refused("expected num_components at least 1; got 0", lambda: autoregressive_flow(2, num_components=0))
+    refused("expected num_components at least 1; got -1", lambda: pixelcnn_flow(num_components=-1))
     refused("order to be a permutation of 0 ... 2; got (0, 1, 1)", lambda: autoregressive_flow(3, order=(0, 1, 1)))
     refused("order to be a permutation of 0 ... 2; got (0, 1)", lambda: autoregressive_flow(3, order=(0, 1)))
     refused("order to be one of ('natural', 'reversed', 'random')", lambda: autoregressive_flow(3, order="raster"))
@@ -653,7 +654,7 @@ def test_bad_input_gets_one_sentence():
     refused("expected parameters of this flow", lambda: flow.log_prob(autoregressive_flow(3, 5).init(KEY), x))
     maf = masked_autoregressive_flow(2, num_layers=2).init(KEY)
     refused("expected parameters of this flow", lambda: masked_autoregressive_flow(2).log_prob(maf, x))
-    refused("no deviation to scale; got 0.5", lambda: flow.sample(params, KEY, (2,), temperature=0.5))
+    refused("no standard deviation to scale; got 0.5", lambda: flow.sample(params, KEY, (2,), temperature=0.5))
     outside = jax.jit(flow.inverse)(params, jnp.array([[-0.1, 0.5], [0.5, 0.5]]))[0]
     assert np.isnan(outside[0]).any()
     assert np.isfinite(outside[1]).all()

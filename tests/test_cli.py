@@ -204,7 +204,7 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path):
     assert not np.allclose(both[0], one[0])
     (tmp_path / "empty.csv").write_text("kind\n")
     for context, expected in [
-        ("a", "expected numbers separated by commas in --context, or a .csv, .parquet, .npz file; got 'a'"),
+        ("a", "expected numbers separated by commas in --context, or a table with rows; got 'a'"),
         ("1,2", "expected context of shape (*batch, 1)"),
         (tmp_path / "x.csv", "expected the columns 'kind' in 'x.csv'; got none called 'kind'"),
         (tmp_path / "none.csv", "where there is no file"),
@@ -213,7 +213,7 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path):
     ]:
         assert expected in refused("sample", "-w", shop, "--context", context, "-o", tmp_path / "z.csv")
     assert "expected no context" in refused("sample", "-w", moons, "--context", "1", "-o", tmp_path / "z.csv")
-    assert "expected no --context" in refused(
+    assert "expected a run with columns as its context" in refused(
         "sample", "-w", moons, "--context", tmp_path / "kinds.csv", "-o", tmp_path / "z.csv"
     )
 
@@ -260,7 +260,7 @@ def test_round_trips(digits, moons):
     assert 0 < result.float32.mean < result.float32.largest < 1e-3
     assert result.float64.largest < 1e-9
     assert result.float32.changed < 0.01
-    names = [f"scales_0/checkerboard/coupling[{i}]" for i in range(4)]
+    names = [f"scales_0/before/layer[{i}]" for i in range(4)]
     assert list(result.float32.layers) == names
     assert all(0 < mean <= largest < 1e-4 for largest, mean in result.float32.layers.values())
     printed = realnvp("reconstruct", "-w", digits, "-n", 20)
@@ -268,17 +268,17 @@ def test_round_trips(digits, moons):
         assert expected in printed
     assert (digits / "analysis" / "reconstruct.png").stat().st_size > 5000
     printed = realnvp("reconstruct", "-w", moons, "-n", 20)
-    assert "pairs/couplings_1[0]" in printed
+    assert "bijection/pairs/layer/bijection/layers_1[0]" in printed
     assert "standardize" in printed
 
 
 def test_a_layer_that_is_badly_conditioned_is_named(digits):
     run = open_run(digits)
     changed = jax.tree.map(lambda leaf: leaf, run.params)
-    conv_out = changed["params"]["scales_0"]["before"]["layers_0"]["layer"]["conditioner"]["conv_out"]
+    conv_out = changed["params"]["scales_0"]["before"]["layer"]["conditioner"]["conv_out"]
     conv_out["bias"] = conv_out["bias"].at[2, 0].set(1e4)  # a shift that takes four digits of x
     result = reconstruct(run.flow, changed, run.split("test").first(10))
-    worst = "scales_0/checkerboard/coupling[2]"
+    worst = "scales_0/before/layer[2]"
     assert result.float32.worst_layer == worst
     others = [error for name, (error, _) in result.float32.layers.items() if name != worst]
     assert result.float32.layers[worst][0] > 10 * max(others)
@@ -312,12 +312,9 @@ def test_a_run_of_another_version_says_which(digits, tmp_path):
     shutil.copytree(digits, other)
     for path in (other / "checkpoints").glob("*/meta/metadata"):
         meta = json.loads(path.read_text())
+        del meta["sha256"]["meta"]  # it would say that the version was changed
         path.write_text(json.dumps({**meta, "version": "0.0.7"}))
     config = json.loads((other / "config.json").read_text())
-    del config["model"]["num_blocks"]
-    (other / "config.json").write_text(json.dumps(config))
-    assert "the run was made by version 0.0.7" in refused("evaluate", "-w", other)
-    assert "the run was made by version 0.0.7" in refused("show", "-w", other)
     config["model"]["num_blocks"] = 3
     (other / "config.json").write_text(json.dumps(config))
     assert "(the run was made by version 0.0.7)" in refused("evaluate", "-w", other)

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import realnvp_jax
-from configs import digits, digits_labels, shapes_pixelcnn
+from configs import digits_labels, shapes_pixelcnn
 from realnvp_jax.analysis.run import open_run
 from realnvp_jax.analysis.split_evaluation import evaluate
 from realnvp_jax.data.images import cache
@@ -26,9 +26,7 @@ from realnvp_jax.data.images.shapes import KINDS, sample_labelled_shapes
 from realnvp_jax.data.images.source import Labels, Source
 from realnvp_jax.models.create import create
 from realnvp_jax.runs.config_checks import check_config
-from realnvp_jax.runs.saved_config import read_config, saved_classes
 from realnvp_jax.runs.trainer import train
-from realnvp_jax.runs.workdir import Workdir
 from tests.helpers import images_of, refusal
 from tests.test_cli import realnvp, refused, shop  # noqa: F401
 from tests.test_images import ARCHIVES, counted_source, expect_these_archives, manual_dir, pixels  # noqa: F401
@@ -321,20 +319,6 @@ def test_a_flow_needs_the_classes_of_its_config():
     config = shapes_pixelcnn.get_config()
     config.dataset.context, config.dataset.classes = "label", KINDS
     assert create(config).context_size == 3
-
-
-def test_runs_from_before_there_were_classes_go_on(tmp_path):
-    config = digits.get_config()
-    files = Workdir(tmp_path, config)
-    files.start()
-    saved = json.loads(files.config_path.read_text())
-    del saved["dataset"]["classes"]
-    files.config_path.write_text(json.dumps(saved))
-    Workdir(tmp_path, config)
-    assert create(read_config(tmp_path)) == create(config)
-    assert saved_classes(tmp_path) == ()
-    with pytest.raises(ValueError, match=r"dataset.context was '', now 'label'"):
-        train(tiny(), tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -209,7 +209,7 @@ for memory in ("store", "remat", "invert"):
             state, metrics = step(state, batch, jax.random.key(1), count)
             losses += [float(score) for score in metrics["score"][:count]]
     leaves += [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.ema))]
-# a flow of vectors with ActNorm, initialised from the first batch, a simulated reduction over the devices included
+# a flow of vectors with ActNorm, initialized from the first batch, a simulated reduction over the devices included
 vectors = realnvp_jax.vector_flow(3, num_layers=3, hidden=(8,), normalization="act_norm", masks="learned")
 x = np.random.default_rng(0).gamma(2.0, 3.0, (128, 3)).astype(np.float32)
 state = replicate(create_state(vectors, jax.random.key(0), optimizer, 0.0, x[:64]))
@@ -453,7 +453,10 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         ),
         (["--config=configs/tabular.py:wine", "--config.dataset.context=colour"], "got 'colour'"),
         (["--config=configs/toy2d.py:moon"], "got 'moon'"),
-        (["--config=configs/toy2d_ar.py:moons", "--config.model.num_components=0"], "at least 1 component"),
+        (
+            ["--config=configs/toy2d_ar.py:moons", "--config.model.num_components=0"],
+            "expected num_components at least 1; got 0",
+        ),
         (["--config=configs/shapes.py", "--config.dataset.train=all"], "expected a split of shapes"),
         (["--config.model.residual=True"], "expected a key that the image_flow reads"),
         (

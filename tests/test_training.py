@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import re
 import shutil
 import signal
 
@@ -18,6 +19,7 @@ import realnvp_jax
 from configs import cifar10, cifar10_large, default, digits, mnist, mnist_small, smoke, toy2d
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples, Splits
+from realnvp_jax.models import pure
 from realnvp_jax.plots.images import save_image_grid
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints
@@ -131,13 +133,14 @@ def test_noise_is_new_in_every_step_and_the_average_follows():
 def test_one_batch_is_overfitted_and_both_modes_agree():
     state, step = compiled_step()
     images = np.repeat(np.random.default_rng(1).integers(0, 4, (4, 4, 4, 1)), 16, axis=0).astype(np.uint8)
-    first = None
+    scores = []
     for _ in range(300):
         state, metrics = step(state, {"x": images}, jax.random.key(1))
-        first = first if first is not None else float(metrics["score"])
-    assert float(metrics["score"]) < 0.5 * first
-    bits = FLOW.bits_per_dim(state.params, jax.random.key(2), images).mean()
-    assert abs(float(bits) - float(metrics["score"])) < 0.05
+        scores.append(float(metrics["score"]))
+    assert np.mean(scores[-30:]) < 0.5 * scores[0]
+    keys = jax.random.split(jax.random.key(2), 8)  # the noise of one batch alone moves the mean by 0.1
+    bits = np.mean([FLOW.bits_per_dim(state.params, key, images).mean() for key in keys])
+    assert abs(bits - np.mean(scores[-30:])) < 0.05
 
 
 def test_evaluation_counts_every_example_once_whatever_the_batch_size():
@@ -370,19 +373,6 @@ def test_another_configs_run_is_refused_by_name(tmp_path):
         Workdir(tmp_path, config)
 
 
-def test_a_run_of_a_version_without_the_keys_of_images_goes_on_with_the_same_images(tmp_path):
-    Workdir(tmp_path, smoke.get_config()).start()
-    saved = json.loads((tmp_path / "config.json").read_text())
-    for key in ("crop", "resize", "num_bits", "manual_dir"):
-        del saved["dataset"][key]
-    (tmp_path / "config.json").write_text(json.dumps(saved))
-    Workdir(tmp_path, smoke.get_config())
-    config = smoke.get_config()
-    config.dataset.crop = "centre"
-    with pytest.raises(ValueError, match=r"dataset.crop was 'none', now 'centre'"):
-        Workdir(tmp_path, config)
-
-
 def test_other_images_than_those_of_the_run_are_refused(tmp_path):
     part = Examples(np.zeros((1, 2, 2, 1), np.uint8))
     splits = Splits(part, part, part, files={"train": ["a.png"], "test": ["b.png"]}, sha256={"all": "0"})
@@ -394,7 +384,9 @@ def test_other_images_than_those_of_the_run_are_refused(tmp_path):
     for workdir in (tmp_path, version_02):
         data = RunData(workdir)
         assert data.match(splits) == splits
-        with pytest.raises(ValueError, match=r"expected the images that the run in .*; got other pixels: use another"):
+        with pytest.raises(
+            ValueError, match=r"expected the images that the run in .*; got other pixels or labels: use another"
+        ):
             data.match(dataclasses.replace(splits, sha256={"all": "1"}))
         other = dataclasses.replace(splits, sha256={"all": "1"}, files={"train": ["b.png"], "test": ["a.png"]})
         with pytest.raises(ValueError, match=r"got 2 others or in another split, such as 'a.png'"):

@@ -108,7 +108,7 @@ def test_one_coupling_keeps_its_identity_half(masks, kept, num_layers):
 
 
 @pytest.mark.parametrize("masks", ["random", "alternating"])
-def test_masks_and_standardisation_are_not_trained(masks):
+def test_masks_and_standardization_are_not_trained(masks):
     flow = vector_flow(4, num_layers=4, hidden=(8,), masks=masks, seed=3)
     names = {jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(flow.init(KEY)["params"])}
     assert all(re.search(r"(kernel|bias|scale|offset)'\]$", name) for name in names)
@@ -157,7 +157,7 @@ def test_learned_maps_start_at_the_best_gaussian(x64):
     chex.assert_tree_all_finite(flow.init(KEY, singular))
 
 
-# initialisation from data
+# initialization from data
 
 
 def assert_standardized(values, name=""):
@@ -181,7 +181,7 @@ def after_act_norms(flow, params, y) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def test_after_initialisation_every_act_norm_of_a_vector_flow_gives_mean_0_and_variance_1(x64):
+def test_after_initialization_every_act_norm_of_a_vector_flow_gives_mean_0_and_variance_1(x64):
     flow = vector_flow(3, num_layers=5, hidden=(8,), normalization="act_norm", transform="spline")
     x = points(3).astype(np.float64)
     params = init_from_data(flow, perturb(flow.init(KEY), KEY), jnp.asarray(x), None)  # couplings start as identities
@@ -193,7 +193,7 @@ def test_after_initialisation_every_act_norm_of_a_vector_flow_gives_mean_0_and_v
 
 
 @pytest.mark.parametrize("masks", ["checkerboard", "halves"])
-def test_after_initialisation_every_act_norm_of_an_image_flow_gives_mean_0_and_variance_1(masks, x64):
+def test_after_initialization_every_act_norm_of_an_image_flow_gives_mean_0_and_variance_1(masks, x64):
     flow = image_flow((4, 3, 1), 1, 2, 1, normalization="act_norm", transform="additive", masks=masks)
     x = flow.dequantize(KEY, np.random.default_rng(0).integers(0, 256, (16, *flow.event_shape)))
     params = flow.init(jax.random.key(1), x)
@@ -209,7 +209,7 @@ def test_after_initialisation_every_act_norm_of_an_image_flow_gives_mean_0_and_v
     np.testing.assert_allclose(flow.log_prob(params, x), flow.log_prob_train(params, x)[0], atol=1e-9)
 
 
-def test_initialisation_standardises_and_leaves_the_rest_alone(x64):
+def test_initialization_standardises_and_leaves_the_rest_alone(x64):
     x = points(3).astype(np.float64)
     flow = vector_flow(3, num_layers=2, hidden=(4,), context=2, normalization="batch_norm")
     context = 5 + 2 * np.random.default_rng(1).standard_normal((200, 2))
@@ -230,7 +230,7 @@ def test_initialisation_standardises_and_leaves_the_rest_alone(x64):
 
 
 def test_the_density_is_in_the_datas_own_units(x64):
-    """A Gaussian flow: standardisation and nothing else."""
+    """A Gaussian flow: standardization and nothing else."""
     x = points(2).astype(np.float64)
     flow = vector_flow(2, num_layers=1, hidden=(4,))
     log_prob = flow.log_prob(flow.init(KEY, x), x)
@@ -264,7 +264,7 @@ def test_single_precision_data_in_double_precision_mode(transform, x64):
     np.testing.assert_allclose(back, x, rtol=1e-3, atol=1e-3)
 
 
-def test_what_was_initialised_from_data_stays_after_loading(tmp_path):
+def test_what_was_initialized_from_data_stays_after_loading(tmp_path):
     from realnvp_jax.runs.best import Best
     from realnvp_jax.runs.checkpoints import Checkpoints
     from realnvp_jax.training.optimizer import Adam, clipped

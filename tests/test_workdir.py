@@ -34,6 +34,7 @@ def config(tmp_path):
     config.batch_size = 16
     config.num_steps = 4
     config.learning_rate = 0.05
+    config.seed = 4
     config.schedule.name = "constant"
     config.schedule.warmup_steps = 0
     config.ema_decay = 0.0

@@ -161,7 +161,9 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(number) for number in text.split(",")]
     except ValueError:
-        raise ValueError(f"expected numbers separated by commas in --context, or a .csv file; got {text!r}") from None
+        raise ValueError(
+            f"expected numbers separated by commas in --context, or a table with rows; got {text!r}"
+        ) from None
 
 
 def _named_numbers(text: str, names: tuple[str, ...]) -> list[float]:

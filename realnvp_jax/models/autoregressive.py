@@ -60,7 +60,7 @@ def autoregressive_flow(
     """Autoregressive flow of vectors: z_k = F(x_k; x_1 ... x_{k-1}), the CDF of a mixture.
 
     The density is the product of the mixtures' densities. It takes one evaluation of the conditioner, a sample takes
-    num_dims. `flow.init(key, x)` standardises x and the context, as a part of the density.
+    num_dims. `flow.init(key, x)` standardizes x and the context, as a part of the density.
 
     On the uniform base single precision holds no quantile above 5 standard deviations: latents of points further up
     are 1. Their densities are exact all the same, and the normal base has latents for all points.

@@ -71,7 +71,7 @@ class Flow:
 
         Args:
           key: random key.
-          x: a batch, in the data's units, from which the standardisation of vectors and ActNorm take their values: x
+          x: a batch, in the data's units, from which the standardization of vectors and ActNorm take their values: x
             then comes out of each of them with mean 0 and variance 1. Learned linear maps start so that it comes out of
             them with covariance 1. Everything else, batch norm's running statistics included (mean 0, variance 1), does
             not depend on x.

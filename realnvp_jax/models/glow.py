@@ -16,7 +16,7 @@ from realnvp_jax.bijections.linear import InvertibleConv
 from realnvp_jax.bijections.normalization import Normalize
 from realnvp_jax.bijections.prior import SplitPrior, TopPrior
 from realnvp_jax.bijections.squeeze import Squeeze
-from realnvp_jax.bijections.stack import Stack
+from realnvp_jax.bijections.stack import MEMORY, Stack
 from realnvp_jax.bijections.transforms import Affine, Transform
 from realnvp_jax.masks import Halves
 from realnvp_jax.models import arguments
@@ -27,7 +27,7 @@ from realnvp_jax.networks.conditioner import Conditioner
 from realnvp_jax.networks.resnet import ResNet
 from realnvp_jax.networks.statistics import ActNorm, Normalization
 from realnvp_jax.preprocessing import Logit
-from realnvp_jax.registry import make_parts
+from realnvp_jax.registry import make_parts, parameter
 
 
 class Glow(MultiScale):
@@ -55,7 +55,7 @@ class Glow(MultiScale):
     transform: Transform = Affine()
     mixing: Bijection = InvertibleConv()
     normalization: Normalization = ActNorm()
-    memory: str = "store"
+    memory: str = parameter("store", "what training keeps for the backward pass of a layer", choices=MEMORY)
     unroll: bool = False
 
     def setup(self):

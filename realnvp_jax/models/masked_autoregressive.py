@@ -3,7 +3,7 @@
     MAF (Papamakarios, Pavlakou and Murray 2017)    z_k = transform(x_k; MADE(x_1 ... x_{k-1})),    fast densities
     IAF (Kingma et al. 2016)                        x_k = transform(z_k; MADE(z_1 ... z_{k-1})),    fast samples
 
-in every layer, with another order of the elements, and normalisation behind it. IAF is the same map the other way.
+in every layer, with another order of the elements, and normalization behind it. IAF is the same map the other way.
 """
 
 from collections.abc import Sequence

@@ -21,7 +21,7 @@ from realnvp_jax.bijections.bijection import Chain
 from realnvp_jax.bijections.coupling import coupling
 from realnvp_jax.bijections.linear import DiagonalScaling
 from realnvp_jax.bijections.squeeze import Squeeze, SqueezeDiagonal, Unsqueeze
-from realnvp_jax.bijections.stack import Stack
+from realnvp_jax.bijections.stack import MEMORY, Stack
 from realnvp_jax.bijections.transforms import Affine, Transform
 from realnvp_jax.masks import CellMask, Checkerboard, Halves, Mask
 from realnvp_jax.models import arguments
@@ -32,7 +32,7 @@ from realnvp_jax.networks.conditioner import Conditioner
 from realnvp_jax.networks.resnet import ResNet
 from realnvp_jax.networks.statistics import BatchNorm, Normalization
 from realnvp_jax.preprocessing import Logit
-from realnvp_jax.registry import make_parts
+from realnvp_jax.registry import make_parts, parameter
 
 
 class RealNVP(MultiScale):
@@ -57,7 +57,7 @@ class RealNVP(MultiScale):
     transform: Transform = Affine()
     normalization: Normalization = BatchNorm()
     masks: CellMask = Checkerboard()
-    memory: str = "store"
+    memory: str = parameter("store", "what training keeps for the backward pass of a layer", choices=MEMORY)
     unroll: bool = False
 
     def setup(self):

@@ -13,7 +13,7 @@ from realnvp_jax.base import Base
 from realnvp_jax.bijections.bijection import Bijection, Chain, Reordered, forward_through, inverse_through
 from realnvp_jax.bijections.coupling import coupling
 from realnvp_jax.bijections.linear import DiagonalScaling, LearnedLinear
-from realnvp_jax.bijections.stack import Stack
+from realnvp_jax.bijections.stack import MEMORY, Stack
 from realnvp_jax.bijections.transforms import Affine, Transform
 from realnvp_jax.masks import Halves, VectorHalves, VectorMask
 from realnvp_jax.mode import EVALUATE
@@ -23,7 +23,7 @@ from realnvp_jax.models.standardized import Standardized
 from realnvp_jax.networks.conditioner import Conditioner
 from realnvp_jax.networks.mlp import MLP
 from realnvp_jax.networks.statistics import NoNormalization, Normalization
-from realnvp_jax.registry import make_parts
+from realnvp_jax.registry import make_parts, parameter
 
 
 class VectorRealNVP(Bijection):
@@ -48,7 +48,7 @@ class VectorRealNVP(Bijection):
     transform: Transform = Affine()
     normalization: Normalization = NoNormalization()
     mixing: Bijection | None = None
-    memory: str = "store"
+    memory: str = parameter("store", "what training keeps for the backward pass of a layer", choices=MEMORY)
 
     def setup(self):
         """The stack of pairs, the layer that is left over, and the final scaling."""

@@ -1,1 +1,1 @@
-"""Conditioners: networks that parametrise bijections."""
+"""Conditioners: networks that parametrize bijections."""

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.gaussians breast_cancer wine synthetic_table gaussian_mixture
 
 Fitted to the training split that a flow is trained on, evaluated on its test split. The second number shrinks the
-covariance (Ledoit and Wolf 2004, of standardised columns), which helps where rows are few. gaussian_mixture also shows
+covariance (Ledoit and Wolf 2004, of standardized columns), which helps where rows are few. gaussian_mixture also shows
 the log-density of the law that the points were drawn from.
 """
 

@@ -56,7 +56,7 @@ def main() -> None:
         8, num_layers=8, hidden=(128, 128), masks="learned", transform="spline", activation="silu"
     )
     params = flow.init(jax.random.key(0), MIXTURE.sample(np.random.default_rng([0, 0]), 50_000))
-    show("at initialisation, a Gaussian", flow, params)
+    show("at initialization, a Gaussian", flow, params)
     fresh = realnvp_jax.fit(
         flow,
         params,

@@ -6,7 +6,7 @@
     python tests/benchmarks/vectors.py --compile    # ours alone: time to compile 8 and 64 couplings
 
 All libraries have the same model in float32: a standard normal, and eight affine couplings of alternating parity whose
-conditioners are MLPs with two hidden layers of 128 and relu, without normalisation layers. Tasks are densities of a
+conditioners are MLPs with two hidden layers of 128 and relu, without normalization layers. Tasks are densities of a
 batch, as many samples, and a training step: value and gradient of the mean negative log-density and an update by Adam.
 JAX libraries are called under `jax.jit`, without donation; torch ones eagerly, with gradients in training only.
 

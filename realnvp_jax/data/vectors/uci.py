@@ -76,7 +76,7 @@ def _power(root: Path) -> tuple[list[str], Parts]:
     meters = rng.rand(num, 3)
     data = data[:, [0, 2, 4, 5, 6, 7]] + np.hstack([active, voltage, meters, np.zeros((num, 1))])
     columns = ["active power", "voltage", "sub-meter 1", "sub-meter 2", "sub-meter 3", "time"]
-    return columns, _normalise_by_the_first_two(_cut(data))
+    return columns, _normalize_by_the_first_two(_cut(data))
 
 
 def _gas(root: Path) -> tuple[list[str], Parts]:
@@ -133,7 +133,7 @@ def _miniboone(root: Path) -> tuple[list[str], Parts]:
 
     Mean and deviation are those of training and validation rows together.
     """
-    return [], _normalise_by_the_first_two(_cut(_load_npy(root, "miniboone/data.npy")))
+    return [], _normalize_by_the_first_two(_cut(_load_npy(root, "miniboone/data.npy")))
 
 
 def _bsds300(root: Path) -> tuple[list[str], Parts]:
@@ -164,7 +164,7 @@ def _cut(data: np.ndarray) -> Parts:
     return train, validation, test
 
 
-def _normalise_by_the_first_two(parts: Parts) -> Parts:
+def _normalize_by_the_first_two(parts: Parts) -> Parts:
     train, validation, test = parts
     both = np.vstack([train, validation])
     mean, deviation = both.mean(axis=0), both.std(axis=0)
