@@ -92,7 +92,7 @@ class PlainConv1x1(realnvp_jax.Bijection):
 class GatedAttention(realnvp_jax.Conditioner):
     """Gated 3x3 convolutions, each followed by self-attention over all positions."""
 
-    features: int = parameter(16, "channels of the residual stream", at_least=4)
+    features: int = parameter(16, "channels of the residual stream, an even number", at_least=4)
     num_gates: int = parameter(1, "gated convolutions", at_least=1)
 
     @nn.compact
