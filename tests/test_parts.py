@@ -137,8 +137,8 @@ def test_values_in_range_are_taken():
     [(name, {argument: realnvp_jax.Identity()}) for name, model in MODELS.items() for argument in model.parts],
 )
 def test_objects_of_another_kind_are_refused(name, choices):
+    shape, sizes = SMALL[name]
     with pytest.raises(TypeError, match=r"expected \w+ to be a registered name or a \w+; got \w+$"):
-        shape, sizes = SMALL[name]
         inspect.unwrap(MODELS[name].factory)(shape, **sizes, **choices)  # without the tests' own check of types
 
 
