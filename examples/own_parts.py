@@ -25,17 +25,17 @@ from realnvp_jax import EVALUATE, parameter, register
 class LogisticMixture(realnvp_jax.Transform):
     """z = logit(u) exp(a) + b with u = sum_k pi_k sigmoid((x - m_k) / s_k), the CDF of a mixture of logistics."""
 
-    num_components: int = parameter(4, "components of the mixture", at_least=1)
+    num_logistics: int = parameter(4, "components of the mixture", at_least=1)
 
     @property
     def parameters_per_dim(self) -> int:
         """a, b, and the weight, mean and scale of every component."""
-        return 2 + 3 * self.num_components
+        return 2 + 3 * self.num_logistics
 
     def _parameters(self, x, raw):
         raw = raw.reshape(*x.shape, self.parameters_per_dim)
         logits, means, log_scales = jnp.split(raw[..., 2:], 3, axis=-1)
-        means = means + jnp.linspace(-2.0, 2.0, self.num_components, dtype=raw.dtype).reshape((1,) * x.ndim + (-1,))
+        means = means + jnp.linspace(-2.0, 2.0, self.num_logistics, dtype=raw.dtype).reshape((1,) * x.ndim + (-1,))
         return jnp.tanh(raw[..., 0]), raw[..., 1], nn.log_softmax(logits), means, jnp.tanh(log_scales / 3) * 3
 
     def forward(self, x, raw):
@@ -92,7 +92,7 @@ class PlainConv1x1(realnvp_jax.Bijection):
 class GatedAttention(realnvp_jax.Conditioner):
     """Gated 3x3 convolutions, each followed by self-attention over all positions."""
 
-    features: int = parameter(16, "channels of the residual stream", at_least=4)
+    features: int = parameter(16, "channels of the residual stream, an even number", at_least=4)
     num_gates: int = parameter(1, "gated convolutions", at_least=1)
 
     @nn.compact

@@ -14,8 +14,11 @@ import dataclasses
 import difflib
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
+
+from realnvp_jax.text import shorten
 
 _KINDS = (
     "transform",
@@ -101,6 +104,9 @@ def _number_type(default: Any) -> Any:
 def register(kind: str, name: str, part: type | None = None) -> Any:
     """Register the class of a part under a name; without `part`, a decorator that does so.
 
+    In a config, parameters of all parts of a model are keys of `config.model` (of an optimizer, `config.optimizer`): a
+    parameter that is called like a key of `configs.default` takes the value of that key.
+
     Args:
       kind: transform, image_mask, vector_mask, mixing, normalization, conditioner, dequantizer, base, optimizer or
         dataset.
@@ -114,10 +120,16 @@ def register(kind: str, name: str, part: type | None = None) -> Any:
         return lambda part: register(kind, name, part)
     named = _of_kind(kind)
     before = named.get(name, part)
-    if (before.__module__, before.__qualname__) != (part.__module__, part.__qualname__):
+    if _origin(before) != _origin(part):
         raise ValueError(f"expected a new name for a {kind}; got {name!r}, the name of {before.__qualname__}")
     named[name] = part
     return part
+
+
+def _origin(part: type) -> tuple[str, str]:
+    """Where a class is defined, which is the same in a file that is imported a second time under another name."""
+    file = getattr(sys.modules.get(part.__module__), "__file__", None)
+    return file or part.__module__, part.__qualname__
 
 
 def registered(kind: str) -> Mapping[str, type]:
@@ -137,10 +149,23 @@ def part_class(kind: str, name: str) -> type:
     """
     named = _of_kind(kind)
     if name not in named:
-        near = difflib.get_close_matches(str(name), named, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "a part of your own must be registered before it is named"
-        raise ValueError(f"expected {kind} to be one of the registered {tuple(named)}; got {str(name)[:60]!r}: {hint}")
+        raise ValueError(
+            f"expected {kind} to be one of the registered {listed(named)}; got {shorten(name)}: {advice(name, named)}"
+        )
     return named[name]
+
+
+def listed(names: Iterable[str], length: int = 150) -> str:
+    """Names behind each other, as many as have room in a message of one sentence."""
+    text = ", ".join(names)
+    return text if len(text) <= length else f"{text[:length].rpartition(',')[0]}, ..."
+
+
+def advice(name: str, names: Collection[str]) -> str:
+    """What to do about a name that is not one of the registered names."""
+    near = difflib.get_close_matches(str(name), names, n=1)
+    register_first = "first import the file that registers it (for commands, realnvp --import FILE)"
+    return f"did you mean {near[0]!r}? If it is a part of your own, {register_first}" if near else register_first
 
 
 def parameters(part: type) -> dict[str, dataclasses.Field]:

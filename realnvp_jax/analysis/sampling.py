@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from realnvp_jax.checks import check_finite
-from realnvp_jax.models import pure
+from realnvp_jax.models import inputs, pure
 from realnvp_jax.models.flow import Flow, Params
 
 
@@ -75,8 +75,8 @@ def sample_in_batches(
         raise ValueError(f"expected a batch size of at least 1; got {batch_size}")
     if context is not None:
         check_finite(np.asarray(context), what="contexts")
-    one = None if context is None else context[0]
-    flow.sample(params, jax.random.key(0), (0,), temperature=temperature, context=one)  # checks both
+    inputs.check_temperature(temperature, flow.base)
+    inputs.check_context(context, flow.context_size)
     return _batches(flow, params, num, seed, temperature, context, repeat, min(batch_size, num))
 
 

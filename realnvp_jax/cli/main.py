@@ -1,8 +1,12 @@
 """`realnvp`: the commands."""
 
 import importlib
+from pathlib import Path
 
 import click
+
+from realnvp_jax.cli import common
+from realnvp_jax.cli.user_parts import import_file
 
 _COMMANDS = {
     "evaluate": "Bits/dim of images or nats of vectors on a split, with its standard error.",
@@ -39,6 +43,7 @@ Examples:
   realnvp evaluate -w runs/digits
   realnvp sample -w runs/digits --num 100 --temperature 0.8
   realnvp score -w runs/digits photographs/
+  realnvp --import examples/own_parts.py sample -w runs/own_parts
 """
 
 
@@ -46,7 +51,16 @@ Examples:
     cls=_Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(package_name="realnvp-jax")
-def main() -> None:
+@click.option(
+    "--import",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Python file that registers parts of your own; may be repeated.",
+)
+@common.in_one_sentence
+def main(files: tuple[Path, ...]) -> None:
     """Use the flow of a finished or unfinished run.
 
     Training writes a workdir (python train.py --workdir=runs/digits); every command here but `data` opens one with
@@ -56,6 +70,8 @@ def main() -> None:
     from realnvp_jax.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()
+    for file in files:
+        import_file(file)
 
 
 if __name__ == "__main__":

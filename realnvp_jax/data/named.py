@@ -1,6 +1,5 @@
 """Data sets by name. A module imported here registers its own; images also have all the names that TFDS knows."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ from realnvp_jax.data.images import arrays, digits, folder, shapes  # noqa: F401
 from realnvp_jax.data.images.framed import FramedImages
 from realnvp_jax.data.images.tfds import Tfds
 from realnvp_jax.data.vectors import mixture, sklearn_tables, table_files, toy, uci  # noqa: F401
-from realnvp_jax.registry import registered
+from realnvp_jax.registry import advice, listed, registered
 from realnvp_jax.text import shorten
 
 
@@ -32,10 +31,10 @@ def find_dataset(keys: Mapping[str, Any], *, of_images: bool) -> DataSet:
         part = None
     if part is None or part.is_of_images != of_images:
         names = dataset_names(of_images=of_images)
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else ""
         kind = "images" if of_images else "vectors"
-        raise ValueError(f"expected dataset.name of {kind}, one of {', '.join(names)}; got {shorten(name)}{hint}")
+        raise ValueError(
+            f"expected dataset.name of {kind}, one of {listed(names)}; got {shorten(name)}: {advice(name, names)}"
+        )
     return from_keys(part, keys)
 
 

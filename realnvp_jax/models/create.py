@@ -22,7 +22,7 @@ from realnvp_jax.models.vector import vector_flow
 Config = Any  # ml_collections.ConfigDict, whose attributes are dynamic
 
 _TOP_LEVEL = {"memory": "store", "dtype": "float32", "unroll": False}  # keys of the config itself that a model may read
-_KEYS = {"seed": "mask_seed", "features": "base_features"}  # arguments whose keys have another name
+_KEYS = {"seed": "mask_seed", "features": "base_features"}  # arguments of factories whose keys have another name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +59,13 @@ class Model:
             choice = (model.get(_KEYS.get(argument, argument)) or self.defaults()[argument]) if model else None
             if isinstance(choice, str) and choice in registry.registered(kind):
                 found.update(dict.fromkeys(registry.parameters(registry.part_class(kind, choice))))
-        own = (*self.arguments(), "seed")
+        own = self.arguments()
         return [name for name in found if name not in own]
+
+    def keys(self, model: Config) -> dict[str, str]:
+        """Arguments of the factory and parameters of the chosen parts -> keys of the config."""
+        arguments = {name: _KEYS.get(name, name) for name in self.arguments()}
+        return {**arguments, **{name: name for name in self.options(model)}}
 
 
 _NETWORK = {"conditioner": "conditioner", "transform": "transform", "normalization": "normalization"}
@@ -86,24 +91,28 @@ def is_of_vectors(config: Config) -> bool:
 
 def model_keys(model: Config) -> tuple[str, ...]:
     """The keys of `config.model` that the model reads."""
-    described = MODELS[model.name]
-    names = [*described.arguments(), *described.options(model)]
-    return ("name", "event_shape", *(_KEYS.get(name, name) for name in names if name not in _TOP_LEVEL))
+    keys = MODELS[model.name].keys(model).values()
+    return ("name", "event_shape", *(key for key in keys if key not in _TOP_LEVEL))
 
 
 def unused_top_level(config: Config) -> list[str]:
     """The keys memory, dtype and unroll that are set although the model does not read them, as key=value."""
     described = MODELS[config.model.name]
-    read = {*described.arguments(), *described.options(config.model)}
+    read = described.keys(config.model)
     return [f"{key}={config[key]}" for key, plain in _TOP_LEVEL.items() if key not in read and config[key] != plain]
 
 
 def part_keys() -> dict[str, tuple[Any, str]]:
     """Config keys, model.parameter -> (default, meaning), of all registered parts of models."""
-    kinds = dict.fromkeys(kind for model in MODELS.values() for kind in model.parts.values())
-    elsewhere = {f"model.{name}" for name in (*_TOP_LEVEL, *_KEYS)}
-    keys = registry.config_keys("model", tuple(kinds))
-    return {key: described for key, described in keys.items() if key not in elsewhere}
+    found: dict[str, tuple[Any, str]] = {}
+    for kind in dict.fromkeys(kind for model in MODELS.values() for kind in model.parts.values()):
+        models = [model for model in MODELS.values() if kind in model.parts.values()]
+        for key, described in registry.config_keys("model", (kind,)).items():
+            name = key.removeprefix("model.")
+            has_another_key = name in _KEYS and all(name in model.arguments() for model in models)
+            if name not in _TOP_LEVEL and not has_another_key:
+                found.setdefault(key, described)
+    return found
 
 
 def check_version(config: Config, where: str) -> None:
@@ -131,8 +140,7 @@ def create(config: Config) -> Flow:
     if not described.is_of_images and len(shape) != 1:
         raise ValueError(f"expected model.event_shape (columns,) for the {name}; got {shape}")
     chosen = {}
-    for argument in (*described.arguments(), *described.options(model)):
-        key = _KEYS.get(argument, argument)
+    for argument, key in described.keys(model).items():
         value = config[key] if key in _TOP_LEVEL else model.get(key, "")
         if value != "":
             chosen[argument] = tuple(value) if isinstance(value, list) else value

@@ -4,8 +4,9 @@
 stand beside those of the bijection, under the name "dequantizer".
 """
 
+import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -25,8 +26,15 @@ Variables = Mapping[str, Any]
 
 def _apply(flow: Any, variables: Variables, *arguments: Any, method: str, mutable: Any = ()) -> tuple[Any, Any]:
     """(result, updated collections) of a method of the bijection."""
-    try:
+    with _explaining_wrong_params(flow, variables):
         return flow.bijection.apply(dict(variables), *arguments, method=method, mutable=list(mutable))
+
+
+@contextlib.contextmanager
+def _explaining_wrong_params(flow: Any, variables: Variables) -> Iterator[None]:
+    """On an error, raise ValueError if the variables belong to another flow."""
+    try:
+        yield
     except Exception as error:
         difference = _difference(flow, variables)
         if difference is None:
@@ -99,7 +107,8 @@ def dequantize(flow: Any, variables: Variables, key, indices, x, context, mode: 
     """((y, log q(y | x)), updated collections) of the flow's dequantizer."""
     mine = {name: tree[_DEQUANTIZER] for name, tree in variables.items() if _DEQUANTIZER in tree}
     mutable = {"evaluate": [], "train": ["batch_stats"], "initialize": [*_SET_FROM_DATA, "batch_stats"]}[mode.name]
-    value, updates = flow.dequantizer.apply(mine, x, key, indices, context, mode, mutable=mutable)
+    with _explaining_wrong_params(flow, variables) if flow.dequantizer.is_learned else contextlib.nullcontext():
+        value, updates = flow.dequantizer.apply(mine, x, key, indices, context, mode, mutable=mutable)
     return value, {name: {**variables[name], _DEQUANTIZER: tree} for name, tree in updates.items() if name in mine}
 
 

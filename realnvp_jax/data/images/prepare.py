@@ -1,6 +1,5 @@
 """Download and prepare a TFDS data set in array_record layout, without TensorFlow."""
 
-import difflib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ import requests
 from realnvp_jax.data.dataset import dataset_names
 from realnvp_jax.data.images.builders import archives, builder_class
 from realnvp_jax.data.images.prepared import find_prepared, prepared_names
+from realnvp_jax.registry import advice, listed
 from realnvp_jax.text import shorten
 
 _SECONDS = 2.0  # to wait for an answer of the host that the original files are downloaded from
@@ -78,11 +78,10 @@ def _builder(name: str, root: Path) -> Any:
         known = tfds.list_builders(with_community_datasets=False)
         here = prepared_names(root)
         others = dataset_names(of_images=True)
-        near = difflib.get_close_matches(name, [*others, *here, *known], n=1)
+        prepared = f"prepared in {shorten(root, 60)}: {shorten(', '.join(here) or 'none', 50)}"
         raise ValueError(
-            f"expected dataset.name to be one of {', '.join(others)}, or a data set of TFDS; got {shorten(name)}"
-            + (f": did you mean {near[0]!r}?" if near else "")
-            + f" (prepared in {shorten(root, 120)}: {shorten(', '.join(here) or 'none', 80)})"
+            f"expected dataset.name to be one of {listed(others, 80)}, or a data set of TFDS ({prepared}); "
+            f"got {shorten(name, 40)}: {advice(name, [*others, *here, *known])}"
         ) from None
     options: dict[str, Any] = {"data_dir": root, "file_format": "array_record"}
     if config:
