@@ -30,7 +30,7 @@ def checked_params(params: Any) -> dict[str, Any]:
     return {"batch_stats": {}, **params}
 
 
-def check_data(x: jax.Array, context: jax.Array | None) -> None:
+def check_data(x: jax.Array, context: Any) -> None:
     """Raise ValueError for a batch [n, *event] that parameters cannot be initialized from, if values are known."""
     if isinstance(x, Tracer):
         return

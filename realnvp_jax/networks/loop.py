@@ -10,8 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-_COLLECTIONS = ("params", "batch_stats", "standardization", "constants", "used_statistics", "intermediates")
-_STACKED: Any = dict.fromkeys(_COLLECTIONS, 0)  # all have the leading axis
+_WRITTEN_BY_PASSES = ("used_statistics", "intermediates")  # collections that are not there before a pass writes them
 
 
 def loop_over(
@@ -41,13 +40,13 @@ def loop_over(
     if module.is_initializing():
         loop = nn.scan(
             lambda module, value, _: (step(module, value), None),
-            variable_axes=_STACKED,
+            variable_axes={True: 0},
             split_rngs={"params": True},
             length=length,
         )
         return loop(module, start, None)[0]
     unbound, variables = module.unbind()
-    mutable = [name for name in _STACKED if module.is_mutable_collection(name)]
+    mutable = [name for name in (*variables, *_WRITTEN_BY_PASSES) if module.is_mutable_collection(name)]
 
     def body(value, layer):
         variables, place = layer
