@@ -1,11 +1,15 @@
+import itertools
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # commands that are called within a test would use the user's
 
 import jax
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
+from PIL import Image
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # tests compile more than they compute
@@ -19,3 +23,35 @@ def x64():
     """Double precision within a test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Fourteen pictures of several sizes and formats, one hidden, and other files."""
+    from tests.data.images.helpers import pixels
+
+    root = tmp_path / "pictures"
+    (root / "more" / "deep").mkdir(parents=True)
+    names = [
+        f"{place}{i}.{suffix}"
+        for i, (suffix, place) in enumerate(
+            itertools.product(["png", "jpg", "JPEG", "webp", "bmp", "tif", "TIFF"], ["", "more/deep/"])
+        )
+    ]
+    for i, name in enumerate(names):
+        Image.fromarray(pixels(10 + i, 24 - i, 3, seed=i)).save(root / name)
+    (root / ".hidden.png").write_bytes(b"")
+    (root / "more" / "readme.txt").write_text("no picture")
+    return root
+
+
+@pytest.fixture
+def three_splits(tmp_path) -> str:
+    """Arrays of two splits, with copies of images in both."""
+    from tests.data.images.helpers import pixels
+
+    train = pixels(20, 5, 4, 3, levels=100)
+    test = pixels(10, 5, 4, 3, seed=1)
+    train[3], test[2], test[5] = train[0], train[1], train[1]
+    np.savez(tmp_path / "x.npz", test=test, train=train)
+    return str(tmp_path / "x.npz")

@@ -1,8 +1,10 @@
-"""The zoo of bijections, and how to shake parameters."""
+"""The zoo of bijections, how to shake parameters, and what several folders of tests use."""
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import digits_labels
 from realnvp_jax.bijections.autoregressive import Autoregressive
 from realnvp_jax.bijections.bijection import Bijection, Chain, Inverse, Reordered
 from realnvp_jax.bijections.coupling import Coupling, coupling
@@ -33,6 +36,7 @@ from realnvp_jax.networks.pixelcnn import PixelCNN
 from realnvp_jax.networks.resnet import ResNet
 from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, StandardizationStatistics
 
+ROOT = Path(__file__).parent.parent
 BATCH = 8
 
 
@@ -195,3 +199,25 @@ def flat_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 def images_of(name: str, **keys: Any) -> FramedImages:
     """The images that `config.dataset` with this name and these keys describes."""
     return find_images({"name": name, **keys})
+
+
+def wait_until(condition) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def tiny_labels_config():
+    """The config of digits_labels with a tiny model."""
+    config = digits_labels.get_config()
+    config.num_steps = 4
+    config.schedule.warmup_steps = 1
+    config.evaluate.every = 2
+    config.checkpoint.every = 2
+    config.evaluate.num_examples = 60
+    config.evaluate.num_samples = 20
+    config.model.num_scales = 1
+    config.model.base_features = 2
+    config.model.num_blocks = 1
+    return config

@@ -1,0 +1,16 @@
+"""`realnvp show`."""
+
+import json
+
+import pytest
+
+from tests.cli.helpers import realnvp
+
+
+@pytest.mark.slow
+def test_show(digits, shop):
+    printed = realnvp("show", "-w", digits)
+    result = json.loads((digits / "result.json").read_text())
+    for expected in ("data: digits", "checkpoints: steps 3, 6", f"test: {result['mean']:.3f}", "sizes: ", "RealNVP("):
+        assert expected in printed
+    assert "dataset.context = 'kind'" in realnvp("show", "-w", shop, "--config")

@@ -1,0 +1,73 @@
+"""Prepared data sets are found and read."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import realnvp_jax
+from realnvp_jax.data.images.framed import load_images, load_split
+from realnvp_jax.data.images.framing import Framing
+from realnvp_jax.data.images.prepared import find_prepared
+from tests.helpers import ROOT, images_of, refusal
+
+
+def test_prepared_data_of_another_kind_are_refused(tmp_path):
+    directory = tmp_path / "data" / "tiny" / "1.0.0"
+    directory.mkdir(parents=True)
+    info = {"name": "tiny", "version": "1.0.0", "splits": [{"name": "train", "shardLengths": ["3"]}, {"name": "test"}]}
+    image = {"image": {"image": {"dtype": "uint8", "shape": {"dimensions": ["32", "32", "3"]}}}}
+
+    def write(info, features) -> None:
+        (directory / "dataset_info.json").write_text(json.dumps(info))
+        (directory / "features.json").write_text(json.dumps({"featuresDict": {"features": features}}))
+
+    def load(split: str = "train") -> None:
+        data = images_of("tfds", path=str(directory), cache_dir=str(tmp_path / "cache"))
+        load_images(data, {"train": split}, realnvp_jax.image_flow((32, 32, 3)))
+
+    write({**info, "fileFormat": "tfrecord"}, image)
+    assert "prepared with file_format='array_record'; got tfrecord" in refusal(load)
+    write({**info, "fileFormat": "array_record"}, {"text": {}})
+    assert "expected a feature 'image' of uint8 images in 'tiny/1.0.0'; got 'text'" in refusal(load)
+    write({**info, "fileFormat": "array_record"}, image)
+    assert "expected one of the splits ['test', 'train'] of 'tiny/1.0.0'; got 'all'" in refusal(load, "all")
+    assert "expected examples in the split 'test'" in refusal(load, "test")
+    assert "expected a data set that TFDS has prepared" in refusal(load)  # its records are not there
+    (directory / "features.json").write_text("{")
+    assert "expected a data set that TFDS has prepared" in refusal(load)
+    (directory / "dataset_info.json").write_text("{}")
+    assert "no name, version or splits" in refusal(load)
+
+
+def test_the_newest_version_that_can_be_read_is_taken(tmp_path):
+    for version, kind in [("1.9.0", "array_record"), ("1.10.0", "array_record"), ("2.0.0", "tfrecord")]:
+        (tmp_path / "tiny" / version).mkdir(parents=True)
+        (tmp_path / "tiny" / version / "dataset_info.json").write_text(json.dumps({"fileFormat": kind}))
+    shutil.copytree(tmp_path / "tiny" / "1.9.0", tmp_path / "tiny" / "incomplete.ABC_9.0.0")
+    assert find_prepared("tiny", tmp_path).name == "1.10.0"
+    shutil.rmtree(tmp_path / "tiny" / "1.10.0")
+    shutil.rmtree(tmp_path / "tiny" / "1.9.0")
+    assert find_prepared("tiny", tmp_path).name == "2.0.0"
+    assert find_prepared("other", tmp_path) is None
+
+
+def test_a_directory_without_a_data_set_is_refused(tmp_path):
+    data = images_of("tfds", path=str(tmp_path))
+    assert "with dataset_info.json" in refusal(load_images, data, {"train": "all"}, realnvp_jax.image_flow((8, 8, 1)))
+
+
+SHARED = ROOT.parent / "shared" / "tfds"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the whole of CIFAR-10 and MNIST")
+@pytest.mark.parametrize(
+    ("name", "shape", "means"),
+    [("cifar10", (32, 32, 3), [0.4914, 0.4822, 0.4465]), ("mnist", (28, 28, 1), [0.1307])],
+)
+def test_whole_data_sets_have_the_known_means(name, shape, means, tmp_path):
+    data = images_of(name, data_dir=str(SHARED), cache_dir=str(tmp_path))
+    x = load_split(data, "train", Framing(shape)).images
+    np.testing.assert_allclose(x.mean((0, 1, 2)) / 255, means, atol=5e-5)

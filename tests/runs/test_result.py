@@ -1,0 +1,23 @@
+"""The result of a run."""
+
+import json
+
+from configs import smoke
+from realnvp_jax.runs.files import write_json
+from realnvp_jax.runs.result import read_result
+from realnvp_jax.runs.workdir import Workdir
+from tests.helpers import refusal
+
+RESULT = {"mean": 1.0, "standard_error": 0.1, "unit": "nats", "num_examples": 3, "step": 2, "num_steps": 4, "ema": True}
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    path = tmp_path / "result.json"
+    write_json(path, RESULT)
+    assert read_result(path) == RESULT
+    for text in ("", '{"mean": 1', "{}", "[]", json.dumps({**RESULT, "mean": None})):
+        path.write_text(text)
+        message = refusal(read_result, path)
+        assert "result.json" in message
+        assert message.endswith("start the run again, which evaluates again")
+        assert Workdir(tmp_path, smoke.get_config()).result() is None

@@ -1,0 +1,18 @@
+"""The config that a run has saved."""
+
+import realnvp_jax
+from configs import smoke
+from realnvp_jax.runs.saved_config import saved_event_shape
+from realnvp_jax.runs.workdir import Workdir
+from tests.helpers import refusal
+
+
+def test_a_damaged_or_missing_config_is_named(tmp_path):
+    Workdir(tmp_path, smoke.get_config()).start()
+    (tmp_path / "config.json").write_text("")
+    for opened in (lambda: Workdir(tmp_path, smoke.get_config()), lambda: saved_event_shape(tmp_path)):
+        assert "config.json' as it was written; got a damaged file" in refusal(opened)
+    assert "config.json" in refusal(realnvp_jax.load, tmp_path)
+    (tmp_path / "config.json").unlink()
+    (tmp_path / "checkpoints" / "3").mkdir(parents=True)
+    assert "expected config.json beside the checkpoints" in refusal(Workdir, tmp_path, smoke.get_config())

@@ -1,0 +1,170 @@
+"""Runs that go on, are interrupted, and fail."""
+
+import csv
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+import realnvp_jax
+from configs import smoke, table
+from realnvp_jax.plots import curves, vectors
+from realnvp_jax.runs.best import Best
+from realnvp_jax.runs.checkpoints import Checkpoints
+from realnvp_jax.runs.result import read_result
+from realnvp_jax.runs.setup import make_optimizer
+from realnvp_jax.training.state import create_state
+from realnvp_jax.training.steps import NonFiniteLossError
+from tests.helpers import refusal
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", ["remat", "invert"])
+def test_a_run_that_was_stopped_is_the_same_to_the_bit(memory, tmp_path):
+    config = smoke.get_config()
+    config.update(memory=memory, batch_size=8, num_steps=4, steps_per_dispatch=2, profile=1)
+    config.checkpoint.every = config.evaluate.every = 2
+    config.evaluate.num_examples = 8
+    realnvp_jax.train(config, tmp_path / "whole")
+    config.num_steps = 2
+    realnvp_jax.train(config, tmp_path / "parts")
+    config.num_steps = 4
+    result = realnvp_jax.train(config, tmp_path / "parts")
+    states = []
+    for name in ("whole", "parts"):
+        flow = realnvp_jax.create(config)
+        target = create_state(flow, jax.random.key(0), make_optimizer(config)[0], config.ema_decay)
+        checkpoints = Checkpoints(tmp_path / name, read_only=True)
+        states.append(checkpoints.restore(target)[0])
+        checkpoints.close()
+    chex.assert_trees_all_equal(*states)
+    assert np.isfinite(result["mean"])
+
+
+def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch):
+    from realnvp_jax.runs import trainer
+
+    config = smoke.get_config()
+    config.model.num_scales, config.model.base_features = 1, 2
+    config.evaluate.every = config.evaluate.log_every = 3
+    validate = trainer.Trainer._validate
+
+    def validate_and_press(self, row, bar):
+        validate(self, row, bar)
+        self.best = Best(1, 0.0)  # so that the step is not saved for being the best
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(trainer.Trainer, "_validate", validate_and_press)
+    with pytest.raises(trainer.InterruptedRunError, match=r"stopped and saved at step 3; resume with: the same call"):
+        trainer.train(config, tmp_path)
+    assert (tmp_path / "checkpoints" / "3").is_dir()
+
+
+NAMES = ("cost_US$_per_$", "price ($)", "rate $%$")
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A run of 4 steps on a table, evaluated at every second one; after them it overfits."""
+    rows = np.random.default_rng(0).standard_normal((60, 3))
+    path = tmp_path / "rows.csv"
+    np.savetxt(path, rows, delimiter=",", header=",".join(NAMES), comments="")
+    config = table.get_config()
+    config.dataset.path = str(path)
+    config.batch_size = 16
+    config.num_steps = 4
+    config.learning_rate = 0.05
+    config.seed = 4
+    config.schedule.name = "constant"
+    config.schedule.warmup_steps = 0
+    config.ema_decay = 0.0
+    config.model.transform = "affine"
+    config.model.num_layers, config.model.hidden = 2, (4,)
+    config.evaluate.every = config.evaluate.log_every = config.checkpoint.every = 2
+    config.evaluate.num_samples = 20
+    return config
+
+
+def validations(workdir: Path) -> dict[int, float]:
+    with (workdir / "metrics.csv").open() as file:
+        return {int(row["step"]): float(row["validation"]) for row in csv.DictReader(file)}
+
+
+def steps(workdir: Path) -> list[int]:
+    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
+
+
+def test_the_best_step_is_kept_when_a_run_goes_on_and_is_replaced_when_it_is_lost(config, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    first = realnvp_jax.train(config, workdir)
+    assert first["step"] == 4  # else the test tests nothing
+    config.num_steps = 10
+    second = realnvp_jax.train(config, workdir)
+    assert (second["step"], second["mean"]) == (4, first["mean"])
+    assert steps(workdir) == [4, 8, 10]
+    assert "lost_best" not in second
+    shutil.rmtree(workdir / "checkpoints" / "4")
+    config.num_steps = 12
+    capsys.readouterr()
+    third = realnvp_jax.train(config, workdir)
+    scores = validations(workdir)
+    best = max((8, 10, 12), key=scores.__getitem__)
+    assert third["step"] == best
+    assert third["validation"] == pytest.approx(scores[best], rel=1e-5)
+    assert third["lost_best"] == {"step": 4, "validation": pytest.approx(scores[4], rel=1e-5)}
+    assert json.loads((workdir / "result.json").read_text()) == third
+    printed = capsys.readouterr()
+    assert "warning: the checkpoint of the best step 4 is lost" in printed.err
+    assert f"step {best} of 12 by validation, the better step 4 is lost" in printed.out.splitlines()[-1]
+    realnvp_jax.load(workdir)
+    config.num_steps = 11
+    assert "num_steps of at least 12" in refusal(realnvp_jax.train, config, workdir)
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_warning(config, tmp_path, monkeypatch, capsys):
+    workdir = tmp_path / "run"
+
+    def fail(*_):
+        raise RuntimeError("no\npaint")
+
+    def is_written_already(*_):
+        assert read_result(workdir / "result.json")
+        assert (workdir / "run.json").is_file()
+
+    monkeypatch.setattr(vectors, "save_points", fail)
+    monkeypatch.setattr(curves, "save_curves", is_written_already)
+    workdir.mkdir()
+    (workdir / "tensorboard").write_text("not a directory")
+    config.num_steps = 2
+    result = realnvp_jax.train(config, workdir)
+    assert read_result(workdir / "result.json") == result
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1].startswith("test: ")
+    assert "samples: " not in printed.out
+    assert f"curves: {workdir / 'curves.png'}" in printed.out
+    warnings = printed.err.splitlines()
+    assert f"warning: {workdir / 'samples.png'} was not written (RuntimeError: no paint)" in warnings
+    assert sum(line.startswith(f"warning: {workdir / 'tensorboard'} was not written (") for line in warnings) == 1
+    # a result cut in half is computed again
+    whole = (workdir / "result.json").read_text()
+    (workdir / "result.json").write_text(whole[: len(whole) // 2])
+    realnvp_jax.train(config, workdir)
+    assert (workdir / "result.json").read_text() == whole
+    assert "result.json is damaged: the run is evaluated again" in capsys.readouterr().err
+
+
+def test_parameters_that_are_not_finite_are_not_saved(config, tmp_path):
+    config.learning_rate = float("nan")
+    config.checkpoint.every = config.evaluate.log_every = 1
+    with pytest.raises(NonFiniteLossError, match="not finite after step 1; there is no checkpoint yet"):
+        realnvp_jax.train(config, tmp_path / "run")
+
+
+def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(config, tmp_path):
+    assert "choose another" in refusal(realnvp_jax.train, config, tmp_path / "lr=[1e-3]")
+    assert list(tmp_path.iterdir()) == [tmp_path / "rows.csv"]

@@ -1,0 +1,17 @@
+"""Workdirs belong to one config."""
+
+import pytest
+
+from configs import smoke
+from realnvp_jax.runs.workdir import Workdir
+
+
+def test_another_configs_run_is_refused_by_name(tmp_path):
+    Workdir(tmp_path, smoke.get_config()).start()
+    config = smoke.get_config()
+    config.num_steps, config.evaluate.every, config.checkpoint.every, config.dataset.data_dir = 50, 5, 5, "elsewhere"
+    Workdir(tmp_path, config)  # these may differ
+    config.seed = 1
+    config.model.num_blocks = 3
+    with pytest.raises(ValueError, match=r"model.num_blocks was 1, now 3; seed was 0, now 1: use another --workdir"):
+        Workdir(tmp_path, config)
