@@ -26,6 +26,7 @@ from realnvp_jax.data.images.framed import FramedImages
 from realnvp_jax.data.named import find_images
 from realnvp_jax.masks import Alternating, Checkerboard, Halves, ImageHalves, RandomHalves
 from realnvp_jax.models.autoregressive import autoregressive_flow
+from realnvp_jax.models.create import MODELS
 from realnvp_jax.models.glow import Glow
 from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
 from realnvp_jax.models.real_nvp import RealNVP
@@ -221,3 +222,19 @@ def tiny_labels_config():
     config.model.base_features = 2
     config.model.num_blocks = 1
     return config
+
+
+SMALL_FLOWS = {
+    "image_flow": ((4, 4, 1), {"num_scales": 1, "base_features": 2, "num_blocks": 1}),
+    "glow_flow": ((4, 4, 1), {"num_scales": 1, "num_steps": 1, "base_features": 2, "num_blocks": 1}),
+    "vector_flow": (3, {"num_layers": 2, "hidden": (4,)}),
+    "autoregressive_flow": (3, {"num_components": 2, "hidden": (4,)}),
+    "pixelcnn_flow": ((4, 4, 1), {"num_components": 2, "features": 4, "num_blocks": 1}),
+    "masked_autoregressive_flow": (3, {"num_layers": 2, "hidden": (4,)}),
+}
+
+
+def small(name: str, **choices):
+    """A small flow by the factory of this name."""
+    shape, sizes = SMALL_FLOWS[name]
+    return MODELS[name].factory(shape, **{**sizes, **choices})

@@ -1,10 +1,8 @@
-"""Parts: the registry, parts by name and as objects, learned dequantizers, Glow, and the training step of any part."""
+"""Parts by name, and errors in parts."""
 
 import dataclasses
-import functools
 import inspect
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,36 +10,16 @@ import pytest
 
 import realnvp_jax
 from configs import default, digits
-from examples import own_parts
 from realnvp_jax import registry
 from realnvp_jax.data.named import find_dataset
 from realnvp_jax.models.create import MODELS, create, model_keys, part_keys
 from realnvp_jax.runs.setup import make_optimizer
 from realnvp_jax.training.optimizer import optimizer_keys
-from realnvp_jax.training.state import create_state
-from realnvp_jax.training.steps import train_step
-from tests.helpers import perturb, refusal
-
-SMALL = {
-    "image_flow": ((4, 4, 1), {"num_scales": 1, "base_features": 2, "num_blocks": 1}),
-    "glow_flow": ((4, 4, 1), {"num_scales": 1, "num_steps": 1, "base_features": 2, "num_blocks": 1}),
-    "vector_flow": (3, {"num_layers": 2, "hidden": (4,)}),
-    "autoregressive_flow": (3, {"num_components": 2, "hidden": (4,)}),
-    "pixelcnn_flow": ((4, 4, 1), {"num_components": 2, "features": 4, "num_blocks": 1}),
-    "masked_autoregressive_flow": (3, {"num_layers": 2, "hidden": (4,)}),
-}
-
-
-def small(name: str, **choices):
-    shape, sizes = SMALL[name]
-    return MODELS[name].factory(shape, **{**sizes, **choices})
+from tests.helpers import refusal
 
 
 def pixels(num: int = 4, levels: int = 17, size: int = 4) -> np.ndarray:
     return np.random.default_rng(0).integers(0, levels, (num, size, size, 1)).astype(np.uint8)
-
-
-# The registry
 
 
 def test_unknown_kinds_and_names_are_refused_with_the_nearest():
@@ -137,7 +115,7 @@ def test_values_in_range_are_taken():
     [(name, {argument: realnvp_jax.Identity()}) for name, model in MODELS.items() for argument in model.parts],
 )
 def test_objects_of_another_kind_are_refused(name, choices):
-    shape, sizes = SMALL[name]
+    shape, sizes = SMALL_FLOWS[name]
     with pytest.raises(TypeError, match=r"expected \w+ to be a registered name or a \w+; got \w+$"):
         inspect.unwrap(MODELS[name].factory)(shape, **sizes, **choices)  # without the tests' own check of types
 
@@ -219,9 +197,6 @@ def test_a_parameter_of_a_part_has_a_key_of_its_own():
     assert "base_features" in model_keys(config.model)  # the factory's own argument
 
 
-# Errors in parts
-
-
 class Failing(realnvp_jax.Bijection):
     """A mixing layer with an error in it."""
 
@@ -263,150 +238,3 @@ def test_parameters_of_another_flow_are_named():
     message = refusal(learned.bits_per_dim, without, jax.random.key(0), pixels())
     assert "expected parameters of this flow" in message
     assert "got none called 'params/dequantizer/" in message
-
-
-# A learned dequantizer
-
-
-def own_flow(**choices):
-    """A small flow with the example's dequantizer."""
-    return small("image_flow", levels=17, dequantizer=own_parts.ConditionalNoise(noise_features=2), **choices)
-
-
-def test_the_parameters_of_a_learned_dequantizer_are_in_the_tree_and_get_gradients():
-    flow = own_flow()
-    params = perturb(flow.init(jax.random.key(0)), jax.random.key(1), 0.1)
-    assert set(params["params"]["dequantizer"]) == {"Conv_0", "Conv_1", "Conv_2", "Conv_3"}
-
-    def loss(params):
-        return flow.bits_per_dim_train(params, jax.random.key(2), pixels())[0].mean()
-
-    for path, gradient in jax.tree_util.tree_leaves_with_path(jax.jit(jax.grad(loss))(params)["params"]["dequantizer"]):
-        assert np.abs(gradient).max() > 0, jax.tree_util.keystr(path)
-    y = flow.dequantize(jax.random.key(2), pixels(), params)
-    np.testing.assert_array_equal(np.floor(y), pixels())
-    assert "expected params" in refusal(flow.dequantize, jax.random.key(2), pixels())
-
-
-def test_more_samples_of_a_learned_dequantizer_tighten_the_bound():
-    flow = own_flow()
-    params = perturb(flow.init(jax.random.key(0)), jax.random.key(1), 0.2)
-    one, four, sixteen = (
-        flow.bits_per_dim(params, jax.random.key(3), pixels(64), num_samples=count).mean() for count in (1, 4, 16)
-    )
-    assert one > four > sixteen
-
-
-# bits_per_dim_train
-
-
-@pytest.mark.parametrize("make", [functools.partial(small, "image_flow", levels=17), own_flow])
-def test_training_sees_the_pixels_of_bits_per_dim_and_updates_the_statistics(make):
-    key, x = jax.random.key(4), pixels(8)
-    flow = make()
-    params = perturb(flow.init(jax.random.key(0)), jax.random.key(1), 0.1)
-    bits, updated = jax.jit(flow.bits_per_dim_train)(params, key, x)
-    chex.assert_shape(bits, (8,))
-    y = flow.dequantize(key, x, params)
-    log_q = 0.0
-    if flow.dequantizer.is_learned:
-        mine = {"params": params["params"]["dequantizer"]}
-        log_q = flow.dequantizer.apply(mine, jnp.asarray(x), key, jnp.arange(8))[1]
-    log_prob, expected = flow.log_prob_train(params, y)
-    np.testing.assert_allclose(bits, (log_q - log_prob) / (flow.num_dims * np.log(2)), rtol=1e-4)
-    chex.assert_trees_all_close(updated, expected, rtol=1e-4, atol=1e-6)
-    moved = jax.tree.map(lambda old, new: jnp.abs(old - new).max(), params["batch_stats"], updated["batch_stats"])
-    assert min(jax.tree.leaves(moved)) > 0
-    chex.assert_trees_all_equal(updated["params"], params["params"])
-    evaluated = flow.bits_per_dim({**params, "batch_stats": updated["batch_stats"]}, key, x)
-    np.testing.assert_allclose(evaluated, (log_q - flow.log_prob(updated, y)) / (flow.num_dims * np.log(2)), rtol=1e-4)
-
-
-def test_training_reports_the_mean_of_bits_per_dim_train():
-    flow, key, x = small("image_flow", levels=17), jax.random.key(5), pixels(8)
-    config = digits.get_config()
-    optimizer, _ = make_optimizer(config)
-    state = create_state(flow, jax.random.key(0), optimizer, 0.0)
-    _, metrics = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer))(state, {"x": x}, key)
-    noise_key = jax.random.split(jax.random.fold_in(key, 0))[1]
-    bits, _ = flow.bits_per_dim_train(state.params, noise_key, x)
-    np.testing.assert_allclose(metrics["score"], bits.mean(), rtol=1e-6)
-
-
-# Glow
-
-
-def glow(**choices):
-    return small("glow_flow", **{"num_scales": 2, "levels": 17, **choices})
-
-
-def glow_problem(**choices):
-    """(flow, perturbed parameters, x, context) in double precision."""
-    flow = glow(**choices)
-    params = perturb(flow.init(jax.random.key(0)), jax.random.key(1), 0.2)
-    random = np.random.default_rng(0)
-    x = jnp.asarray(random.uniform(0.5, 16.5, (5, 4, 4, 1)))
-    context = jnp.asarray(random.standard_normal((5, 2))) if flow.context_size else None
-    return flow, params, x, context
-
-
-@pytest.mark.parametrize("choices", [{"context": 2}, {"mixing": "lu", "num_scales": 1, "num_steps": 2}])
-def test_glow_round_trips_and_has_the_log_det_of_its_jacobian(choices, x64):
-    flow, params, x, context = glow_problem(**choices)
-    z, log_det = flow.forward(params, x, context)
-    back, inverse_log_det = flow.inverse(params, z, context)
-    np.testing.assert_allclose(back, x, atol=1e-8)
-    np.testing.assert_allclose(log_det, -inverse_log_det, atol=1e-8)
-    one = None if context is None else context[0]
-    jacobian = jax.jit(jax.jacfwd(lambda flat: flow.forward(params, flat.reshape(4, 4, 1), one)[0].ravel()))
-    sign, expected = jnp.linalg.slogdet(jacobian(x[0].ravel()))
-    assert sign != 0
-    np.testing.assert_allclose(log_det[0], expected, atol=1e-8)
-    log_prob = flow.log_prob(params, x, context)
-    np.testing.assert_allclose(log_prob, jnp.sum(jax.scipy.stats.norm.logpdf(z), axis=(1, 2, 3)) + log_det, atol=1e-8)
-    samples, said = flow.sample_and_log_prob(params, jax.random.key(2), (3,), context=one)
-    np.testing.assert_allclose(flow.log_prob(params, samples, one), said, atol=1e-6)
-
-
-def test_glow_depends_on_its_context(x64):
-    flow, params, x, context = glow_problem(context=2)
-    one, other = flow.log_prob(params, x, context), flow.log_prob(params, x, 1 - context)
-    assert np.abs(one - other).min() > 1e-3
-    assert "expected context of shape" in refusal(flow.log_prob, params, x)
-
-
-def test_glow_is_initialized_from_a_batch(x64):
-    flow = glow()
-    random = np.random.default_rng(0)
-    x = random.gamma(2.0, 1.5, (64, 4, 4, 1)).clip(0.1, 16.9)
-    params = flow.init(jax.random.key(0), x)
-    fresh = flow.init(jax.random.key(0))
-    chex.assert_trees_all_equal_shapes_and_dtypes(params, fresh)
-    y, _ = flow.preprocessing.forward(jnp.asarray(x))
-    squeezed = np.asarray(y).reshape(64, 2, 2, 2, 2, 1).transpose(0, 1, 3, 2, 4, 5).reshape(64, 4, 4)
-    stored = jax.tree_util.tree_leaves_with_path(params["params"]["scales_0"])
-    by_name = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in stored}
-    mean = next(leaf for name, leaf in by_name.items() if "layers_0" in name and name.endswith("['mean']"))
-    log_std = next(leaf for name, leaf in by_name.items() if "layers_0" in name and name.endswith("['log_std']"))
-    assert (squeezed.shape, mean.shape) == ((64, 4, 4), (1, 4))
-    np.testing.assert_allclose(np.sort(mean[0]), np.sort(squeezed.mean((0, 1))), atol=1e-6)
-    np.testing.assert_allclose(np.sort(np.exp(log_std[0])), np.sort(squeezed.std((0, 1))), atol=1e-4)
-
-
-@pytest.mark.parametrize("shape", [(6, 4, 1), (4, 6, 1), (2, 2, 1), (5, 5, 1)])
-def test_glow_refuses_sizes_that_it_cannot_divide(shape):
-    assert f"got {shape[0]}x{shape[1]}" in refusal(realnvp_jax.glow_flow, shape, num_scales=2)
-
-
-def test_glow_has_the_same_gradients_in_all_memory_modes(x64):
-    def gradients(memory):
-        flow, params, x, _ = glow_problem(memory=memory, num_scales=1, num_steps=2)
-
-        def loss(trainable):
-            return flow.log_prob_train({**params, "params": trainable}, x)[0].mean()
-
-        return jax.jit(jax.value_and_grad(loss))(params["params"])
-
-    expected = gradients("store")
-    for memory in ("remat", "invert"):
-        chex.assert_trees_all_close(gradients(memory), expected, rtol=1e-6, atol=1e-8)

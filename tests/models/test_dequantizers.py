@@ -1,0 +1,82 @@
+"""Learned dequantizers, and training on discrete data."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import digits
+from examples import own_parts
+from realnvp_jax.runs.setup import make_optimizer
+from realnvp_jax.training.state import create_state
+from realnvp_jax.training.steps import train_step
+from tests.helpers import perturb, refusal, small
+
+
+def pixels(num: int = 4, levels: int = 17, size: int = 4) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, levels, (num, size, size, 1)).astype(np.uint8)
+
+
+def own_flow(**choices):
+    """A small flow with the example's dequantizer."""
+    return small("image_flow", levels=17, dequantizer=own_parts.ConditionalNoise(noise_features=2), **choices)
+
+
+def test_the_parameters_of_a_learned_dequantizer_are_in_the_tree_and_get_gradients():
+    flow = own_flow()
+    params = perturb(flow.init(jax.random.key(0)), jax.random.key(1), 0.1)
+    assert set(params["params"]["dequantizer"]) == {"Conv_0", "Conv_1", "Conv_2", "Conv_3"}
+
+    def loss(params):
+        return flow.bits_per_dim_train(params, jax.random.key(2), pixels())[0].mean()
+
+    for path, gradient in jax.tree_util.tree_leaves_with_path(jax.jit(jax.grad(loss))(params)["params"]["dequantizer"]):
+        assert np.abs(gradient).max() > 0, jax.tree_util.keystr(path)
+    y = flow.dequantize(jax.random.key(2), pixels(), params)
+    np.testing.assert_array_equal(np.floor(y), pixels())
+    assert "expected params" in refusal(flow.dequantize, jax.random.key(2), pixels())
+
+
+def test_more_samples_of_a_learned_dequantizer_tighten_the_bound():
+    flow = own_flow()
+    params = perturb(flow.init(jax.random.key(0)), jax.random.key(1), 0.2)
+    one, four, sixteen = (
+        flow.bits_per_dim(params, jax.random.key(3), pixels(64), num_samples=count).mean() for count in (1, 4, 16)
+    )
+    assert one > four > sixteen
+
+
+@pytest.mark.parametrize("make", [functools.partial(small, "image_flow", levels=17), own_flow])
+def test_training_sees_the_pixels_of_bits_per_dim_and_updates_the_statistics(make):
+    key, x = jax.random.key(4), pixels(8)
+    flow = make()
+    params = perturb(flow.init(jax.random.key(0)), jax.random.key(1), 0.1)
+    bits, updated = jax.jit(flow.bits_per_dim_train)(params, key, x)
+    chex.assert_shape(bits, (8,))
+    y = flow.dequantize(key, x, params)
+    log_q = 0.0
+    if flow.dequantizer.is_learned:
+        mine = {"params": params["params"]["dequantizer"]}
+        log_q = flow.dequantizer.apply(mine, jnp.asarray(x), key, jnp.arange(8))[1]
+    log_prob, expected = flow.log_prob_train(params, y)
+    np.testing.assert_allclose(bits, (log_q - log_prob) / (flow.num_dims * np.log(2)), rtol=1e-4)
+    chex.assert_trees_all_close(updated, expected, rtol=1e-4, atol=1e-6)
+    moved = jax.tree.map(lambda old, new: jnp.abs(old - new).max(), params["batch_stats"], updated["batch_stats"])
+    assert min(jax.tree.leaves(moved)) > 0
+    chex.assert_trees_all_equal(updated["params"], params["params"])
+    evaluated = flow.bits_per_dim({**params, "batch_stats": updated["batch_stats"]}, key, x)
+    np.testing.assert_allclose(evaluated, (log_q - flow.log_prob(updated, y)) / (flow.num_dims * np.log(2)), rtol=1e-4)
+
+
+def test_training_reports_the_mean_of_bits_per_dim_train():
+    flow, key, x = small("image_flow", levels=17), jax.random.key(5), pixels(8)
+    config = digits.get_config()
+    optimizer, _ = make_optimizer(config)
+    state = create_state(flow, jax.random.key(0), optimizer, 0.0)
+    _, metrics = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer))(state, {"x": x}, key)
+    noise_key = jax.random.split(jax.random.fold_in(key, 0))[1]
+    bits, _ = flow.bits_per_dim_train(state.params, noise_key, x)
+    np.testing.assert_allclose(metrics["score"], bits.mean(), rtol=1e-6)

@@ -1,0 +1,86 @@
+"""`glow_flow`."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import realnvp_jax
+from tests.helpers import perturb, refusal, small
+
+
+def glow(**choices):
+    return small("glow_flow", **{"num_scales": 2, "levels": 17, **choices})
+
+
+def glow_problem(**choices):
+    """(flow, perturbed parameters, x, context) in double precision."""
+    flow = glow(**choices)
+    params = perturb(flow.init(jax.random.key(0)), jax.random.key(1), 0.2)
+    random = np.random.default_rng(0)
+    x = jnp.asarray(random.uniform(0.5, 16.5, (5, 4, 4, 1)))
+    context = jnp.asarray(random.standard_normal((5, 2))) if flow.context_size else None
+    return flow, params, x, context
+
+
+@pytest.mark.parametrize("choices", [{"context": 2}, {"mixing": "lu", "num_scales": 1, "num_steps": 2}])
+def test_glow_round_trips_and_has_the_log_det_of_its_jacobian(choices, x64):
+    flow, params, x, context = glow_problem(**choices)
+    z, log_det = flow.forward(params, x, context)
+    back, inverse_log_det = flow.inverse(params, z, context)
+    np.testing.assert_allclose(back, x, atol=1e-8)
+    np.testing.assert_allclose(log_det, -inverse_log_det, atol=1e-8)
+    one = None if context is None else context[0]
+    jacobian = jax.jit(jax.jacfwd(lambda flat: flow.forward(params, flat.reshape(4, 4, 1), one)[0].ravel()))
+    sign, expected = jnp.linalg.slogdet(jacobian(x[0].ravel()))
+    assert sign != 0
+    np.testing.assert_allclose(log_det[0], expected, atol=1e-8)
+    log_prob = flow.log_prob(params, x, context)
+    np.testing.assert_allclose(log_prob, jnp.sum(jax.scipy.stats.norm.logpdf(z), axis=(1, 2, 3)) + log_det, atol=1e-8)
+    samples, said = flow.sample_and_log_prob(params, jax.random.key(2), (3,), context=one)
+    np.testing.assert_allclose(flow.log_prob(params, samples, one), said, atol=1e-6)
+
+
+def test_glow_depends_on_its_context(x64):
+    flow, params, x, context = glow_problem(context=2)
+    one, other = flow.log_prob(params, x, context), flow.log_prob(params, x, 1 - context)
+    assert np.abs(one - other).min() > 1e-3
+    assert "expected context of shape" in refusal(flow.log_prob, params, x)
+
+
+def test_glow_is_initialized_from_a_batch(x64):
+    flow = glow()
+    random = np.random.default_rng(0)
+    x = random.gamma(2.0, 1.5, (64, 4, 4, 1)).clip(0.1, 16.9)
+    params = flow.init(jax.random.key(0), x)
+    fresh = flow.init(jax.random.key(0))
+    chex.assert_trees_all_equal_shapes_and_dtypes(params, fresh)
+    y, _ = flow.preprocessing.forward(jnp.asarray(x))
+    squeezed = np.asarray(y).reshape(64, 2, 2, 2, 2, 1).transpose(0, 1, 3, 2, 4, 5).reshape(64, 4, 4)
+    stored = jax.tree_util.tree_leaves_with_path(params["params"]["scales_0"])
+    by_name = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in stored}
+    mean = next(leaf for name, leaf in by_name.items() if "layers_0" in name and name.endswith("['mean']"))
+    log_std = next(leaf for name, leaf in by_name.items() if "layers_0" in name and name.endswith("['log_std']"))
+    assert (squeezed.shape, mean.shape) == ((64, 4, 4), (1, 4))
+    np.testing.assert_allclose(np.sort(mean[0]), np.sort(squeezed.mean((0, 1))), atol=1e-6)
+    np.testing.assert_allclose(np.sort(np.exp(log_std[0])), np.sort(squeezed.std((0, 1))), atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 1), (4, 6, 1), (2, 2, 1), (5, 5, 1)])
+def test_glow_refuses_sizes_that_it_cannot_divide(shape):
+    assert f"got {shape[0]}x{shape[1]}" in refusal(realnvp_jax.glow_flow, shape, num_scales=2)
+
+
+def test_glow_has_the_same_gradients_in_all_memory_modes(x64):
+    def gradients(memory):
+        flow, params, x, _ = glow_problem(memory=memory, num_scales=1, num_steps=2)
+
+        def loss(trainable):
+            return flow.log_prob_train({**params, "params": trainable}, x)[0].mean()
+
+        return jax.jit(jax.value_and_grad(loss))(params["params"])
+
+    expected = gradients("store")
+    for memory in ("remat", "invert"):
+        chex.assert_trees_all_close(gradients(memory), expected, rtol=1e-6, atol=1e-8)
