@@ -15,7 +15,7 @@ from realnvp_jax.data.named import find_dataset
 from realnvp_jax.models.create import MODELS, create, model_keys, part_keys
 from realnvp_jax.runs.setup import make_optimizer
 from realnvp_jax.training.optimizer import optimizer_keys
-from tests.helpers import refusal
+from tests.helpers import SMALL_FLOWS, refusal, small
 
 
 def pixels(num: int = 4, levels: int = 17, size: int = 4) -> np.ndarray:
