@@ -40,6 +40,15 @@ def test_the_parameters_of_a_learned_dequantizer_are_in_the_tree_and_get_gradien
     assert "expected params" in refusal(flow.dequantize, jax.random.key(2), pixels())
 
 
+def test_parameters_without_those_of_the_dequantizer_are_refused():
+    learned = own_flow()
+    without = {**learned.init(jax.random.key(0))}
+    without["params"] = {name: tree for name, tree in without["params"].items() if name != "dequantizer"}
+    message = refusal(learned.bits_per_dim, without, jax.random.key(0), pixels())
+    assert "expected parameters of this flow" in message
+    assert "got none called 'params/dequantizer/" in message
+
+
 def test_more_samples_of_a_learned_dequantizer_tighten_the_bound():
     flow = own_flow()
     params = perturb(flow.init(jax.random.key(0)), jax.random.key(1), 0.2)
