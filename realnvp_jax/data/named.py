@@ -32,9 +32,9 @@ def find_dataset(keys: Mapping[str, Any], *, of_images: bool) -> DataSet:
     if part is None or part.is_of_images != of_images:
         names = dataset_names(of_images=of_images)
         kind = "images" if of_images else "vectors"
-        raise ValueError(
-            f"expected dataset.name of {kind}, one of {listed(names)}; got {shorten(name)}: {advice(name, names)}"
-        )
+        other = "vectors" if of_images else "images"
+        hint = f"it has {other}, so choose a model of {other}" if name in registered("dataset") else advice(name, names)
+        raise ValueError(f"expected dataset.name of {kind}, one of {listed(names)}; got {shorten(name)}: {hint}")
     return from_keys(part, keys)
 
 

@@ -77,7 +77,7 @@ class RealNVP(MultiScale):
     def _stack(self, num_layers: int, mask: Mask, width: int, transformed_channels: int) -> Stack:
         """Coupling layers of one shape, whose parity alternates."""
         transform = self.transform.placed(
-            in_cells=isinstance(mask, CellMask), before_batch_norm=isinstance(self.normalization, BatchNorm)
+            in_cells=isinstance(mask, CellMask), before_batch_norm=self.normalization.removes_offset
         )
         layer = coupling(mask, self.conditioner.widened(width), transform, self.normalization, transformed_channels)
         places = tuple(number % mask.num_parities for number in range(num_layers))

@@ -30,6 +30,7 @@ class Normalization(nn.Module):
     """Base class of the parts of the kind "normalization"."""
 
     learns_mean = False  # whether the mean is trainable, so that a network needs no offset behind it
+    removes_offset = False  # whether adding a constant to x changes nothing in training
     is_identity = False
 
     def __post_init__(self):
@@ -47,6 +48,16 @@ class Normalization(nn.Module):
           cells: with a mask over the cells of an image, True in the identity half, where x is zero.
           mode: how the pass is made.
         """
+
+    def note_used(self, **statistics: jax.Array) -> None:
+        """Note what a training pass normalized by, under the names of the running statistics in "batch_stats".
+
+        A part whose statistics in training are not those of its inverse must call this: memory="invert" inverts the
+        pass with the noted values in the place of the running ones.
+        """
+        if self.is_mutable_collection(USED_STATISTICS):
+            for name, value in statistics.items():
+                self.put_variable(USED_STATISTICS, name, jax.lax.stop_gradient(value))
 
 
 @register("normalization", "none")
@@ -83,6 +94,7 @@ class BatchNorm(Normalization):
     )
     rate: float = 0.1
     epsilon: float = 1e-4
+    removes_offset = True
 
     @nn.compact
     def _running(self, channels: int) -> Any:
@@ -107,11 +119,9 @@ class BatchNorm(Normalization):
     def _update(self, running: Any, mean: jax.Array, variance: jax.Array) -> None:
         """Move the running statistics towards those that were used."""
         rate = 1 if self.batch_norm_lag else self.rate
-        for variable, name, used in zip(running, ("mean", "variance"), (mean, variance), strict=True):
-            used = jax.lax.stop_gradient(used)
-            variable.value += rate * (used - variable.value)
-            if self.is_mutable_collection(USED_STATISTICS):
-                self.put_variable(USED_STATISTICS, name, used)
+        for variable, used in zip(running, (mean, variance), strict=True):
+            variable.value += rate * (jax.lax.stop_gradient(used) - variable.value)
+        self.note_used(mean=mean, variance=variance)
 
 
 class ChannelStatistics(Normalization):

@@ -40,8 +40,8 @@ def check_config(config: Config) -> None:
     unused = unused_top_level(config) if config.model.name in MODELS else []
     if unused:
         raise ValueError(
-            f"expected memory, dtype and unroll as they are by default for the {config.model.name}, which "
-            f"does not read them all; got {unused[0]}"
+            f"expected the default {unused[0].partition('=')[0]} for the {config.model.name}, which does not use it; "
+            f"got {unused[0]}: remove it"
         )
     if is_of_vectors(config) and (config.dataset.num_bits or config.dataset.crop != "none"):
         raise ValueError(

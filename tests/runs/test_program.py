@@ -457,7 +457,10 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
             ["--config=configs/toy2d_ar.py:moons", "--config.model.num_components=0"],
             "expected num_components at least 1; got 0",
         ),
-        (["--config=configs/shapes.py", "--config.dataset.train=all"], "expected a split of shapes"),
+        (
+            ["--config=configs/shapes.py", "--config.dataset.train=all"],
+            "expected a part of train or validation or test of 'shapes'",
+        ),
         (["--config.model.residual=True"], "expected a key that the image_flow reads"),
         (
             ["--config=configs/toy2d_ar.py", "--config.model.transform=spline"],

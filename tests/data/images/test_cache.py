@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -107,6 +108,8 @@ from realnvp_jax.data.images.framing import Framing
 from realnvp_jax.data.images.source import Source
 
 def read(framing, i):
+    while not Path(sys.argv[3]).exists():  # until the test lets it go on
+        time.sleep(0.01)
     time.sleep(0.002)
     with open(sys.argv[2], "a") as log:
         log.write(f"{i}\\n")
@@ -119,10 +122,10 @@ assert np.array_equal(images[:, 0, 0, 0], np.arange(1500) % 251)
 """
 
 
-def fill(directory: Path, log: Path) -> subprocess.Popen:
-    process = subprocess.Popen(
-        [sys.executable, "-c", FILL, str(directory), str(log)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+def fill(directory: Path, log: Path, gate: Path = ROOT) -> subprocess.Popen:
+    """A process that decodes images once `gate` exists."""
+    command = [sys.executable, "-c", FILL, str(directory), str(log), str(gate)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
@@ -130,7 +133,10 @@ def fill(directory: Path, log: Path) -> subprocess.Popen:
 
 def test_two_processes_that_start_together_decode_once(tmp_path):
     log = tmp_path / "log"
-    processes = [fill(tmp_path / "cache", log) for _ in range(2)]
+    processes = [fill(tmp_path / "cache", log, tmp_path / "gate") for _ in range(2)]
+    waiting, _, _ = select.select([process.stdout for process in processes], [], [], 120)
+    assert len(waiting) == 1  # one decodes, and the other one says that it waits
+    (tmp_path / "gate").touch()
     printed = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert sorted(map(int, log.read_text().split())) == list(range(1500))
