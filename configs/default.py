@@ -17,13 +17,13 @@ KEYS = {
     "ema_decay": (0.0, "decay of a moving average of parameters and statistics, which is then evaluated; 0 for none"),
     "memory": (
         "store",
-        "image_flow, what training keeps for the backward pass of a coupling: store; remat computes it again; invert "
-        "finds it from the output, so that memory does not grow with the number of couplings",
+        "what training keeps for the backward pass of a layer: store; remat computes it again; invert "
+        "finds it from the output, so that memory does not grow with the number of layers",
     ),
-    "dtype": ("float32", "image_flow: of the conditioners in training, float32 or bfloat16; densities are float32"),
+    "dtype": ("float32", "images: of the conditioners in training, float32 or bfloat16; densities are float32"),
     "steps_per_dispatch": (1, "updates that the device makes without the host in between"),
     "profile": (0, "updates to trace, shortly after the start, into the workdir's profile/; 0 for none"),
-    "unroll": (False, "image_flow: couplings and blocks one after the other instead of in loops; compiles far longer"),
+    "unroll": (False, "images: layers and blocks one after the other instead of in loops; compiles far longer"),
     "dataset.name": (
         "cifar10",
         "digits, shapes, folder, npz, tfds, a data set of TFDS, toy data or a table (see the README)",
@@ -81,7 +81,7 @@ KEYS = {
         "of one example: (height, width, channels), or (columns,), or () for that of a table",
     ),
     "model.transform": ("affine", "what a coupling, or a map of MAF, does: affine, additive (NICE) or spline"),
-    "model.normalization": ("batch_norm", "batch_norm, act_norm or none"),
+    "model.normalization": ("", "batch_norm, act_norm or none; empty for the model's own"),
     "model.conditioner": (
         "",
         "network of the coupling layers: resnet, mlp; autoregressive_flow: made, or separate for one network an "
@@ -99,8 +99,9 @@ KEYS = {
     "model.num_components": (12, "autoregressive_flow, pixelcnn_flow: components of every mixture"),
     "model.mixture": ("gaussian", "autoregressive_flow, pixelcnn_flow: components that are gaussian or logistic"),
     "model.order": (
-        "reversed",
-        "of the elements. autoregressive_flow: natural, reversed, random; MAF: reversed (in every second map), random",
+        "",
+        "of the elements. autoregressive_flow: natural, reversed, random; MAF: reversed (in every second map), random; "
+        "empty for the model's own",
     ),
     "model.residual": (False, "autoregressive_flow, MAF: hidden layers add their input"),
     "model.inverse": (False, "MAF: invert the maps, which makes an IAF"),
@@ -110,7 +111,7 @@ KEYS = {
     "model.num_steps": (8, "glow_flow: steps of each scale"),
     "model.alpha": (0.05, "image_flow, glow_flow: squash before the logit: p = alpha + (1 - 2 alpha) x / levels"),
     **part_keys(),
-    "optimizer.name": ("adam", "adam or sgd"),
+    "optimizer.name": ("adam", "adam, sgd, or one of your own"),
     **optimizer_keys(),
     "optimizer.clip_norm": (100.0, "bound on the global norm of the gradients of nats per image; 0 for none"),
     "optimizer.l2": (5e-5, "weight of the squares of weight-norm gains and checkerboard scales, on nats per image"),

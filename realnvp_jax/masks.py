@@ -21,7 +21,6 @@ from jaxtyping import Array, Bool, Float, Int
 from realnvp_jax.registry import check_parameters, parameter, register
 
 Parity = int | Int[Array, ""]
-Count = int | Int[Array, ""]
 
 
 def checkerboard(height: int, width: int, parity: Parity) -> Bool[Array, "height width 1"]:
@@ -47,10 +46,6 @@ class CellMask(abc.ABC):
     @abc.abstractmethod
     def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
         """The mask for images of shape [n, height, width, channels]."""
-
-    @abc.abstractmethod
-    def num_transformed(self, shape: tuple[int, ...]) -> Count:
-        """Number of positions (height x width) that the coupling transforms."""
 
     def split(
         self, x: Float[Array, "n height width channels"]
@@ -81,11 +76,6 @@ class Checkerboard(CellMask):
         """The mask for images of shape [n, height, width, channels]."""
         return checkerboard(shape[-3], shape[-2], self.parity)[None]
 
-    def num_transformed(self, shape: tuple[int, ...]) -> Count:
-        """Number of positions (height x width) that the coupling transforms."""
-        height, width = shape[-3:-1]
-        return height * width // 2 + self.parity * (height * width % 2)
-
 
 @register("image_mask", "halves")
 @dataclasses.dataclass(frozen=True)
@@ -104,12 +94,6 @@ class ImageHalves(CellMask):
         left = jnp.arange(width)[None, :] < (width + 1) // 2
         first = jnp.where(jnp.asarray(self.parity < 2), top, left)
         return (first == (self.parity % 2 == 0))[None, :, :, None]
-
-    def num_transformed(self, shape: tuple[int, ...]) -> Count:
-        """Number of positions (height x width) that the coupling transforms."""
-        height, width = shape[-3:-1]
-        counts = (height // 2 * width, (height + 1) // 2 * width, height * (width // 2), height * ((width + 1) // 2))
-        return counts[self.parity] if isinstance(self.parity, int) else jnp.asarray(counts)[self.parity]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,6 +76,10 @@ def check_value(name: str, value: Any, field: dataclasses.Field) -> None:
         if value not in choices:
             raise ValueError(f"expected {name} to be one of {tuple(choices)}; got {str(value)[:60]!r}")
         return
+    if isinstance(value, list):
+        raise ValueError(f"expected {name} to be a tuple, which can be hashed; got the list {str(value)[:60]}")
+    if isinstance(field.default, bool) and not isinstance(value, bool):
+        raise ValueError(f"expected {name} to be True or False; got {str(value)[:60]!r}")
     kind = _number_type(field.default)
     if kind is None:
         return
@@ -104,8 +108,9 @@ def _number_type(default: Any) -> Any:
 def register(kind: str, name: str, part: type | None = None) -> Any:
     """Register the class of a part under a name; without `part`, a decorator that does so.
 
-    In a config, parameters of all parts of a model are keys of `config.model` (of an optimizer, `config.optimizer`): a
-    parameter that is called like a key of `configs.default` takes the value of that key.
+    In a config, the parameters of all parts of a model are keys of `config.model` (those of an optimizer, of
+    `config.optimizer`): a parameter with the name of a key of `configs.default` takes its value from that key. Choose
+    names that are not arguments of the factories.
 
     Args:
       kind: transform, image_mask, vector_mask, mixing, normalization, conditioner, dequantizer, base, optimizer or

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,12 +26,14 @@ from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, Spline
 from realnvp_jax.data.images.framed import FramedImages
 from realnvp_jax.data.named import find_images
 from realnvp_jax.masks import Alternating, Checkerboard, Halves, ImageHalves, RandomHalves
+from realnvp_jax.mode import EVALUATE
 from realnvp_jax.models.autoregressive import autoregressive_flow
 from realnvp_jax.models.create import MODELS
 from realnvp_jax.models.glow import Glow
 from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
 from realnvp_jax.models.real_nvp import RealNVP
 from realnvp_jax.models.vector import VectorRealNVP, vector_flow
+from realnvp_jax.networks.conditioner import Conditioner
 from realnvp_jax.networks.made import MADE
 from realnvp_jax.networks.mlp import MLP
 from realnvp_jax.networks.pixelcnn import PixelCNN
@@ -52,6 +55,16 @@ class Animal:
 
 SPLINE = Spline(num_bins=4, tail_bound=2.0)
 NORMAL_MIXTURE = Mixture(2, base="normal")  # perturbed parameters saturate a uniform base
+
+
+class PlainConditioner(Conditioner):
+    """A conditioner that has another module as a field."""
+
+    inner: nn.Module = nn.Dense(3)
+
+    @nn.compact
+    def __call__(self, identity, cells, context=None, mode=EVALUATE):
+        return nn.Dense(self.out_features)(jnp.tanh(self.inner(identity)))
 
 
 def image_coupling(mask, channels: int, transform=None, normalization=None, features: int = 4) -> Coupling:
@@ -117,6 +130,9 @@ ZOO = {
     "vectors, learned, splines": Animal(
         lambda: VectorRealNVP(3, 2, MLP(hidden=(4,)), transform=SPLINE, mixing=LearnedLinear()), (3,)
     ),
+    "vectors, a chain as mixing": Animal(
+        lambda: VectorRealNVP(3, 3, MLP(hidden=(4,)), mixing=Chain((LearnedLinear(), DiagonalScaling()))), (3,)
+    ),
     "autoregressive, inverse": Animal(
         lambda: Inverse(Autoregressive(MADE((1, 0, 2), (4,), 2, 0, "tanh"), Affine())), (3,)
     ),
@@ -154,6 +170,9 @@ ZOO = {
     "RealNVP": Animal(lambda: RealNVP(1, 2, small_resnet()), (4, 4, 1)),
     "RealNVP, additive, act norm": Animal(lambda: RealNVP(1, 1, small_resnet(), Additive(), ActNorm()), (2, 2, 1)),
     "RealNVP, one scale, odd": Animal(lambda: RealNVP(2, 1, small_resnet()), (3, 3, 2)),
+    "Glow, a module within a part": Animal(
+        lambda: Glow(1, 1, 2, PlainConditioner(), mixing=Inverse(InvertibleConv())), (2, 2, 1)
+    ),
     "Glow": Animal(lambda: Glow(1, 2, 2, small_resnet()), (4, 4, 1), context_size=2),
 }
 

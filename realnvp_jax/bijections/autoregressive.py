@@ -56,7 +56,7 @@ class Autoregressive(Bijection):
                 report_progress("sampling", k, size)
             return (module.conditioner.put(state, k, x_k[:, 0]), log_det + log_derivative[:, 0]), None
 
-        loop = nn.scan(step, variable_broadcast=["params"], split_rngs={"params": False}, length=size)
+        loop = nn.scan(step, variable_broadcast=True, split_rngs={"params": False}, length=size)
         start = self.conditioner.start(n, z.dtype), jnp.zeros((n,), z.dtype)
         (state, log_det), _ = loop(self, start, (jnp.arange(size), in_order))
         return self.conditioner.event(state), log_det

@@ -193,6 +193,17 @@ class Reordered(Bijection):
         x, log_det = self.bijection.inverse(self._reorder(z), context)
         return self._restore(x), log_det
 
+    def pull_back(self, variables, used, z, context, mode, cotangents):
+        """That of the other bijection, between the two orders."""
+        mine = {collection: tree["bijection"] for collection, tree in variables.items() if "bijection" in tree}
+        z_bar, log_det_bar = cotangents
+        bars = self._reorder(z_bar), log_det_bar
+        x, (params_bar, x_bar, context_bar) = self.bijection.pull_back(
+            mine, used.get("bijection", {}), self._reorder(z), context, mode, bars
+        )
+        params_bar = {"bijection": params_bar} if "bijection" in variables.get("params", {}) else {}
+        return self._restore(x), (params_bar, self._restore(x_bar), context_bar)
+
     def _reorder(self, x: Float[Array, "n dims"]) -> Float[Array, "n dims"]:
         return x if self.order is None else x[:, jnp.asarray(self.order)]
 

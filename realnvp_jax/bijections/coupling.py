@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from realnvp_jax.bijections.bijection import Bijection, Context, Values, run
 from realnvp_jax.bijections.normalization import Normalize
 from realnvp_jax.bijections.transforms import Transform
+from realnvp_jax.copies import fresh_copy
 from realnvp_jax.masks import Mask
 from realnvp_jax.mode import EVALUATE, Mode
 from realnvp_jax.networks.conditioner import Conditioner
@@ -94,10 +95,10 @@ class Coupling(Bijection):
         def transform_half(trainable, transformed, raw):
             return run(self, {**variables, "params": trainable}, "transform_half", transformed, raw, mode)
 
-        trainable = variables["params"]
+        trainable = variables.get("params", {})
         raw, parameters_vjp = jax.vjp(parameters, trainable, identity, context)
         under_used = {**variables, "batch_stats": used}
-        transformed, _ = run(self, under_used, "transform_half_back", transformed, raw)
+        transformed, _ = self.apply(under_used, transformed, raw, method="transform_half_back")
         transformed = self.mask.only_transformed(transformed)
         _, transform_vjp = jax.vjp(transform_half, trainable, transformed, raw)
         identity_bar, transformed_bar = self.mask.split(z_bar)
@@ -127,9 +128,9 @@ def coupling(
     out_features = transform.parameters_per_dim * transformed_channels
     return Coupling(
         mask,
-        conditioner.clone(out_features=out_features, normalization=normalization.clone()),
-        transform.clone(),
-        None if normalization.is_identity else Normalize(normalization.clone()),
+        fresh_copy(conditioner, out_features=out_features, normalization=fresh_copy(normalization)),
+        fresh_copy(transform),
+        None if normalization.is_identity else Normalize(fresh_copy(normalization)),
     )
 
 

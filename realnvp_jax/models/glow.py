@@ -18,6 +18,7 @@ from realnvp_jax.bijections.prior import SplitPrior, TopPrior
 from realnvp_jax.bijections.squeeze import Squeeze
 from realnvp_jax.bijections.stack import MEMORY, Stack
 from realnvp_jax.bijections.transforms import Affine, Transform
+from realnvp_jax.copies import fresh_copy
 from realnvp_jax.masks import Halves
 from realnvp_jax.models import arguments
 from realnvp_jax.models.dequantizers import Dequantizer
@@ -68,7 +69,7 @@ class Glow(MultiScale):
         layer = coupling(
             Halves(), self.conditioner.widened(2**k), self.transform, self.normalization, channels // 2
         ).clone(normalization=None)
-        step = (Normalize(self.normalization.clone()), self.mixing.clone(), layer)
+        step = (Normalize(fresh_copy(self.normalization)), fresh_copy(self.mixing), layer)
         steps = Stack(Chain(step), self.num_steps, (), self.memory, self.unroll)
         if k == self.num_scales - 1:
             return Scale(squeeze=Squeeze(), behind=Chain((steps, TopPrior())))

@@ -64,18 +64,25 @@ def _sum_event(x: Float[Array, "n *event"]) -> Float[Array, " n"]:
     return jnp.sum(x, axis=tuple(range(1, x.ndim)))
 
 
+def _one_context(flow: Any) -> Any:
+    shape = (1, flow.context_size)
+    return jax.ShapeDtypeStruct(shape, jnp.result_type(float)) if flow.context_size else None
+
+
+def _fresh_bijection(flow: Any, key) -> Any:
+    event = jax.ShapeDtypeStruct((1, *flow.event_shape), jnp.result_type(float))
+    return flow.bijection.lazy_init(key, event, _one_context(flow), method="forward")
+
+
 def fresh(flow: Any, key):
     """Fresh variables, before any look at data."""
-    dtype = jnp.result_type(float)
-    event = jax.ShapeDtypeStruct((1, *flow.event_shape), dtype)
-    context = jax.ShapeDtypeStruct((1, flow.context_size), dtype) if flow.context_size else None
-    variables = flow.bijection.lazy_init(key, event, context, method="forward")
+    variables = _fresh_bijection(flow, key)
     variables = {"params": {}, "batch_stats": {}, **variables}
     if not flow.dequantizer.is_learned:
         return variables
     pixels = jax.ShapeDtypeStruct((1, *flow.event_shape), jnp.uint8)
     indices = jax.ShapeDtypeStruct((1,), jnp.int32)
-    learned = flow.dequantizer.lazy_init(jax.random.fold_in(key, 1), pixels, key, indices, context)
+    learned = flow.dequantizer.lazy_init(jax.random.fold_in(key, 1), pixels, key, indices, _one_context(flow))
     return {
         name: {**variables.get(name, {}), **({_DEQUANTIZER: learned[name]} if name in learned else {})}
         for name in {**variables, **learned}
@@ -203,5 +210,5 @@ def penalized(flow: Any) -> frozenset[str]:
         return result
 
     with nn.intercept_methods(note):
-        jax.eval_shape(lambda: fresh(flow, jax.random.key(0)))
+        jax.eval_shape(lambda: _fresh_bijection(flow, jax.random.key(0)))
     return frozenset(found)

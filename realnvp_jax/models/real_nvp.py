@@ -80,7 +80,7 @@ class RealNVP(MultiScale):
             in_cells=isinstance(mask, CellMask), before_batch_norm=self.normalization.removes_offset
         )
         layer = coupling(mask, self.conditioner.widened(width), transform, self.normalization, transformed_channels)
-        places = tuple(number % mask.num_parities for number in range(num_layers))
+        places = tuple((mask.parity + number) % mask.num_parities for number in range(num_layers))
         return Stack(layer, num_layers, places, self.memory, self.unroll)
 
 

@@ -15,6 +15,7 @@ from realnvp_jax.bijections.coupling import coupling
 from realnvp_jax.bijections.linear import DiagonalScaling, LearnedLinear
 from realnvp_jax.bijections.stack import MEMORY, Stack
 from realnvp_jax.bijections.transforms import Affine, Transform
+from realnvp_jax.copies import fresh_copy
 from realnvp_jax.masks import Halves, VectorHalves, VectorMask
 from realnvp_jax.mode import EVALUATE
 from realnvp_jax.models import arguments
@@ -71,7 +72,7 @@ class VectorRealNVP(Bijection):
         layers = []
         for parity in range(num):
             if self.mixing is not None:
-                layers.append(self.mixing.clone())
+                layers.append(fresh_copy(self.mixing))
             mask = Halves(parity)
             size = mask.size_transformed(self.num_dims)
             layers.append(coupling(mask, self.conditioner, self.transform, self.normalization, size))

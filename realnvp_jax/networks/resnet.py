@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
+from realnvp_jax.copies import fresh_copy
 from realnvp_jax.mode import EVALUATE, Mode
 from realnvp_jax.networks.conditioner import Conditioner
 from realnvp_jax.networks.loop import loop_over
@@ -42,9 +43,9 @@ class ResidualBlock(nn.Module):
     def setup(self):
         """The layers."""
         self.skip = WeightNormConv(self.features, 1, use_gain=True)
-        self.norm_in = NormalizedInput(self.normalization.clone())
+        self.norm_in = NormalizedInput(fresh_copy(self.normalization))
         self.conv_in = WeightNormConv(self.features, 3, use_bias=False)
-        self.norm_out = NormalizedInput(self.normalization.clone())
+        self.norm_out = NormalizedInput(fresh_copy(self.normalization))
         self.conv_out = WeightNormConv(self.features, 3, use_gain=True)
 
     def __call__(self, stream: Stream, out: Stream, mode: Mode) -> tuple[Stream, Stream]:
@@ -72,15 +73,15 @@ class ResNet(Conditioner):
 
     def widened(self, factor: int) -> "ResNet":
         """The network with `factor` times as many features."""
-        return self.clone(base_features=factor * self.base_features)
+        return fresh_copy(self, base_features=factor * self.base_features)
 
     def setup(self):
         """The layers; `blocks` has parameters with a leading axis for the block."""
-        self.norm_in = NormalizedInput(self.normalization.clone())
+        self.norm_in = NormalizedInput(fresh_copy(self.normalization))
         self.conv_in = WeightNormConv(self.base_features, 3)
-        self.blocks = ResidualBlock(self.base_features, self.normalization.clone())
+        self.blocks = ResidualBlock(self.base_features, fresh_copy(self.normalization))
         self.skip_out = WeightNormConv(self.base_features, 1, use_gain=True)
-        self.norm_out = NormalizedInput(self.normalization.clone())
+        self.norm_out = NormalizedInput(fresh_copy(self.normalization))
         self.conv_out = WeightNormConv(self.out_features, 1, use_gain=True)
 
     def _save_named(self, body: Any) -> Any:
@@ -110,4 +111,4 @@ class ResNet(Conditioner):
         )
         out = out + self.skip_out(stream, mode)
         out = nn.relu(self.norm_out(out, mode))
-        return self.conv_out(out, mode).astype(identity.dtype)
+        return self.conv_out(out.astype(identity.dtype), mode)  # the last projection is not in bfloat16

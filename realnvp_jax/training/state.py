@@ -10,6 +10,8 @@ from flax import struct
 from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow
 
+_NOISE = 0x6E6F6973  # apart from the numbers that Flax folds keys with
+
 
 @struct.dataclass
 class TrainState:
@@ -42,9 +44,9 @@ def create_state(
     """
     if x is None or not jnp.issubdtype(x.dtype, jnp.integer):
         return initial_state(flow.init(key, x, context), optimizer, ema_decay)
-    init_key, noise_key = jax.random.split(key)
     indices = jnp.arange(x.shape[0])
-    params = pure.init_from_pixels(flow, flow.init(init_key), noise_key, indices, jnp.asarray(x), context)
+    noise_key = jax.random.fold_in(key, _NOISE)
+    params = pure.init_from_pixels(flow, flow.init(key), noise_key, indices, jnp.asarray(x), context)
     return initial_state(params, optimizer, ema_decay)
 
 

@@ -3,16 +3,21 @@
 import functools
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import realnvp_jax
 from configs import digits
 from examples import own_parts
+from realnvp_jax import EVALUATE, Flow
+from realnvp_jax.models import pure
 from realnvp_jax.runs.setup import make_optimizer
-from realnvp_jax.training.state import create_state
-from realnvp_jax.training.steps import train_step
+from realnvp_jax.training.optimizer import l2_penalty
+from realnvp_jax.training.state import create_state, initial_state
+from realnvp_jax.training.steps import noise_key, train_step
 from tests.helpers import perturb, refusal, small
 
 
@@ -89,3 +94,34 @@ def test_training_reports_the_mean_of_bits_per_dim_train():
     noise_key = jax.random.split(jax.random.fold_in(key, 0))[1]
     bits, _ = flow.bits_per_dim_train(state.params, noise_key, x)
     np.testing.assert_allclose(metrics["score"], bits.mean(), rtol=1e-6)
+
+
+class NoiseByAResNet(realnvp_jax.Dequantizer):
+    """A dequantizer with parameters that carry the L2 penalty in a coupling layer."""
+
+    @nn.compact
+    def __call__(self, x, key, indices, context=None, mode=EVALUATE):
+        y = x + jax.nn.sigmoid(realnvp_jax.ResNet(1, base_features=2, num_blocks=1)(x.astype(jnp.float32), None))
+        return y, jnp.zeros(x.shape[0])
+
+
+def test_the_penalty_is_on_the_bijection_alone():
+    flow = small("image_flow", levels=17, dequantizer=NoiseByAResNet())
+    params = flow.init(jax.random.key(0))
+    assert "dequantizer" in params["params"]
+    assert pure.penalized(flow) == pure.penalized(small("image_flow", levels=17))
+    penalty = l2_penalty(params["params"], pure.penalized(flow))
+    assert penalty == l2_penalty({"scales_0": params["params"]["scales_0"]}, pure.penalized(flow))
+
+
+def test_rows_of_integers_have_noise_of_their_own_however_many_there_are():
+    flow = Flow((2,), realnvp_jax.vector_flow(2, num_layers=1, hidden=(2,)).bijection, levels=16)
+    params, rows = flow.init(jax.random.key(0)), np.ones((2048, 2), np.uint8)
+    optimizer = realnvp_jax.SGD().transformation(0.0)
+    state = initial_state(params, optimizer)
+    _, metrics = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer))(
+        state, {"x": rows}, jax.random.key(1)
+    )
+    key = noise_key(jax.random.fold_in(jax.random.key(1), 0))
+    expected = flow.bits_per_dim_train(params, key, rows)[0].mean()
+    np.testing.assert_allclose(metrics["score"], expected, rtol=1e-6)

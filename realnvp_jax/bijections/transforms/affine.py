@@ -24,7 +24,9 @@ class Affine(Transform):
       penalizes_scale: whether `scale` carries the authors' L2 penalty.
     """
 
-    initial_scale: float = parameter(1.0, "value at which the scale of tanh in log_scale starts")
+    initial_scale: float = parameter(
+        1.0, "start of the scale of tanh in log_scale; 0 for masks over cells whatever it is"
+    )
     has_offset: bool = True
     penalizes_scale: bool = False
 

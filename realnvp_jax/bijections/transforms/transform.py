@@ -44,7 +44,7 @@ class Transform(nn.Module):
           in_cells: whether the mask is over the cells of an image (checkerboard), else over channels.
           before_batch_norm: whether batch normalization follows.
         """
-        return self.clone()
+        return self
 
 
 def by_element(
