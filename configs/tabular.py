@@ -4,9 +4,9 @@ breast_cancer, wine                        scikit-learn's, their features
 synthetic_table, gaussian_mixture          generated (realnvp_jax.data.vectors.mixture)
 power, gas, hepmass, miniboone, bsds300    those of the MAF paper, where dataset.data_dir has the public archive
 
-Expected test log-density, nats a row (a Gaussian with full covariance): breast_cancer 37.0 (30.5), wine -21.6 (-22.9),
-synthetic_table -10.6 (-14.6), gaussian_mixture -11.73 (-12.75; the law itself -11.68). Those of the MAF paper were not
-run yet.
+Expected test log-density, nats per row (a Gaussian with full covariance): breast_cancer 37.0 (30.5), wine -21.6
+(-22.9), synthetic_table -10.6 (-14.6), gaussian_mixture -11.73 (-12.75; the true density -11.68). Those of the MAF
+paper were not run yet.
 """
 
 from configs import table

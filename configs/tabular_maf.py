@@ -1,6 +1,6 @@
 """Tables by masked autoregressive flows: --config=configs/tabular_maf.py:NAME, as in configs/tabular.py.
 
-Expected test log-density, nats a row, and with --config.model.transform=spline --config.model.num_layers=5:
+Expected test log-density, nats per row, and with --config.model.transform=spline --config.model.num_layers=5:
 synthetic_table -10.64, -10.63; gaussian_mixture -11.73, -11.72.
 """
 

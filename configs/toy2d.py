@@ -2,8 +2,8 @@
 
 Affine couplings; --config.model.transform=spline --config.model.num_layers=8 for the stronger transform.
 
-Expected test log-density, nats a point (the law itself): moons -1.010 (-1.007), circles -0.65 (-0.603), smiley -1.342
-(-1.329), blobs -2.843, random -0.01 (0).
+Expected test log-density, nats per point (the true density): moons -1.010 (-1.007), circles -0.65 (-0.603), smiley
+-1.342 (-1.329), blobs -2.843, random -0.01 (0).
 """
 
 from configs import default

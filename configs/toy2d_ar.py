@@ -1,7 +1,7 @@
 """Points on the plane by an autoregressive flow: --config=configs/toy2d_ar.py:NAME, as in configs/toy2d.py.
 
-Expected test log-density, nats a point (the law itself): moons -1.009 (-1.007), circles -0.606 (-0.603), smiley -1.330
-(-1.329).
+Expected test log-density, nats per point (the true density): moons -1.009 (-1.007), circles -0.606 (-0.603), smiley
+-1.330 (-1.329).
 """
 
 from configs import toy2d

@@ -225,9 +225,15 @@ def make_parts(
             made[argument] = choice
         else:
             raise TypeError(
-                f"expected {argument} to be a registered name or a {base.__name__}; got {type(choice).__name__}"
+                f"expected {argument} to be a registered name or a {base.__name__}; got {_described(choice)}"
             )
     return made
+
+
+def _described(choice: Any) -> str:
+    if isinstance(choice, type):
+        return f"the class {choice.__name__}, not an object of it, {choice.__name__}()"
+    return type(choice).__name__
 
 
 def _of_kind(kind: str) -> dict[str, type]:

@@ -39,7 +39,7 @@ def read_examples(
         the run did, with its resample and num_bits; colours are converted.
 
     Raises:
-      ValueError: there is nothing to read, or something is not as it is said above; a file is no picture.
+      ValueError: there is nothing to read, or something is not as it is said above; a file is not a picture.
     """
     if not paths:
         raise ValueError("expected files to score; got none")

@@ -115,10 +115,10 @@ def inverse_through(layers: Sequence[Bijection], z: Float[Array, "n *event"], co
 
 
 class Inverse(Bijection):
-    """Another bijection the other way: `forward` is its inverse, which is that of the evaluation mode in training too.
+    """The inverse of a bijection: `forward` is its inverse, in evaluation mode also during training.
 
     Attributes:
-      bijection: the other one.
+      bijection: the bijection that is inverted.
     """
 
     bijection: Bijection

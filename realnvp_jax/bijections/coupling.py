@@ -45,7 +45,7 @@ class Coupling(Bijection):
     def parameters(
         self, identity: Float[Array, "n *half"], shape: tuple[int, ...], context: Context = None, mode: Mode = EVALUATE
     ) -> Float[Array, "n *parameters"]:
-        """What the conditioner makes of the identity half of an x of that shape."""
+        """The conditioner's output for the identity half of an x of that shape."""
         return self.conditioner(identity, self.mask.cells(shape), context, mode)
 
     def transform_half(

@@ -23,7 +23,10 @@ _SMALLEST_STD = 1e-6  # below it a direction of standardized data counts as cons
 
 
 class DiagonalScaling(Bijection):
-    """z = exp(log_scale) x, one trainable log_scale an element (NICE, Section 3.3), log |det| = sum(log_scale)."""
+    """z = exp(log_scale) x, with a trainable log_scale for each element (NICE, Section 3.3).
+
+    log |det| = sum(log_scale).
+    """
 
     @nn.compact
     def _log_scale(self, x: Float[Array, "n *event"]) -> Float[Array, "one *event"]:

@@ -28,7 +28,7 @@ def element_order(order: str | Sequence[int], num_dims: int, seed: int) -> tuple
       seed: of a random order.
 
     Raises:
-      ValueError: the choice is unknown, or the numbers are no permutation of 0 ... num_dims - 1.
+      ValueError: the choice is unknown, or the numbers are not a permutation of 0 ... num_dims - 1.
     """
     if isinstance(order, str):
         if order not in ORDERS:
@@ -79,7 +79,7 @@ def autoregressive_flow(
       seed: of a random order.
 
     Raises:
-      ValueError: a size is not positive, the order is no permutation, or a choice is unknown.
+      ValueError: a size is not positive, the order is not a permutation, or a choice is unknown.
     """
     arguments.at_least(1, num_dims=num_dims)
     arguments.at_least(0, seed=seed)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Integer
 
 from realnvp_jax.base import Base, Normal
 from realnvp_jax.bijections.bijection import Bijection
-from realnvp_jax.models import inputs, pure
+from realnvp_jax.models import arguments, inputs, pure
 from realnvp_jax.models.dequantizers import Dequantizer, UniformDequantizer
 from realnvp_jax.models.describe import describe, describe_flow
 from realnvp_jax.preprocessing import Identity, Preprocessing, floor_to_levels
@@ -222,8 +222,7 @@ class Flow:
           TypeError: x does not hold integers.
           ValueError: a pixel is out of range, a shape is wrong, num_samples < 1, or the flow has no levels.
         """
-        if num_samples < 1:
-            raise ValueError(f"expected num_samples of at least 1; got {num_samples}")
+        arguments.at_least(1, num_samples=num_samples)
         pixels, context, batch = self._pixels(x, context)
         indices = jnp.arange(pixels.shape[0])
         bits = pure.bits_per_dim(self, inputs.checked_params(params), key, indices, pixels, context, num_samples)

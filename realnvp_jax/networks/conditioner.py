@@ -16,8 +16,8 @@ from realnvp_jax.registry import check_parameters
 class Conditioner(nn.Module):
     """Base class of the parts of the kind "conditioner".
 
-    A part of one's own declares its parameters as fields and implements `__call__`. Its training pass keeps for the
-    backward pass what JAX keeps; wrap what is cheap to compute again in `jax.checkpoint`.
+    A user's own conditioner declares its parameters as fields and implements `__call__`. Training keeps what JAX keeps
+    for the backward pass; wrap what is cheap to compute again in `jax.checkpoint`.
 
     Attributes:
       out_features: channels of the output, (parameters of the transform per dimension) x (channels of the transformed

@@ -7,7 +7,7 @@
 A 1x1 kernel is a matrix product. For larger ones XLA's CPU backend is several times slower with the gradients that
 JAX derives, 5 times (x) and 30 times (kernel) inside of a loop, so both gradients are written out here as above.
 `convolve` can be differentiated in every mode; `convolve_for_training` in reverse mode only, but it compiles faster,
-and leaves the gradients to the backend on everything that is no CPU.
+and on other backends than CPUs uses the gradients that JAX derives.
 """
 
 import functools

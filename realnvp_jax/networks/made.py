@@ -100,7 +100,9 @@ class MADE(VectorConditioner):
         context_features = self.context_size
         if self.context_size and self.hidden:
             context_features = self.hidden[0]
-            self.context_layer = nn.Dense(context_features, bias_init=nn.initializers.normal(1.0))  # kinks apart
+            self.context_layer = nn.Dense(
+                context_features, bias_init=nn.initializers.normal(1.0)
+            )  # moves the kinks apart
         self.hidden_layers = [
             MaskedDense(degrees[i], degrees[i + 1], False, context_features) for i in range(len(self.hidden))
         ]

@@ -31,6 +31,10 @@ class MLP(Conditioner):
     @nn.compact
     def __call__(self, identity, cells, context=None, mode=EVALUATE):
         """Parameters of the transform."""
+        if identity.ndim != 2:
+            raise ValueError(
+                f"expected vectors for the conditioner 'mlp'; got the shape {identity.shape}: use 'resnet'"
+            )
         h = identity if context is None else jnp.concatenate([identity, context], axis=-1)
         for i, width in enumerate(self.hidden):
             h = ACTIVATIONS[self.activation](nn.Dense(width, kernel_init=_he_normal, name=f"hidden_{i}")(h))

@@ -89,6 +89,8 @@ class ResNet(Conditioner):
 
     def __call__(self, identity, cells, context=None, mode=EVALUATE):
         """Parameters of the transform; a mask over cells and the context are further input channels."""
+        if identity.ndim != 4:
+            raise ValueError(f"expected images for the conditioner 'resnet'; got the shape {identity.shape}: use 'mlp'")
         h = self.norm_in(identity, mode)
         if cells is not None:
             h = 2 * h  # half of the cells are zero

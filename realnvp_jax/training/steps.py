@@ -115,7 +115,7 @@ def loss_fn(
     l2: float,
     axis_name: str | None,
 ) -> tuple[jax.Array, tuple[jax.Array, Params]]:
-    """Mean -log_prob in nats an example, plus l2 times the penalty; with it the mean log_prob and updated params.
+    """Mean -log_prob in nats per example, plus l2 times the penalty; with it the mean log_prob and updated params.
 
     Of integer pixels it is the bound of `Flow.bits_per_dim_train`, whose noise `key` determines.
     """
@@ -187,7 +187,7 @@ def train_step(
       key: root key of the run; the step is folded in here.
       flow: the flow.
       optimizer: transformation of the gradients of the trainable parameters.
-      l2: weight of the authors' penalty, per nat an example.
+      l2: weight of the authors' penalty, on nats per example.
       flip: whether images are mirrored at random.
       noise: standard deviations of Gaussian noise on vectors, one per column, or None.
       ema_decay: decay of the moving average of the parameters, 0 for none. It is warmed up as (1 + t) / (10 + t).
