@@ -138,12 +138,12 @@ def _origin(part: type) -> tuple[str, str]:
 
 
 def registered(kind: str) -> Mapping[str, type]:
-    """Name -> class of all parts of a kind.
+    """Name -> class of all parts of a kind, in alphabetical order.
 
     Raises:
       ValueError: the kind is unknown.
     """
-    return dict(_of_kind(kind))
+    return dict(sorted(_of_kind(kind).items()))
 
 
 def part_class(kind: str, name: str) -> type:
@@ -161,7 +161,7 @@ def part_class(kind: str, name: str) -> type:
 
 
 def listed(names: Iterable[str], length: int = 150) -> str:
-    """Names behind each other, as many as have room in a message of one sentence."""
+    """The names, separated by commas; as many as fit into a message of one sentence."""
     text = ", ".join(names)
     return text if len(text) <= length else f"{text[:length].rpartition(',')[0]}, ..."
 

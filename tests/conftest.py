@@ -18,6 +18,13 @@ with install_import_hook("realnvp_jax", "beartype.beartype"):
     import realnvp_jax  # noqa: F401
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_programs_of_one_module():
+    """Thousands of compiled programs in a process need more mappings of memory than Linux allows."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def x64():
     """Double precision within a test."""

@@ -183,7 +183,7 @@ def test_names_of_the_other_kind_and_unknown_names_are_refused():
     config.dataset.name = "lines"
     message = refusal(load_data, config, None)
     assert message.startswith("expected dataset.name of vectors, one of ")
-    assert "moons, circles" in message
+    assert "blobs, breast_cancer" in message
     assert "got 'lines': did you mean 'line'?" in message
     with pytest.raises(ValueError, match="expected a new name for a dataset; got 'digits'"):
         realnvp_jax.register("dataset", "digits", Mirrored)

@@ -7,6 +7,7 @@ from sklearn.datasets import load_breast_cancer
 from realnvp_jax.data.dataset import dataset_names
 from realnvp_jax.data.vectors.mixture import GaussianMixture, sample_synthetic_table
 from realnvp_jax.data.vectors.table_files import Table
+from realnvp_jax.registry import listed
 from tests.data.vectors.helpers import PARTS, SPLITS, load_table, sorted_rows, write
 from tests.helpers import refusal
 
@@ -55,7 +56,7 @@ def test_bad_splits_and_names_are_refused():
     assert "expected a part of train or validation or test of 'power'" in load("power", test="all")
     assert "expected a split" in load("wine", test="all[:80")
     assert "did you mean 'wine'?" in load("wines", test="all")
-    assert f"one of {', '.join(dataset_names(of_images=False))}; got" in load("x" * 500, test="all")
+    assert f"one of {listed(dataset_names(of_images=False))}; got" in load("x" * 500, test="all")
 
 
 def test_a_column_that_is_constant_in_training_alone_is_refused(tmp_path):
