@@ -1,4 +1,4 @@
-"""Checks of data at the door: values that are numbers, columns that vary."""
+"""Checks of data at the door (values that are numbers, columns that vary) and of what a part returns."""
 
 from collections.abc import Sequence
 
@@ -45,6 +45,19 @@ def check_not_constant(values: np.ndarray, columns: Sequence[str] | None = None)
             f"expected columns that vary; got the constant {values[0, column]:g} in {_name(columns, column)}{more}: "
             "its density is singular, leave it out"
         )
+
+
+def check_returned(part: object, what: str, values: jax.Array, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless what a part returned has this shape: another that broadcasts would count wrongly.
+
+    Args:
+      part: a transform, a bijection, a base or a dequantizer.
+      what: what the values are called in the message.
+      values: what it returned.
+      shape: what it should have.
+    """
+    if np.shape(values) != shape:
+        raise ValueError(f"expected {type(part).__name__} to return {what} of shape {shape}; got {np.shape(values)}")
 
 
 def _name(columns: Sequence[str] | None, column: int) -> str:

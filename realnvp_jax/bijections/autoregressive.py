@@ -37,7 +37,7 @@ class Autoregressive(Bijection):
 
     def forward(self, x, context=None, mode=EVALUATE):
         """Data to latent."""
-        z, log_derivative = self.transform.forward(x[..., None], self.conditioner(x, context, mode))
+        z, log_derivative = self.transform.checked("forward", x[..., None], self.conditioner(x, context, mode))
         return z[..., 0], log_derivative.sum(axis=tuple(range(1, log_derivative.ndim)))
 
     def inverse(self, z, context=None):
@@ -51,7 +51,7 @@ class Autoregressive(Bijection):
             state, log_det = carry
             k, z_k = now
             raw, state = module.conditioner.parameters_of(state, k, context)
-            x_k, log_derivative = module.transform.inverse(z_k[:, None], raw)
+            x_k, log_derivative = module.transform.checked("inverse", z_k[:, None], raw)
             if self.shows_progress:
                 report_progress("sampling", k, size)
             return (module.conditioner.put(state, k, x_k[:, 0]), log_det + log_derivative[:, 0]), None

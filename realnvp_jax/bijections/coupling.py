@@ -52,7 +52,7 @@ class Coupling(Bijection):
         self, transformed: Float[Array, "n *half"], raw: Float[Array, "n *parameters"], mode: Mode = EVALUATE
     ) -> Values:
         """(z_t, log_det)."""
-        transformed, log_derivative = self.transform.forward(transformed, raw)
+        transformed, log_derivative = self.transform.checked("forward", transformed, raw)
         log_det = _sum_event(self.mask.only_transformed(log_derivative))
         if self.normalization is None:
             return transformed, log_det
@@ -67,7 +67,7 @@ class Coupling(Bijection):
         if self.normalization is not None:
             cells = self.mask.cells(transformed.shape)
             transformed, log_det = self.normalization.denormalize(transformed, cells)
-        transformed, log_derivative = self.transform.inverse(transformed, raw)
+        transformed, log_derivative = self.transform.checked("inverse", transformed, raw)
         return transformed, log_det + _sum_event(self.mask.only_transformed(log_derivative))
 
     def forward(self, x, context=None, mode=EVALUATE):

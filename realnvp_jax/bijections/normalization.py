@@ -47,5 +47,12 @@ class Normalize(Bijection):
 
 
 def _log_det(log_std: jax.Array, x: jax.Array, cells: Cells) -> Float[Array, " n"]:
+    channels = x.shape[-1]
+    if log_std.shape[:-1] != (1,) * (x.ndim - 1) or log_std.shape[-1] not in (1, channels):
+        expected = str((1,) * (x.ndim - 1))[:-1].rstrip(",")
+        raise ValueError(
+            f"expected a normalization to return a log standard deviation of shape {expected}, {channels}), "
+            f"or {expected}, 1) for all channels, for values of shape {x.shape}; got {log_std.shape}"
+        )
     positions = math.prod(x.shape[1:-1]) if cells is None else jnp.sum(~cells).astype(x.dtype)
-    return jnp.broadcast_to(positions * jnp.sum(log_std), x.shape[:1])
+    return jnp.broadcast_to(positions * jnp.sum(jnp.broadcast_to(log_std.ravel(), (channels,))), x.shape[:1])

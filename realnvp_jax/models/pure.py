@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from realnvp_jax import likelihood
+from realnvp_jax.checks import check_returned
 from realnvp_jax.mode import EVALUATE, INITIALIZE, TRAIN, Mode
 
 _DEQUANTIZER = "dequantizer"
@@ -28,6 +29,21 @@ def _apply(flow: Any, variables: Variables, *arguments: Any, method: str, mutabl
     """(result, updated collections) of a method of the bijection."""
     with _explaining_wrong_params(flow, variables):
         return flow.bijection.apply(dict(variables), *arguments, method=method, mutable=list(mutable))
+
+
+def _map(flow: Any, variables: Variables, x, *arguments: Any, method: str, mutable: Any = ()) -> tuple[Any, Any]:
+    """((value, log_det), updated collections) of the bijection's forward or inverse."""
+    (value, log_det), updates = _apply(flow, variables, x, *arguments, method=method, mutable=mutable)
+    check_returned(flow.bijection, f"values by {method}", value, x.shape)
+    check_returned(flow.bijection, f"log_det by {method}", log_det, x.shape[:1])
+    return (value, log_det), updates
+
+
+def _base_log_prob(flow: Any, z: Array) -> Array:
+    """Log-density of latents under the base, [n]."""
+    log_density = flow.base.log_density(z)
+    check_returned(flow.base, "the log-density of every element", log_density, z.shape)
+    return _sum_event(log_density)
 
 
 @contextlib.contextmanager
@@ -116,6 +132,9 @@ def dequantize(flow: Any, variables: Variables, key, indices, x, context, mode: 
     mutable = {"evaluate": [], "train": ["batch_stats"], "initialize": [*_SET_FROM_DATA, "batch_stats"]}[mode.name]
     with _explaining_wrong_params(flow, variables) if flow.dequantizer.is_learned else contextlib.nullcontext():
         value, updates = flow.dequantizer.apply(mine, x, key, indices, context, mode, mutable=mutable)
+    y, log_q = value
+    check_returned(flow.dequantizer, "continuous values", y, x.shape)
+    check_returned(flow.dequantizer, "log q(y | x)", log_q, x.shape[:1])
     return value, {name: {**variables[name], _DEQUANTIZER: tree} for name, tree in updates.items() if name in mine}
 
 
@@ -124,8 +143,8 @@ def _density(flow: Any, variables: Variables, x, context, mode: Mode = EVALUATE)
     contained = flow.preprocessing.contains(x)
     y, derivative = flow.preprocessing.forward(jnp.where(contained, x, flow.preprocessing.interior_point()))
     mutable = ["batch_stats"] if mode.trains else []
-    (z, log_det), updates = _apply(flow, variables, y, context, mode, method="forward", mutable=mutable)
-    log_prob = _sum_event(flow.base.log_density(z)) + log_det + _sum_event(derivative)
+    (z, log_det), updates = _map(flow, variables, y, context, mode, method="forward", mutable=mutable)
+    log_prob = _base_log_prob(flow, z) + log_det + _sum_event(derivative)
     axes = tuple(range(1, x.ndim))
     log_prob = jnp.where(contained.all(axes), log_prob, -jnp.inf)
     return jnp.where(jnp.isnan(x).any(axes), jnp.nan, log_prob), {**variables, **updates}
@@ -147,14 +166,14 @@ def log_prob_train(flow: Any, variables, x, context, axis_name):
 def forward(flow: Any, variables, x, context):
     """(z, log |det dz/dx|)."""
     y, derivative = flow.preprocessing.forward(x)
-    (z, log_det), _ = _apply(flow, variables, y, context, method="forward")
+    (z, log_det), _ = _map(flow, variables, y, context, method="forward")
     return z, log_det + _sum_event(derivative)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def inverse(flow: Any, variables, z, context):
     """(x, log |det dx/dz|)."""
-    (y, log_det), _ = _apply(flow, variables, z, context, method="inverse")
+    (y, log_det), _ = _map(flow, variables, z, context, method="inverse")
     x, derivative = flow.preprocessing.inverse(y)
     return x, log_det + _sum_event(derivative)
 
@@ -164,7 +183,7 @@ def sample_and_log_prob(flow: Any, variables, key, batch, context, temperature):
     """Draws, [n, *event], and their log-densities at temperature 1."""
     z = temperature * flow.base.sample(key, (int(np.prod(batch)), *flow.event_shape))
     x, log_det = inverse(flow, variables, z, context)
-    return x, _sum_event(flow.base.log_density(z)) - log_det
+    return x, _base_log_prob(flow, z) - log_det
 
 
 @functools.partial(jax.jit, static_argnums=(0, 6))

@@ -22,7 +22,8 @@ from realnvp_jax.registry import check_parameters, parameter, register
 STANDARDIZATION = "standardization"  # the collection of statistics that are set once and not trained
 USED_STATISTICS = "used_statistics"  # the collection of the statistics that one training pass normalized by
 
-Statistics = tuple[Array, Array]  # (mean, log of the standard deviation), both shaped to broadcast against x
+# (mean, log of the standard deviation), both of shape [1, ..., 1, channels], or [1, ..., 1] for one that all share
+Statistics = tuple[Array, Array]
 Cells = Bool[Array, "1 height width 1"] | None  # True = identity half
 
 

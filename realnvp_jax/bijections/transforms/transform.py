@@ -8,6 +8,7 @@ import abc
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from realnvp_jax.checks import check_returned
 from realnvp_jax.registry import check_parameters
 
 
@@ -36,6 +37,17 @@ class Transform(nn.Module):
         self, z: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"]
     ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
         """Inverse of `forward`: value and elementwise log-derivative."""
+
+    def checked(self, method: str, values: Array, raw: Array) -> tuple[Array, Array]:
+        """`forward` or `inverse`.
+
+        Raises:
+          ValueError: the result has other shapes than the values.
+        """
+        result, log_derivative = getattr(self, method)(values, raw)
+        check_returned(self, f"values by {method}", result, values.shape)
+        check_returned(self, f"log-derivatives by {method}", log_derivative, values.shape)
+        return result, log_derivative
 
     def placed(self, *, in_cells: bool, before_batch_norm: bool) -> "Transform":
         """The transform as the RealNVP of images places it; by default as it is.
