@@ -1,4 +1,4 @@
-"""A user's own parts in one file: transform, mixing layer, conditioner, dequantizer, data set and optimizer.
+"""A user's own parts in one file: transform, mixing, normalization, conditioner, dequantizer, data set and optimizer.
 
     python train.py --config=examples/own_parts.py --workdir=runs/own_parts
     realnvp --import examples/own_parts.py sample -w runs/own_parts
@@ -86,6 +86,26 @@ class PlainConv1x1(realnvp_jax.Bijection):
         """Solve."""
         matrix = self._matrix(z.shape[-1])
         return z @ jnp.linalg.inv(matrix), -self._log_det(matrix, z)
+
+
+@register("normalization", "whole_image_norm")
+class WholeImageNorm(realnvp_jax.Normalization):
+    """z = (x - m) / s with one trainable m and s for all channels, first set from a batch."""
+
+    learns_mean = True
+
+    @nn.compact
+    def __call__(self, x, cells=None, mode=EVALUATE):
+        """(m, log s)."""
+        zeros = nn.initializers.zeros
+        mean, log_std = self.param("mean", zeros, ()), self.param("log_std", zeros, ())
+        if mode.initializes:
+            moments = jnp.mean(x), jnp.mean(jnp.square(x))
+            mean, square = moments if mode.axis_name is None else jax.lax.pmean(moments, mode.axis_name)
+            log_std = 0.5 * jnp.log(square - jnp.square(mean) + 1e-6)
+            self.put_variable("params", "mean", mean)
+            self.put_variable("params", "log_std", log_std)
+        return mean.reshape((1,) * x.ndim), log_std.reshape((1,) * x.ndim)
 
 
 @register("conditioner", "gated_attention")
@@ -177,7 +197,7 @@ def get_config():
     config.model.name = "glow_flow"
     config.model.num_scales = 2
     config.model.num_steps = 2
-    config.model.normalization = "act_norm"
+    config.model.normalization = "whole_image_norm"
     config.model.transform = "logistic_mixture"
     config.model.mixing = "plain_conv1x1"
     config.model.conditioner = "gated_attention"

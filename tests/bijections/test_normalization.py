@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from examples import own_parts
 from realnvp_jax.bijections.normalization import Normalize
 from realnvp_jax.masks import Checkerboard
-from realnvp_jax.mode import INITIALIZE, TRAIN
-from realnvp_jax.networks.statistics import BatchNorm
-from tests.helpers import build
+from realnvp_jax.mode import EVALUATE, INITIALIZE, TRAIN
+from realnvp_jax.networks.statistics import BatchNorm, Normalization
+from tests.helpers import build, refusal
 
 
 @pytest.mark.parametrize("mask", [None, Checkerboard(0)])
@@ -50,3 +51,28 @@ def test_initialization_leaves_running_statistics_alone(x64):
     bijection, variables, x, _ = build("batch norm")
     _, updated = bijection.apply(variables, x, None, INITIALIZE, method="forward", mutable=["batch_stats"])
     chex.assert_trees_all_equal(updated["batch_stats"], variables["batch_stats"])
+
+
+@pytest.mark.parametrize("mask", [None, Checkerboard(1)])
+def test_one_mean_and_scale_for_all_channels_count_for_each_of_them(mask, x64):
+    norm = Normalize(own_parts.WholeImageNorm())
+    x = 1 + 3 * jax.random.normal(jax.random.key(0), (1, 4, 4, 3))
+    cells = None if mask is None else mask.cells(x.shape)
+    x = x if mask is None else mask.only_transformed(x)
+    variables = {"params": {"statistics": {"mean": jnp.array(0.4), "log_std": jnp.array(-0.7)}}}
+
+    def normalized(x):
+        return norm.apply(variables, x, cells, method="normalize")
+
+    jacobian = jax.jacobian(lambda flat: normalized(flat.reshape(x.shape))[0].ravel())(x.ravel())
+    np.testing.assert_allclose(normalized(x)[1], [np.linalg.slogdet(jacobian)[1]], rtol=1e-12)
+
+
+def test_statistics_of_another_shape_are_refused():
+    class PerPosition(Normalization):
+        def __call__(self, x, cells=None, mode=EVALUATE):
+            return jnp.zeros((1, *x.shape[1:])), jnp.zeros((1, *x.shape[1:]))
+
+    message = refusal(Normalize(PerPosition()).apply, {}, jnp.ones((2, 4, 4, 3)), method="forward")
+    assert "expected a normalization to return a log standard deviation of shape (1, 1, 1, 3)" in message
+    assert "got (1, 4, 4, 3)" in message
