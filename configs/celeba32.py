@@ -1,6 +1,6 @@
 """CelebA at 32x32, cut as in configs/celeba64.py. The paper has no number for this size."""
 
-from configs import celeba64
+from realnvp_jax.configs import celeba64
 
 
 def get_config():

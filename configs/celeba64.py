@@ -5,7 +5,7 @@ rounded to whole numbers, so that bits/dim is that of discrete pixels. The paper
 data.
 """
 
-from configs import default
+from realnvp_jax.configs import default
 
 
 def get_config():

@@ -1,6 +1,6 @@
 """The paper's CIFAR-10 model and training. Expected: 3.49 bits/dim on the test set (the paper)."""
 
-from configs import default
+from realnvp_jax.configs import default
 
 
 def get_config():

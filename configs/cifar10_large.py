@@ -4,7 +4,7 @@ The learning rate follows the square root of the batch size, is warmed up and fa
 averaged. Not run yet; the aim is the 3.49 bits/dim of cifar10.py.
 """
 
-from configs import default
+from realnvp_jax.configs import default
 
 
 def get_config():

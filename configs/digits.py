@@ -3,7 +3,7 @@
 Expected: 2.05 bits/dim on the test split.
 """
 
-from configs import default
+from realnvp_jax.configs import default
 
 
 def get_config():

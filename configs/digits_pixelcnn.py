@@ -3,7 +3,7 @@
 Expected: 1.91 bits/dim on the test split.
 """
 
-from configs import digits
+from realnvp_jax.configs import digits
 
 
 def get_config():

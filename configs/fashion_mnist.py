@@ -1,6 +1,6 @@
 """Fashion-MNIST by the model of configs/mnist.py. Nobody has published bits/dim of RealNVP on it that we know of."""
 
-from configs import mnist
+from realnvp_jax.configs import mnist
 
 
 def get_config():

@@ -6,7 +6,7 @@ resized to 32x32; model.event_shape sets another size, and greyscale by one chan
 expect depends on the pictures: `realnvp data DIR` shows them and simple baselines.
 """
 
-from configs import default
+from realnvp_jax.configs import default
 
 
 def get_config():

@@ -4,7 +4,7 @@ TFDS calls it downsampled_imagenet/32x32. Where the archives are no longer offer
 valid_32x32.tar into dataset.manual_dir.
 """
 
-from configs import default
+from realnvp_jax.configs import default
 
 
 def get_config():

@@ -3,7 +3,7 @@
 The paper has two residual blocks in a conditioner; the commands in the README of its authors' code have four.
 """
 
-from configs import imagenet32
+from realnvp_jax.configs import imagenet32
 
 
 def get_config():

@@ -6,7 +6,7 @@ from the centred 96x96 square, there from the whole width. Categories of objects
 split: of those the last 10,000 training pictures are the test.
 """
 
-from configs import default
+from realnvp_jax.configs import default
 from realnvp_jax.data.images.builders import LSUN_SCENES
 
 

@@ -1,6 +1,6 @@
 """MNIST, 28x28 without padding, three scales down to 7x7. FFJORD's paper reports 1.06 bits/dim for RealNVP."""
 
-from configs import default
+from realnvp_jax.configs import default
 
 
 def get_config():

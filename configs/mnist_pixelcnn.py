@@ -1,6 +1,6 @@
 """MNIST by an autoregressive flow with a PixelCNN. Not run in full yet; FFJORD's paper reports 1.06 for RealNVP."""
 
-from configs import mnist
+from realnvp_jax.configs import mnist
 
 
 def get_config():

@@ -1,6 +1,6 @@
 """MNIST by a small model, for a CPU. Expected: 1.44 bits/dim on the test set (results/mnist_small)."""
 
-from configs import mnist
+from realnvp_jax.configs import mnist
 
 
 def get_config():

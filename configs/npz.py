@@ -5,7 +5,7 @@ It is split 80 / 10 / 10 in an order that dataset.seed fixes. Several arrays in 
 --config.dataset.train=x_train[:-1000] --config.dataset.validation=x_train[-1000:] --config.dataset.test=x_test.
 """
 
-from configs import folder
+from realnvp_jax.configs import folder
 
 
 def get_config():

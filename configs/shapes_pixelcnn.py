@@ -3,7 +3,7 @@
 Expected: 0.08 bits/dim on the test split.
 """
 
-from configs import shapes
+from realnvp_jax.configs import shapes
 
 
 def get_config():

@@ -1,6 +1,6 @@
 """A tiny model on digits for 40 steps: does everything run? Nothing in it depends on num_steps."""
 
-from configs import digits
+from realnvp_jax.configs import digits
 
 
 def get_config():

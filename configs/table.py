@@ -4,7 +4,7 @@ The rows are shuffled by dataset.seed, then split 80 / 10 / 10. What to expect d
 tests/benchmarks/gaussians.py shows how a Gaussian is fitted, to compare with.
 """
 
-from configs import default
+from realnvp_jax.configs import default
 
 
 def get_config():

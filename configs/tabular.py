@@ -9,7 +9,7 @@ Expected test log-density, nats per row (a Gaussian with full covariance): breas
 paper were not run yet.
 """
 
-from configs import table
+from realnvp_jax.configs import table
 
 _PAPERS = ("power", "gas", "hepmass", "miniboone", "bsds300")
 _SMALL = ("breast_cancer", "wine")

@@ -4,7 +4,7 @@ Expected test log-density, nats per row, and with --config.model.transform=splin
 synthetic_table -10.64, -10.63; gaussian_mixture -11.73, -11.72.
 """
 
-from configs import tabular
+from realnvp_jax.configs import tabular
 
 
 def get_config(name: str = "synthetic_table"):

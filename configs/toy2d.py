@@ -6,7 +6,7 @@ Expected test log-density, nats per point (the true density): moons -1.010 (-1.0
 -1.342 (-1.329), blobs -2.843, random -0.01 (0).
 """
 
-from configs import default
+from realnvp_jax.configs import default
 
 
 def get_config(name: str = "moons"):

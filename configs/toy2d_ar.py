@@ -4,7 +4,7 @@ Expected test log-density, nats per point (the true density): moons -1.009 (-1.0
 -1.330 (-1.329).
 """
 
-from configs import toy2d
+from realnvp_jax.configs import toy2d
 
 
 def get_config(name: str = "moons"):

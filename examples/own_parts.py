@@ -17,8 +17,8 @@ import optax
 from sklearn.datasets import load_digits
 
 import realnvp_jax
-from configs import digits
 from realnvp_jax import EVALUATE, parameter, register
+from realnvp_jax.configs import digits
 
 
 @register("transform", "logistic_mixture")

@@ -16,6 +16,7 @@ FLOORS = (  # from the ground; a name is that of a folder
     "package",  # realnvp_jax itself, whose names everything above may use, and interop
     "data",
     "training",
+    "configs",
     "plots",
     "runs",
     "analysis",
@@ -29,7 +30,8 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+CONFIGS = (PACKAGE / "configs").glob("*.py")  # behind a link, which rglob does not follow
+MODULES = {module_name(path): path for path in sorted({*PACKAGE.rglob("*.py"), *CONFIGS})}
 
 
 def floor(module: str) -> int:

@@ -1,0 +1,1 @@
+"""Configs of experiments. In the package they are `realnvp_jax.configs`, a link to this folder."""
