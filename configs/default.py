@@ -22,6 +22,11 @@ KEYS = {
     ),
     "dtype": ("float32", "images: of the conditioners in training, float32 or bfloat16; densities are float32"),
     "steps_per_dispatch": (1, "updates that the device makes without the host in between"),
+    "tracker": (
+        "",
+        "where metrics, pictures and the result go besides the workdir: wandb, mlflow, or a registered tracker of "
+        "your own; empty for nowhere",
+    ),
     "profile": (0, "updates to trace, shortly after the start, into the workdir's profile/; 0 for none"),
     "unroll": (False, "images: layers and blocks one after the other instead of in loops; compiles far longer"),
     "dataset.name": (

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from realnvp_jax.data.examples import Examples
     from realnvp_jax.models.create import create
     from realnvp_jax.runs.load import load
+    from realnvp_jax.runs.named_configs import get_config
+    from realnvp_jax.runs.trackers import Tracker
     from realnvp_jax.runs.trainer import train
     from realnvp_jax.training.fit import fit
     from realnvp_jax.training.optimizer import SGD, Adam, Optimizer
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __version__ = "0.3.0"
 
 _LAZY = {
+    "Tracker": "realnvp_jax.runs.trackers",
     "Adam": "realnvp_jax.training.optimizer",
     "SGD": "realnvp_jax.training.optimizer",
     "Optimizer": "realnvp_jax.training.optimizer",
@@ -47,6 +50,7 @@ _LAZY = {
     "Examples": "realnvp_jax.data.examples",
     "create": "realnvp_jax.models.create",
     "fit": "realnvp_jax.training.fit",
+    "get_config": "realnvp_jax.runs.named_configs",
     "load": "realnvp_jax.runs.load",
     "train": "realnvp_jax.runs.trainer",
 }
@@ -92,6 +96,7 @@ __all__ = [
     "ResNet",
     "Rescale",
     "Spline",
+    "Tracker",
     "Transform",
     "Uniform",
     "UniformDequantizer",
@@ -103,6 +108,7 @@ __all__ = [
     "dequantize",
     "draw_each",
     "fit",
+    "get_config",
     "glow_flow",
     "image_flow",
     "interop",

@@ -31,6 +31,7 @@ _KINDS = (
     "base",
     "optimizer",
     "dataset",
+    "tracker",
 )
 
 _parts: dict[str, dict[str, type]] = {kind: {} for kind in _KINDS}
@@ -113,8 +114,8 @@ def register(kind: str, name: str, part: type | None = None) -> Any:
     names that are not arguments of the factories.
 
     Args:
-      kind: transform, image_mask, vector_mask, mixing, normalization, conditioner, dequantizer, base, optimizer or
-        dataset.
+      kind: transform, image_mask, vector_mask, mixing, normalization, conditioner, dequantizer, base, optimizer,
+        dataset or tracker.
       name: the name for factories and configs.
       part: the class.
 
@@ -155,7 +156,7 @@ def part_class(kind: str, name: str) -> type:
     named = _of_kind(kind)
     if name not in named:
         raise ValueError(
-            f"expected {kind} to be one of the registered {listed(named)}; got {shorten(name)}: {advice(name, named)}"
+            f"expected {kind} to be one of the registered {listed(sorted(named))}; got {shorten(name)}: {advice(name, named)}"
         )
     return named[name]
 

@@ -58,6 +58,8 @@ def in_one_sentence(command: Command) -> Command:
         options = {name: value.expanduser() if isinstance(value, Path) else value for name, value in options.items()}
         try:
             return command(*arguments, **options)
+        except BrokenPipeError:  # as in `realnvp configs | head`, which click ends quietly
+            raise
         except (ValueError, TypeError, OSError) as error:
             raise click.ClickException(" ".join(str(error).split())) from None
 
@@ -120,10 +122,11 @@ def write_note(path: Path, run: Any, values: dict[str, Any]) -> None:
     import jax
 
     import realnvp_jax
+    from realnvp_jax.runs.history import without_home
 
     note = {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "workdir": str(run.workdir.resolve()),
+        "command": without_home(command_line()),
+        "workdir": without_home(str(run.workdir.resolve())),
         "step": run.step,
         "ema": run.ema,
         "options": _plain(click.get_current_context().params),
@@ -134,6 +137,14 @@ def write_note(path: Path, run: Any, values: dict[str, Any]) -> None:
         "values": _plain(values),
     }
     note_path(path).write_text(json.dumps(note, indent=2) + "\n")
+
+
+def command_line() -> str:
+    """What the user typed, to type again."""
+    program = Path(sys.argv[0])
+    if program.name == "main.py":  # python -m realnvp_jax.cli.main
+        return shlex.join(["realnvp", *sys.argv[1:]])
+    return shlex.join([*(["python"] if program.suffix == ".py" else []), program.name, *sys.argv[1:]])
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from pathlib import Path
 import click
 
 from realnvp_jax.cli import common
-from realnvp_jax.cli.user_parts import import_file
+from realnvp_jax.runs.python_files import import_file
 
 _COMMANDS = {
+    "train": "Train a flow from a config, or resume a run.",
+    "configs": "List the configs that ship, with the result to expect.",
     "evaluate": "Bits/dim of images or nats of vectors on a split, with its standard error.",
     "sample": "Draw any number of samples.",
     "reconstruct": "Errors of data -> latents -> data, layer by layer, and the latents beside their base.",
@@ -40,6 +42,7 @@ class _Commands(click.Group):
 
 _EXAMPLES = """\b
 Examples:
+  realnvp train digits
   realnvp evaluate -w runs/digits
   realnvp sample -w runs/digits --num 100 --temperature 0.8
   realnvp score -w runs/digits photographs/
@@ -61,11 +64,11 @@ Examples:
 )
 @common.in_one_sentence
 def main(files: tuple[Path, ...]) -> None:
-    """Use the flow of a finished or unfinished run.
+    """Train flows, and use those of finished or unfinished runs.
 
-    Training writes a workdir (python train.py --workdir=runs/digits); every command here but `data` opens one with
-    --workdir. What they write goes to the folder analysis of the workdir unless --output says otherwise,
-    with a .json file beside it of how it was made. Nothing is overwritten without --overwrite.
+    `train` writes a workdir, such as runs/digits; the commands below it open one with --workdir. Their output goes to
+    the folder analysis of the workdir unless --output says otherwise, with a .json file beside it that says how it was
+    made. Nothing is overwritten without --overwrite.
     """
     from realnvp_jax.compilation_cache import enable_compilation_cache
 

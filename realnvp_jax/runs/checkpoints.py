@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,11 @@ from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.files import write_text
 from realnvp_jax.text import describe_error
 from realnvp_jax.training.state import TrainState
+
+logging.getLogger("absl").addFilter(
+    lambda record: record.levelno >= logging.ERROR or "orbax" not in record.pathname
+)  # Orbax warns of what is as it should be, such as processes without files of their own
+
 
 _ITEMS = ("params", "ema", "opt_state")
 

@@ -8,6 +8,7 @@ import optax
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.models.create import Config
 from realnvp_jax.models.flow import Flow
+from realnvp_jax.runs.trackers import Tracker
 from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.training.steps import unit
 
@@ -24,6 +25,7 @@ class Experiment:
       splits: the data, those to evaluate cut to `evaluate.num_examples`.
       files: the run's directory.
       command: what the user typed, or None.
+      tracker: where metrics are reported besides the workdir, or None.
     """
 
     config: Config
@@ -33,6 +35,7 @@ class Experiment:
     splits: Splits
     files: Workdir
     command: str | None
+    tracker: Tracker | None = None
 
     @property
     def unit(self) -> str:

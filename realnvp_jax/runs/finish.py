@@ -1,11 +1,9 @@
 """The end of a run: the best step on the test set, result.json, and the pictures."""
 
-import datetime
 from typing import Any
 
 import jax
 
-import realnvp_jax
 from realnvp_jax.models.flow import Params
 from realnvp_jax.plots import curves
 from realnvp_jax.plots.plane import DensityGrid
@@ -15,16 +13,21 @@ from realnvp_jax.runs.decorations import attempt
 from realnvp_jax.runs.evaluator import Evaluator
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.files import write_json
+from realnvp_jax.runs.history import note_finish
 from realnvp_jax.runs.result import describe_result
+from realnvp_jax.runs.trackers import Trackers
 from realnvp_jax.training.steps import cost
 
 
-def finish(experiment: Experiment, evaluator: Evaluator, best: Best, params: Params) -> dict[str, Any]:
+def finish(
+    experiment: Experiment, evaluator: Evaluator, trackers: Trackers, best: Best, params: Params
+) -> dict[str, Any]:
     """Evaluate the best step on the test set, and write what a finished run has: first the result.
 
     Args:
       experiment: the run.
       evaluator: its evaluations.
+      trackers: where the result and the pictures are reported.
       best: the best step.
       params: the parameters of that step.
 
@@ -52,15 +55,15 @@ def finish(experiment: Experiment, evaluator: Evaluator, best: Best, params: Par
     grid = pictures.plane_density(experiment.flow, params, experiment.splits.test.x)
     if grid is not None:
         result["density_sum"] = grid.mass
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    write_json(files.run_path, {"command": experiment.command, "date": date, "version": realnvp_jax.__version__})
+    note_finish(files.run_path)
     write_json(files.result_path, result)
-    _draw(experiment, params, grid)
+    trackers.result(result)
+    _draw(experiment, trackers, params, grid)
     print(describe_result(result), flush=True)
     return result
 
 
-def _draw(experiment: Experiment, params: Params, grid: DensityGrid | None) -> None:
+def _draw(experiment: Experiment, trackers: Trackers, params: Params, grid: DensityGrid | None) -> None:
     """Write the pictures of a finished run; its result is written already, and needs none of them."""
     files = experiment.files
     samples, curve = files.path / "samples.png", files.path / "curves.png"
@@ -68,6 +71,7 @@ def _draw(experiment: Experiment, params: Params, grid: DensityGrid | None) -> N
     continuous = samples.with_name("samples_continuous.png")
     if attempt(samples, pictures.save_samples, experiment, params, samples, continuous):
         drawn.append(f"samples: {samples}")
+        trackers.image(experiment.config.num_steps, "samples", samples)
     if grid is not None:
         pictures.save_plane(experiment.flow, params, experiment.splits.test.x, grid, files.path)
         print(f"density on a grid of {grid.density.size:,} points: sums to {grid.mass:.4f}")

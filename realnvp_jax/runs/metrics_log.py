@@ -1,24 +1,21 @@
-"""The metrics of a run over its steps: metrics.csv and TensorBoard files."""
+"""The metrics of a run over its steps: metrics.csv."""
 
 import csv
 import io
-import math
 import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
-from realnvp_jax.runs.decorations import attempt, warn
+from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.files import write_text
 from realnvp_jax.runs.workdir import Workdir
 
 
 class MetricsLog:
-    """metrics.csv and TensorBoard files. A resumed run drops the rows after its checkpoint and goes on.
+    """metrics.csv. A resumed run drops the rows after its checkpoint and goes on.
 
-    Damaged lines are left out of metrics.csv; the file with them is moved to damaged/. A run goes on without
-    TensorBoard files once one cannot be written.
+    Damaged lines are left out; the file with them is moved to damaged/.
 
     Args:
       workdir: the run's files.
@@ -51,17 +48,11 @@ class MetricsLog:
         write_text(path, text.getvalue())
         self._file = path.open("a", newline="")
         self._writer = csv.DictWriter(self._file, self.COLUMNS)
-        self._tensorboard_path = workdir.path / "tensorboard"
-        self._tensorboard: Any = None
-        attempt(self._tensorboard_path, self._open_tensorboard, step)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add a row."""
         self._writer.writerow({"step": step, **values})
         self._file.flush()
-        finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        if self._tensorboard and not attempt(self._tensorboard_path, self._write_scalars, step, finite):
-            self._tensorboard = None
 
     def sync(self) -> None:
         """Wait until the rows are on the disk."""
@@ -70,17 +61,6 @@ class MetricsLog:
     def close(self) -> None:
         """Flush and close."""
         self._file.close()
-        if self._tensorboard:
-            attempt(self._tensorboard_path, self._tensorboard.close)
-
-    def _open_tensorboard(self, step: int) -> None:
-        from tensorboardX import SummaryWriter
-
-        self._tensorboard = SummaryWriter(str(self._tensorboard_path), purge_step=step + 1)
-
-    def _write_scalars(self, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self._tensorboard.add_scalar(name, value, step)
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, str]], int]:

@@ -20,6 +20,7 @@ _MAY_DIFFER = (
     "memory",
     "unroll",
     "profile",
+    "tracker",
     "steps_per_dispatch",
 )
 REMEDY = "put back a copy of it, or use another --workdir"

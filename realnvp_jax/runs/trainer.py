@@ -1,6 +1,7 @@
 """`train`: from a config and a workdir to a trained flow and its test result."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from realnvp_jax.runs import pictures
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints, newest_step
 from realnvp_jax.runs.config_checks import check_config, check_penalty
+from realnvp_jax.runs.config_keys import filled
 from realnvp_jax.runs.decorations import attempt
 from realnvp_jax.runs.evaluator import Evaluator
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.finish import finish
+from realnvp_jax.runs.history import note_start
 from realnvp_jax.runs.metrics_log import MetricsLog
+from realnvp_jax.runs.named_configs import get_config
 from realnvp_jax.runs.pending_metrics import PendingMetrics
 from realnvp_jax.runs.profiling import Profile
 from realnvp_jax.runs.recovery import restore_best
@@ -29,6 +33,7 @@ from realnvp_jax.runs.run_data import RunData
 from realnvp_jax.runs.setup import completed, evaluated, make_optimizer, noise_scale
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 from realnvp_jax.runs.start_message import print_start
+from realnvp_jax.runs.trackers import Trackers, find_tracker
 from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.text import shorten
 from realnvp_jax.training.parallel import (
@@ -42,13 +47,20 @@ from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, cost
 
 
-def train(config: Config, workdir: str | Path, command: str | None = None) -> dict[str, Any]:
+def train(
+    config: Config,
+    workdir: str | Path,
+    command: str | None = None,
+    tracker: Callable[[int, dict[str, float]], Any] | None = None,
+) -> dict[str, Any]:
     """Train the flow of a config, or go on with the run in the workdir, and return its test result.
 
     Args:
-      config: all keys of configs/default.py.
-      workdir: directory of the run's files (see the README).
+      config: a ConfigDict or a dict, whose missing keys take the defaults of `realnvp_jax.configs.default`; or the
+        name of a config that ships ("digits", "toy2d:moons"), or the path of a config file.
+      workdir: directory of the run's files (see docs/training.md).
       command: what the user typed, for run.json and for the message that says how to resume.
+      tracker: called as tracker(step, metrics) with each row of metrics, in the place of `config.tracker`.
 
     Returns:
       The contents of result.json.
@@ -59,7 +71,9 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
       NonFiniteLossError: the loss is not finite; the checkpoints are left as they were.
       InterruptedRunError: the user stopped the run; it is saved.
     """
+    config = get_config(config) if isinstance(config, str | Path) else filled(config)
     check_config(config)
+    chosen = find_tracker(config, tracker)
     workdir = Path(workdir).expanduser()
     config, splits = completed(config, workdir)
     flow = create(config)
@@ -83,7 +97,7 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
     files.start()
     data.write(splits)
     splits = evaluated(splits, config.evaluate.num_examples)
-    trainer = Trainer(Experiment(config, flow, optimizer, schedule, splits, files, command))
+    trainer = Trainer(Experiment(config, flow, optimizer, schedule, splits, files, command, chosen))
     try:
         return trainer.run()
     finally:
@@ -134,6 +148,8 @@ class Trainer:
         self.step = int(self.state.step)
         self.is_resumed = restored is not None
         self.log = MetricsLog(self.files, self.step)
+        note_start(self.files.run_path, experiment.command, self.step)
+        self.trackers = Trackers(self.files.path, self.config, self.step, experiment.tracker)
         self.profile = Profile(self.files.path / "profile", self.config.profile, self.step)
         self.pending = PendingMetrics(self.step, self.config.batch_size, experiment.schedule)
 
@@ -151,13 +167,14 @@ class Trainer:
             self._validate({}, tqdm(disable=True))
             self.checkpoints.note_best(self.step, self.best)
         params = self._restore_best()
-        return finish(self.experiment, self.evaluator, self.best, params)
+        return finish(self.experiment, self.evaluator, self.trackers, self.best, params)
 
     def close(self) -> None:
         """Wait for the saving under way, and release everything."""
         self.profile.close()
         self.checkpoints.close()
         self.log.close()
+        self.trackers.close()
 
     def _train(self, stop: StopRequest) -> None:
         config = self.config
@@ -257,11 +274,13 @@ class Trainer:
         )
         if self.flow.levels is not None:  # pictures of vectors wait for the end: they take longer than the training
             path = self.files.path / "samples" / f"step_{self.step:08d}.png"
-            attempt(path, pictures.save_samples, self.experiment, params, path)
+            if attempt(path, pictures.save_samples, self.experiment, params, path):
+                self.trackers.image(self.step, "samples", path)
         self.pending.restart_clock(self.step)
 
     def _show(self, row: dict[str, float], bar: tqdm) -> None:
         self.log.write(self.step, row)
+        self.trackers.metrics(self.step, row)
         bar.set_postfix_str(f"{row['train']:.3f} {self.experiment.unit}, {row['examples_per_second']:.0f} examples/s")
 
     def _restore_best(self) -> Params:

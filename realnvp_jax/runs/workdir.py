@@ -68,7 +68,7 @@ class Workdir:
 
     @property
     def run_path(self) -> Path:
-        """Command, date and version of a finished run."""
+        """How the run was made: see `realnvp_jax.runs.history`."""
         return self.path / "run.json"
 
     def result(self) -> dict[str, Any] | None:

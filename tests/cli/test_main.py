@@ -9,7 +9,7 @@ from tests.cli.helpers import realnvp
 @pytest.mark.slow
 def test_help_is_there_for_every_command():
     text = realnvp("--help")
-    for command in ("evaluate", "sample", "reconstruct", "interpolate", "score", "show", "data"):
+    for command in ("train", "configs", "evaluate", "sample", "reconstruct", "interpolate", "score", "show", "data"):
         assert command in text
         assert "Usage: " in realnvp(command, "--help")
     assert realnvp_jax.__version__ in realnvp("--version")

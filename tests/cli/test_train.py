@@ -14,9 +14,11 @@ import chex
 import jax
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import realnvp_jax
+from realnvp_jax.cli import train
 from realnvp_jax.runs.checkpoints import Checkpoints
 from realnvp_jax.training.optimizer import Adam, clipped, learning_rate_schedule
 from realnvp_jax.training.state import create_state
@@ -441,9 +443,15 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         (["--config.lerning_rate=3"], "expected a config key; got 'lerning_rate': did you mean 'learning_rate'?"),
         (["--config.dataset.nam=x"], "did you mean 'dataset.name'?"),
         (["--config.learning_rate=fast"], "could not convert string to float"),
-        (["--workdri=x"], "Unknown command line flag 'workdri'. Did you mean: workdir"),
-        (["digits"], "expected flags only"),
-        (["--config=configs/nope.py"], "expected a config file, such as configs/digits.py; got 'configs/nope.py'"),
+        (["--workdri=x"], "got '--workdri=x': did you mean --workdir?"),
+        (["--batch_size=3"], "expected a config key as --config.batch_size=...; got '--batch_size=3'"),
+        (["--config.seed=1", "--config.seed=2"], "expected --config.seed once; got it twice"),
+        (["--seeds=1,x"], "expected --seeds as numbers such as 0,1,2; got '1,x'"),
+        (["--seeds=1,1"], "expected different seeds, such as 0,1,2; got 1,1"),
+        (["digits"], "expected one config; got 'configs/smoke.py' and 'digits'"),
+        (["--config=configs/digit.py"], "got 'configs/digit.py', which is neither: did you mean 'digits'?"),
+        (["--config=configs/digits.py:foo"], "expected 'digits.py' without an argument"),
+        (["--config.tracker=wandbb"], "expected tracker to be one of the registered mlflow, wandb"),
         (["--config.evaluate.every=0"], "expected evaluate.every of at least 1; got 0"),
         (["--config.dataset.name=cifar"], "got 'cifar'"),
         (["--config=configs/table.py"], "expected a .csv, .parquet or .npz file in dataset.path"),
@@ -471,12 +479,26 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         (["--config.model.num_scales=5"], "expected height and width divisible by 16 for num_scales=5; got 8x8"),
     ],
 )
-def test_a_mistake_on_the_command_line_gets_one_sentence(environment, tmp_path, arguments, message):
-    completed = run(environment, f"--workdir={tmp_path / 'run'}", *arguments)
-    assert completed.returncode == 1
-    assert message in completed.stderr
-    assert "Traceback" not in completed.stderr
+def test_a_mistake_on_the_command_line_gets_one_sentence(monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("realnvp_jax.compilation_cache.enable_compilation_cache", lambda: None)
+    config = [] if any(a.startswith("--config=") for a in arguments) else ["--config=configs/smoke.py"]
+    result = CliRunner().invoke(train.main, [*config, f"--workdir={tmp_path / 'run'}", *arguments])
+    assert result.exit_code == 1
+    assert message in result.output
+    last_line = result.output.splitlines()[-1]
+    assert last_line.startswith("error: ")
+    assert message in last_line
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_in_a_process(environment, tmp_path):
+    completed = run(environment, f"--workdir={tmp_path / 'run'}", "--config.lerning_rate=3")
+    assert completed.returncode == 1
+    assert completed.stderr == (
+        "error: expected a config key; got 'lerning_rate': did you mean 'learning_rate'? "
+        "'realnvp train --help' lists all keys\n"
+    )
 
 
 def test_the_help_lists_every_key(environment):
@@ -486,3 +508,31 @@ def test_the_help_lists_every_key(environment):
     assert completed.returncode == 0
     for key in default.KEYS:
         assert f"--config.{key} " in completed.stdout
+
+
+@pytest.mark.slow
+def test_a_shipped_config_trains_in_any_directory_under_several_seeds(environment, tmp_path):
+    elsewhere = {**environment, "PYTHONPATH": str(ROOT)}
+
+    def realnvp(*arguments: str) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, "-m", "realnvp_jax.cli.main", *arguments]
+        return subprocess.run(program, cwd=tmp_path, env=elsewhere, capture_output=True, text=True, timeout=600)
+
+    arguments = ["train", "smoke", "--seeds=0,3", "--config.num_steps", "10", "--config.evaluate.num_examples=64"]
+    first = realnvp(*arguments)
+    assert first.returncode == 0, first.stderr
+    again = realnvp(*arguments)
+    assert again.stdout.count("holds this finished run") == 2
+    assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+    summary = json.loads((tmp_path / "runs" / "smoke" / "seeds.json").read_text())
+    means = [json.loads((tmp_path / "runs/smoke" / f"seed_{i}" / "result.json").read_text())["mean"] for i in (0, 3)]
+    assert summary["results"] == means
+    assert means[0] != means[1]
+    assert summary["standard_deviation"] == pytest.approx(abs(means[0] - means[1]) / 2**0.5)
+    assert first.stdout.splitlines()[-1].startswith(f"test over 2 seeds: mean {np.mean(means):.3f}, standard deviation")
+    run_file = json.loads((tmp_path / "runs/smoke/seed_3/run.json").read_text())
+    assert run_file["command"].startswith("realnvp train smoke --seeds=0,3")
+    listed = realnvp("configs")
+    assert "Expected: 2.05 bits/dim on the test split." in listed.stdout
+    assert "def get_config()" in realnvp("configs", "digits").stdout
+    assert "did you mean 'digits'" in realnvp("configs", "digit").stderr

@@ -1,0 +1,99 @@
+"""`realnvp train`, and `train.py` of a checkout: flags, their errors in one sentence, exit codes."""
+
+import sys
+import textwrap
+from pathlib import Path
+
+import click
+
+from realnvp_jax.cli.common import command_line
+
+EXIT_INTERRUPTED = 130
+_DEFAULT = "digits"
+
+
+class _Train(click.Command):
+    """A command whose help ends with every config key."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The config keys."""
+        from realnvp_jax.configs.default import KEYS
+
+        indent = " " * (max(map(len, KEYS)) + 13)
+        formatter.write("\nConfig keys, their meanings, and their defaults before the config's own values:\n\n")
+        for key, (value, meaning) in KEYS.items():
+            start = f"  --config.{key} ".ljust(len(indent))
+            lines = textwrap.wrap(f"{meaning} [{value!r}]", 120, initial_indent=start, subsequent_indent=indent)
+            formatter.write("\n".join([*lines, ""]))
+
+
+@click.command(
+    cls=_Train,
+    context_settings={
+        "ignore_unknown_options": True,
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[CONFIG] [--config.KEY=VALUE ...]")
+@click.option("--config", metavar="CONFIG", help="The config, another way to give it.")
+@click.option("-w", "--workdir", default="", help="Directory of the run; runs/<name of the config> if not given.")
+@click.option("--seeds", metavar="N,N,...", help="Train once with each seed, in workdir/seed_N.")
+@click.option("--traceback", is_flag=True, help="Show where an error was raised.")
+def main(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: str | None, traceback: bool) -> None:
+    """Train a flow from a config. A workdir that holds a checkpoint is resumed.
+
+    CONFIG is the name of a config that ships, such as digits (the default) or toy2d:moons, or a Python file.
+    `realnvp configs` lists those that ship.
+    """
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
+    try:
+        _train(arguments, config, workdir, seeds)
+    except Exception as error:
+        _exit(error, traceback)
+    except KeyboardInterrupt:  # before the training or after it
+        print("interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _train(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: str | None) -> None:
+    from realnvp_jax.compilation_cache import enable_compilation_cache
+    from realnvp_jax.runs.config_keys import with_overrides
+    from realnvp_jax.runs.named_configs import find_config
+    from realnvp_jax.runs.seeds import train_seeds
+    from realnvp_jax.runs.trainer import train
+
+    if arguments and not arguments[0].startswith("-"):
+        if config is not None:
+            raise ValueError(f"expected one config; got {config!r} and {arguments[0]!r}")
+        config, arguments = arguments[0], arguments[1:]
+    file = find_config(config if config is not None else _DEFAULT)
+    complete = with_overrides(file.load(), arguments)
+    directory = Path(workdir or f"runs/{file.run_name}")
+    enable_compilation_cache()
+    if seeds is None:
+        train(complete, directory, command=command_line())
+    else:
+        train_seeds(complete, directory, _parse_seeds(seeds), command=command_line())
+
+
+def _parse_seeds(text: str) -> list[int]:
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise ValueError(f"expected --seeds as numbers such as 0,1,2; got {text[:60]!r}") from None
+
+
+def _exit(error: Exception, traceback: bool) -> None:
+    """End with one sentence for an error that the user can do something about, and as it is for any other."""
+    from realnvp_jax.runs.signals import InterruptedRunError
+    from realnvp_jax.training.steps import NonFiniteLossError
+
+    if isinstance(error, InterruptedRunError):
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    if traceback or not isinstance(error, ValueError | TypeError | OSError | NonFiniteLossError):
+        raise error
+    sys.exit(f"error: {error}")

@@ -1,0 +1,160 @@
+"""The keys of a config: defaults for those that are missing, and values from a command line."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from realnvp_jax.configs import default
+from realnvp_jax.data.dataset import DataSet
+from realnvp_jax.models.create import MODELS, Config, model_keys
+from realnvp_jax.registry import parameters, registered
+from realnvp_jax.text import shorten
+
+_OVERRIDE = re.compile(r"--?(no)?config\.([\w.]+)(=.*)?", re.DOTALL)
+
+
+def filled(config: Config, where: str = "the config") -> Config:
+    """A config with all keys: those given, and the defaults of the others.
+
+    Args:
+      config: nested keys as in `{"dataset": {"name": "digits"}}`, or with dots as in `{"dataset.name": "digits"}`.
+      where: what the config is called in messages.
+
+    Raises:
+      ValueError: a key is unknown, or its value has another type than its default.
+    """
+    if not isinstance(config, Mapping | ConfigDict):
+        raise ValueError(f"expected a ConfigDict or a dict from {where}; got {type(config).__name__}")
+    complete = default.get_config()
+    parts = {}
+    for key, value in _flat(config):
+        if key in default.KEYS:
+            _set(complete, key, value)
+        else:
+            parts[key] = value
+    for key, value in parts.items():
+        if key not in _keys_of_parts(complete):
+            raise ValueError(f"expected {where} to have known keys; got {unknown_key(key)}")
+        with complete.unlocked():
+            _set(complete, key, value)
+    return complete
+
+
+def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
+    """A copy of a config with the values of a command line.
+
+    Args:
+      config: the config.
+      arguments: such as `--config.seed=1`, or `--config.seed 1`.
+
+    Raises:
+      ValueError: an argument is not an override, a key is unknown or given twice, a value has the wrong type, or the
+        config's model does not read the key.
+    """
+    config = config.copy_and_resolve_references()
+    words, keys = ["realnvp"], []
+    for argument in arguments:
+        match = _OVERRIDE.fullmatch(argument)
+        if match is None:
+            if len(words) > 1 and "=" not in words[-1] and not argument.startswith("-"):
+                words[-1] += f"={argument}"
+                continue
+            raise ValueError(_not_an_override(argument))
+        key = match[2]
+        if key in keys:
+            raise ValueError(f"expected --config.{key} once; got it twice")
+        if not _has(config, key):
+            raise ValueError(f"expected a config key; got {unknown_key(key)}")
+        keys.append(key)
+        words.append(f"--{match[1] or ''}config.{key}{match[3] or ''}")
+    flag_values = flags.FlagValues()
+    config_flags.DEFINE_config_dict("config", config, flag_values=flag_values, sys_argv=words)
+    try:
+        flag_values(words)
+    except (flags.Error, TypeError, ValueError) as error:
+        raise ValueError(f"expected a value of the key's type; got {' '.join(str(error).split())[:200]}") from None
+    _check_read(config, keys)
+    return config
+
+
+def unknown_key(key: str) -> str:
+    """A key that is not there, with the nearest that is."""
+    near = difflib.get_close_matches(key, default.KEYS, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{shorten(key)}: {hint}'realnvp train --help' lists all keys"
+
+
+def _not_an_override(argument: str) -> str:
+    name = re.split(r"[=\s]", argument.lstrip("-"), maxsplit=1)[0]
+    if not argument.startswith("-"):
+        return f"expected --config.KEY=VALUE behind the config; got {shorten(argument)}"
+    keys = [key for key in default.KEYS if key == name or key.rpartition(".")[2] == name]
+    if keys:
+        return f"expected a config key as --config.{keys[0]}=...; got {shorten(argument)}"
+    options = ("config", "workdir", "seeds", "traceback", "help")
+    near = difflib.get_close_matches(name, [*options, *default.KEYS], n=1)
+    hint = f": did you mean --{near[0] if near[0] in options else f'config.{near[0]}'}?" if near else ""
+    return f"expected --workdir, --seeds, --traceback or --config.KEY=VALUE; got {shorten(argument)}{hint}"
+
+
+def _check_read(config: Config, keys: Sequence[str]) -> None:
+    """Raise ValueError if one of the keys belongs to `config.model` and the config's model does not read it."""
+    if config.model.name not in MODELS:
+        return
+    read = model_keys(config.model)
+    for key in keys:
+        group, _, name = key.partition(".")
+        if group == "model" and name not in read:
+            raise ValueError(
+                f"expected a key that the {config.model.name} reads, of model.{{{','.join(read)}}}; got {key!r}, "
+                "which has no effect on it"
+            )
+
+
+def _keys_of_parts(config: Config) -> set[str]:
+    """Keys of the parts that a config chooses, which a user's own parts add to the default ones."""
+    found = set()
+    if config.model.name in MODELS:
+        found |= {f"model.{name}" for name in model_keys(config.model)}
+    for kind in ("optimizer", "dataset"):
+        part = registered(kind).get(config[kind].name)
+        if part is not None:
+            names = part.__dataclass_fields__ if issubclass(part, DataSet) else parameters(part)
+            found |= {f"{kind}.{name}" for name in names}
+    return found
+
+
+def _flat(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(config, ConfigDict):
+        config = config.to_dict()
+    for key, value in config.items():
+        if isinstance(value, Mapping | ConfigDict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _has(config: Config, key: str) -> bool:
+    *groups, leaf = key.split(".")
+    for group in groups:
+        config = config[group] if isinstance(config, ConfigDict) and group in config else None
+    return isinstance(config, ConfigDict) and leaf in config and not isinstance(config[leaf], ConfigDict)
+
+
+def _set(config: Config, key: str, value: Any) -> None:
+    *groups, leaf = key.split(".")
+    for group in groups:
+        config = config[group]
+    if isinstance(config.get(leaf), tuple) and isinstance(value, list):
+        value = tuple(value)
+    try:
+        config[leaf] = value
+    except TypeError:
+        expected = type(config[leaf]).__name__
+        raise ValueError(
+            f"expected config.{key} of type {expected}, such as {config[leaf]!r}; got {shorten(value)}"
+        ) from None

@@ -1,0 +1,70 @@
+"""run.json: how a run was made. It keeps every start, with its command, date, versions, commit and device."""
+
+import datetime
+import functools
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import realnvp_jax
+from realnvp_jax.runs.files import read_json, write_json
+
+
+def note_start(path: Path, command: str | None, step: int) -> None:
+    """Add a start to a run.json. A damaged file is begun again.
+
+    Args:
+      path: the file.
+      command: what the user typed, or None from Python.
+      step: the step that the run starts from.
+    """
+    try:
+        starts = list(read_json(path, "").get("starts", ())) if path.is_file() else []
+    except ValueError:
+        starts = []
+    starts.append(
+        {
+            "command": without_home(command) if command else None,
+            "step": step,
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "version": realnvp_jax.__version__,
+            "commit": commit(),
+            "jax": jax.__version__,
+            "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        }
+    )
+    write_json(path, {"starts": starts})
+
+
+def note_finish(path: Path) -> None:
+    """Complete a run.json with the first command, and with the date and the version of the result."""
+    starts: list[dict[str, Any]] = list(read_json(path, "start the run again").get("starts", ()))
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    first = {"command": starts[0]["command"] if starts else None, "date": date, "version": realnvp_jax.__version__}
+    write_json(path, {**first, "starts": starts})
+
+
+def without_home(text: str) -> str:
+    """The text with ~ for the home directory, which is nobody else's business."""
+    home = str(Path.home())
+    return text if home == "/" else text.replace(home + "/", "~/")
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the checkout that the package runs from, with a + if files differ from it; None outside of one."""
+    folder = Path(str(realnvp_jax.__file__)).parents[1]
+    if not (folder / ".git").exists():
+        return None
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):  # no git, or not its owner's
+        return None

@@ -1,0 +1,56 @@
+"""One config under several seeds: one run after the other, and the spread of their results."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from realnvp_jax.models.create import Config
+from realnvp_jax.runs.files import write_json
+from realnvp_jax.runs.trainer import train
+
+
+def train_seeds(
+    config: Config, workdir: str | Path, seeds: Sequence[int], command: str | None = None
+) -> dict[str, Any]:
+    """Train with each seed in `workdir/seed_N`, and write `workdir/seeds.json`.
+
+    Finished runs are not repeated, and an unfinished one goes on, so the same call continues after an interruption.
+
+    Args:
+      config: as for `train`; its `seed` is replaced.
+      workdir: the directory of the runs.
+      seeds: the seeds, all different.
+      command: what the user typed.
+
+    Returns:
+      The contents of seeds.json: mean of the test results over the seeds, their standard deviation (n - 1), the
+      standard error of the mean, and each seed's own result.
+
+    Raises:
+      ValueError: there is no seed, or one is given twice; and as in `train`.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"expected different seeds, such as 0,1,2; got {','.join(map(str, seeds)) or 'none'}")
+    workdir = Path(workdir).expanduser()
+    results = []
+    for seed in seeds:
+        print(f"seed {seed}")
+        own: Config = config.copy_and_resolve_references()
+        own.seed = seed
+        results.append(train(own, workdir / f"seed_{seed}", command=command))
+    means = [result["mean"] for result in results]
+    deviation = statistics.stdev(means) if len(means) > 1 else None
+    summary = {
+        "mean": statistics.fmean(means),
+        "standard_deviation": deviation,
+        "standard_error": None if deviation is None else deviation / math.sqrt(len(means)),
+        "unit": results[0]["unit"],
+        "seeds": list(seeds),
+        "results": means,
+    }
+    write_json(workdir / "seeds.json", summary)
+    spread = "" if deviation is None else f", standard deviation over seeds {deviation:.3f}"
+    print(f"test over {len(seeds)} seeds: mean {summary['mean']:.3f}{spread} {summary['unit']}")
+    return summary

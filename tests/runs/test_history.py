@@ -1,0 +1,32 @@
+"""run.json: every start of a run."""
+
+import json
+from pathlib import Path
+
+from realnvp_jax.runs.history import note_finish, note_start, without_home
+
+
+def test_the_first_command_stays_and_every_start_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/somebody"))
+    path = tmp_path / "run.json"
+    note_start(path, "realnvp train digits --workdir=/home/somebody/run", 0)
+    note_start(path, "realnvp train digits --config.num_steps=5", 3)
+    note_finish(path)
+    run = json.loads(path.read_text())
+    assert run["command"] == "realnvp train digits --workdir=~/run"
+    assert [start["step"] for start in run["starts"]] == [0, 3]
+    assert set(run["starts"][1]) == {"command", "step", "date", "version", "commit", "jax", "devices"}
+    note_start(path, None, 5)
+    assert len(json.loads(path.read_text())["starts"]) == 3
+
+
+def test_a_damaged_file_is_begun_again(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text("{")
+    note_start(path, "realnvp train digits", 0)
+    assert len(json.loads(path.read_text())["starts"]) == 1
+
+
+def test_a_home_that_is_the_root_directory_is_left(monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: Path("/"))
+    assert without_home("/a /b") == "/a /b"
