@@ -153,10 +153,10 @@ def part_class(kind: str, name: str) -> type:
     Raises:
       ValueError: there is none.
     """
-    named = _of_kind(kind)
+    named = registered(kind)
     if name not in named:
         raise ValueError(
-            f"expected {kind} to be one of the registered {listed(sorted(named))}; got {shorten(name)}: {advice(name, named)}"
+            f"expected {kind} to be one of the registered {listed(named)}; got {shorten(name)}: {advice(name, named)}"
         )
     return named[name]
 
