@@ -94,8 +94,9 @@ def check_value(name: str, value: Any, field: dataclasses.Field) -> None:
         "below": lambda bound: value < bound,
     }
     if not all(holds[limit](bound) for limit, bound in limits.items()):
-        allowed = " and ".join(f"{limit} {bound:g}" for limit, bound in limits.items())
-        raise ValueError(f"expected {name} {allowed}; got {value}")
+        allowed = " and ".join(f"{limit} {bound}" for limit, bound in limits.items())
+        joined = f"of {allowed}" if allowed.startswith("at") else allowed
+        raise ValueError(f"expected {name} {joined}; got {str(value)[:60]}")
 
 
 def _number_type(default: Any) -> Any:

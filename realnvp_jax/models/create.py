@@ -18,6 +18,7 @@ from realnvp_jax.models.glow import glow_flow
 from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
 from realnvp_jax.models.real_nvp import image_flow
 from realnvp_jax.models.vector import vector_flow
+from realnvp_jax.text import shorten
 
 Config = Any  # ml_collections.ConfigDict, whose attributes are dynamic
 
@@ -84,6 +85,13 @@ MODELS = {
 }
 
 
+def unknown_model(name: str) -> str:
+    """The message for a name that is not one of `MODELS`."""
+    near = difflib.get_close_matches(name, MODELS, n=1)
+    hint = f": did you mean {near[0]!r}?" if near else ""
+    return f"expected model.name to be one of {tuple(MODELS)}; got {shorten(name)}{hint}"
+
+
 def is_of_vectors(config: Config) -> bool:
     """Whether the model is one of vectors, not of images."""
     return config.model.name in MODELS and not MODELS[config.model.name].is_of_images
@@ -133,9 +141,7 @@ def create(config: Config) -> Flow:
     """
     model, name = config.model, config.model.name
     if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"expected model.name to be one of {tuple(MODELS)}; got {name!r}{hint}")
+        raise ValueError(unknown_model(name))
     described, shape = MODELS[name], tuple(model.event_shape)
     if not described.is_of_images and len(shape) != 1:
         raise ValueError(f"expected model.event_shape (columns,) for the {name}; got {shape}")

@@ -2,29 +2,66 @@
 
 import jax
 
+from realnvp_jax.bijections.stack import MEMORY
 from realnvp_jax.models import pure
-from realnvp_jax.models.create import MODELS, Config, is_class_conditional, is_of_vectors, unused_top_level
+from realnvp_jax.models.create import (
+    MODELS,
+    Config,
+    is_class_conditional,
+    is_of_vectors,
+    unknown_model,
+    unused_top_level,
+)
 from realnvp_jax.models.flow import Flow
+from realnvp_jax.registry import check_value, parameter
+from realnvp_jax.runs.saved_config import flatten
 from realnvp_jax.text import shorten
+from realnvp_jax.training.optimizer import SCHEDULES
+
+_SEED = parameter(0, "", at_least=0, at_most=2**32 - 1)
+_COUNT = parameter(1, "", at_least=1, at_most=2**31 - 1)
+_OPTIONAL_COUNT = parameter(0, "", at_least=0, at_most=2**31 - 1)
+_WEIGHT = parameter(0.0, "", at_least=0)
+_RANGES = {
+    "seed": _SEED,
+    "num_steps": _COUNT,
+    "batch_size": _COUNT,
+    "learning_rate": _WEIGHT,
+    "init_examples": _OPTIONAL_COUNT,
+    "ema_decay": parameter(0.0, "", at_least=0, below=1),
+    "memory": parameter("store", "", choices=MEMORY),
+    "dtype": parameter("float32", "", choices=("float32", "bfloat16")),
+    "steps_per_dispatch": _COUNT,
+    "profile": _OPTIONAL_COUNT,
+    "dataset.resize": _OPTIONAL_COUNT,
+    "dataset.num_bits": parameter(0, "", at_least=0, at_most=8),
+    "dataset.num_train": _COUNT,
+    "dataset.seed": _SEED,
+    "dataset.noise": _WEIGHT,
+    "optimizer.clip_norm": _WEIGHT,
+    "optimizer.l2": _WEIGHT,
+    "schedule.name": parameter("constant", "", choices=SCHEDULES),
+    "schedule.warmup_steps": _OPTIONAL_COUNT,
+    "schedule.decay_steps": _OPTIONAL_COUNT,
+    "checkpoint.every": _COUNT,
+    "checkpoint.keep": _COUNT,
+    "evaluate.every": _COUNT,
+    "evaluate.num_examples": _OPTIONAL_COUNT,
+    "evaluate.batch_size": _COUNT,
+    "evaluate.num_samples": _COUNT,
+    "evaluate.log_every": _COUNT,
+}  # parts check their own parameters
 
 
 def check_config(config: Config) -> None:
     """Raise ValueError unless the numbers of the training program make sense."""
     if jax.process_count() > 1:
         raise ValueError(f"expected one process with all the devices; got {jax.process_count()} processes")
-    at_least_one = {
-        "num_steps": config.num_steps,
-        "checkpoint.every": config.checkpoint.every,
-        "checkpoint.keep": config.checkpoint.keep,
-        "evaluate.every": config.evaluate.every,
-        "evaluate.batch_size": config.evaluate.batch_size,
-        "evaluate.num_samples": config.evaluate.num_samples,
-        "evaluate.log_every": config.evaluate.log_every,
-        "steps_per_dispatch": config.steps_per_dispatch,
-    }
-    for key, value in at_least_one.items():
-        if value < 1:
-            raise ValueError(f"expected {key} of at least 1; got {value}")
+    flat = flatten(config)
+    for key, field in _RANGES.items():
+        check_value(key, flat[key], field)
+    if config.model.name not in MODELS:
+        raise ValueError(unknown_model(config.model.name))
     if not is_of_vectors(config) and config.dataset.context not in ("", "label"):
         raise ValueError(
             f"expected dataset.context to be 'label' or empty for images; got {shorten(config.dataset.context)}: "
@@ -35,9 +72,7 @@ def check_config(config: Config) -> None:
             f"expected dataset.classes to be () unless images have dataset.context='label'; "
             f"got {shorten(config.dataset.classes)}"
         )
-    if config.profile < 0:
-        raise ValueError(f"expected profile of at least 0 steps; got {config.profile}")
-    unused = unused_top_level(config) if config.model.name in MODELS else []
+    unused = unused_top_level(config)
     if unused:
         raise ValueError(
             f"expected the default {unused[0].partition('=')[0]} for the {config.model.name}, which does not use it; "
@@ -48,14 +83,8 @@ def check_config(config: Config) -> None:
             f"expected dataset.num_bits=0 and dataset.crop='none', which are for images, for the {config.model.name}; "
             f"got {config.dataset.num_bits} and {config.dataset.crop!r}"
         )
-    if config.dataset.noise < 0 or (config.dataset.noise and not is_of_vectors(config)):
-        raise ValueError(f"expected dataset.noise of at least 0, and 0 for images; got {config.dataset.noise}")
-    if config.init_examples < 0:
-        raise ValueError(f"expected init_examples of at least 0; got {config.init_examples}")
-    if config.evaluate.num_examples < 0:
-        raise ValueError(f"expected evaluate.num_examples of at least 0; got {config.evaluate.num_examples}")
-    if not 0 <= config.ema_decay < 1:
-        raise ValueError(f"expected ema_decay in [0, 1); got {config.ema_decay}")
+    if config.dataset.noise and not is_of_vectors(config):
+        raise ValueError(f"expected dataset.noise of 0 for images; got {config.dataset.noise}")
 
 
 def check_penalty(config: Config, flow: Flow) -> None:

@@ -47,17 +47,15 @@ def read_data(config: Config, flow: Flow | None) -> Splits:
 
 
 def check_splits(config: Config, flow: Flow | None, splits: Splits) -> None:
-    """Raise ValueError unless vectors have the flow's shape, and are enough for a batch."""
-    if not is_of_vectors(config):
-        return
+    """Raise ValueError unless there are enough examples for a batch, and vectors have the flow's shape."""
     dataset, shape = config.dataset, splits.train.x.shape[1:]
-    if flow is not None and shape != flow.event_shape:
+    if is_of_vectors(config) and flow is not None and shape != flow.event_shape:
         raise ValueError(
             f"expected rows of shape {flow.event_shape}, model.event_shape, in {dataset.name!r}; got {shape}"
         )
     if len(splits.train) < config.batch_size:
         raise ValueError(
-            f"expected at least batch_size={config.batch_size} rows in dataset.train={dataset.train!r}; "
+            f"expected at least batch_size={config.batch_size} examples in dataset.train={dataset.train!r}; "
             f"got {len(splits.train)}: lower batch_size"
         )
 
@@ -146,7 +144,8 @@ def make_optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.
         config.learning_rate,
         config.schedule.name,
         config.schedule.warmup_steps,
-        config.schedule.decay_steps or config.num_steps,
+        # a run that is shorter than its warm-up ends in it
+        config.schedule.decay_steps or max(config.num_steps, config.schedule.warmup_steps + 1),
     )
     part = part_class("optimizer", config.optimizer.name)
     optimizer = part(**{name: config.optimizer[name] for name in parameters(part) if name in config.optimizer})

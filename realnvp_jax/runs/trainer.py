@@ -181,14 +181,15 @@ class Trainer:
         periods = config.checkpoint.every, config.evaluate.every, config.evaluate.log_every
         plan = dispatches(self.step, config.num_steps, config.steps_per_dispatch, *periods)
 
-        def batch(number: int) -> dict[str, jax.Array]:
-            return training_batch(
-                self.experiment.splits.train, config.seed, config.batch_size, *plan[number], config.steps_per_dispatch
+        def make_batch(dispatch: tuple[int, int]) -> tuple[int, dict[str, jax.Array]]:
+            train = self.experiment.splits.train
+            return dispatch[1], training_batch(
+                train, config.seed, config.batch_size, *dispatch, config.steps_per_dispatch
             )
 
         bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
-        with bar, prefetch(batch, 0, len(plan)) as batches:
-            for (_, count), examples in zip(plan, batches, strict=True):
+        with bar, prefetch(make_batch, plan) as batches:
+            for count, examples in batches:
                 self.state, metrics = self.step_fn(self.state, examples, self.key, count)
                 self.step += count
                 self.pending.add(metrics, count)

@@ -5,7 +5,7 @@ devices. Batches are reshaped to [local devices, examples per device, ...].
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -88,14 +88,12 @@ def training_batch(
     return jax.device_put(jax.tree.map(lambda *values: np.stack(values, axis=1), *batches), sharding)
 
 
-def dispatches(first: int, stop: int, steps_per_dispatch: int, *every: int) -> list[tuple[int, int]]:
+def dispatches(first: int, stop: int, steps_per_dispatch: int, *every: int) -> Iterator[tuple[int, int]]:
     """(first step, number of steps) of every dispatch from `first` to `stop`: none goes past a multiple of `every`."""
-    found = []
     while first < stop:
         ends = [stop, first + steps_per_dispatch, *((first // period + 1) * period for period in every)]
-        found.append((first, min(ends) - first))
+        yield first, min(ends) - first
         first = min(ends)
-    return found
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -58,7 +58,7 @@ def test_a_name_is_taken_once():
 @pytest.mark.parametrize(
     ("choices", "expected"),
     [
-        ({"transform": "spline", "num_bins": 1}, "expected num_bins at least 2 and at most 500; got 1"),
+        ({"transform": "spline", "num_bins": 1}, "expected num_bins of at least 2 and at most 500; got 1"),
         ({"transform": "spline", "tail_bound": float("nan")}, "expected tail_bound to be a finite number; got 'nan'"),
         ({"transform": "spline", "num_bin": 4}, "got 'num_bin': did you mean 'num_bins'?"),
         ({"num_bins": 4}, "got 'num_bins'"),
@@ -90,7 +90,7 @@ class Momentum(realnvp_jax.Optimizer):
         ({"count": 2.5}, "expected count to be an integer; got '2.5'"),
         ({"count": True}, "expected count to be an integer; got 'True'"),
         ({"count": "8"}, "expected count to be an integer; got '8'"),
-        ({"count": 0}, "expected count at least 1; got 0"),
+        ({"count": 0}, "expected count of at least 1; got 0"),
         ({"size": "x" * 1000}, "expected size to be a finite number; got 'xxx"),
         ({"size": float("inf")}, "expected size to be a finite number; got 'inf'"),
         ({"size": 1}, "expected size above 0 and below 1; got 1"),

@@ -39,7 +39,7 @@ def images_per_second(examples: Examples, work, steps: int) -> float:
     make = functools.partial(training_batch, examples, 0, BATCH)
     jax.block_until_ready(work(make(0)["x"], 0))
     start = time.perf_counter()
-    with prefetch(make, 1, steps + 1) as batches:
+    with prefetch(make, range(1, steps + 1)) as batches:
         for step, batch in enumerate(batches):
             done = work(batch["x"], step)
     jax.block_until_ready(done)

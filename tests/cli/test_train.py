@@ -457,13 +457,13 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         (["--config=configs/table.py"], "expected a .csv, .parquet or .npz file in dataset.path"),
         (
             ["--config=configs/tabular.py:wine", "--config.batch_size=200"],
-            "expected at least batch_size=200 rows in dataset.train='all[:60%]'; got 107: lower batch_size",
+            "expected at least batch_size=200 examples in dataset.train='all[:60%]'; got 107: lower batch_size",
         ),
         (["--config=configs/tabular.py:wine", "--config.dataset.context=colour"], "got 'colour'"),
         (["--config=configs/toy2d.py:moon"], "got 'moon'"),
         (
             ["--config=configs/toy2d_ar.py:moons", "--config.model.num_components=0"],
-            "expected num_components at least 1; got 0",
+            "expected num_components of at least 1; got 0",
         ),
         (
             ["--config=configs/shapes.py", "--config.dataset.train=all"],

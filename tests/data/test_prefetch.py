@@ -1,5 +1,6 @@
 """Values that are made ahead."""
 
+import itertools
 import threading
 
 import pytest
@@ -11,15 +12,15 @@ from tests.helpers import wait_until
 def test_values_are_made_ahead_in_order():
     made: list[int] = []
     seen = []
-    with prefetch(lambda i: made.append(i) or i * i, 3, 9) as values:
+    with prefetch(lambda i: made.append(i) or i * i, range(3, 9)) as values:
         for value in values:
             seen.append(value)
             assert len(made) <= len(seen) + 3
     assert seen == [9, 16, 25, 36, 49, 64]
     assert made == [3, 4, 5, 6, 7, 8]
-    with prefetch(lambda i: i, 4, 4) as values:
+    with prefetch(lambda i: i, []) as values:
         assert list(values) == []
-    with prefetch(lambda i: i, 4, 5) as values:
+    with prefetch(lambda i: i, [4]) as values:
         assert list(values) == [4]
 
 
@@ -34,7 +35,7 @@ def test_two_values_are_ready_before_they_are_asked_for_and_errors_come_in_their
         made.append(i)
         return i
 
-    with prefetch(make, 0, 100) as values:
+    with prefetch(make, itertools.count()) as values:
         wait_until(lambda: made == [0, 1])
         assert next(values) == 0
         assert next(values) == 1

@@ -248,8 +248,8 @@ def refused(message, call):
 
 
 def test_bad_input_gets_one_sentence():
-    refused("expected num_components at least 1; got 0", lambda: autoregressive_flow(2, num_components=0))
-    refused("expected num_components at least 1; got -1", lambda: pixelcnn_flow(num_components=-1))
+    refused("expected num_components of at least 1; got 0", lambda: autoregressive_flow(2, num_components=0))
+    refused("expected num_components of at least 1; got -1", lambda: pixelcnn_flow(num_components=-1))
     refused("order to be a permutation of 0 ... 2; got (0, 1, 1)", lambda: autoregressive_flow(3, order=(0, 1, 1)))
     refused("order to be a permutation of 0 ... 2; got (0, 1)", lambda: autoregressive_flow(3, order=(0, 1)))
     refused("order to be one of ('natural', 'reversed', 'random')", lambda: autoregressive_flow(3, order="raster"))

@@ -236,7 +236,7 @@ def test_bad_input_gets_one_sentence():
     refused(ValueError, "got 'checkerboard'", lambda: vector_flow(2, masks="checkerboard"))
     refused(ValueError, "transform to be one of the registered", lambda: vector_flow(2, transform="cubic"))
     refused(ValueError, "normalization to be one of", lambda: vector_flow(2, normalization="layer_norm"))
-    refused(ValueError, "batch_norm_lag at least 0 and below 1; got 1.0", lambda: image_flow(batch_norm_lag=1.0))
+    refused(ValueError, "batch_norm_lag of at least 0 and below 1; got 1.0", lambda: image_flow(batch_norm_lag=1.0))
     refused(ValueError, "got 'batch_norm_lag'", lambda: vector_flow(2, batch_norm_lag=0.5))
     refused(ValueError, "activation to be one of", lambda: vector_flow(2, activation="sine"))
     refused(ValueError, "seed of at least 0; got -1", lambda: vector_flow(2, seed=-1))
@@ -246,7 +246,9 @@ def test_bad_input_gets_one_sentence():
         lambda: vector_flow(2, transform="spline", tail_bound=np.inf),
     )
     refused(
-        ValueError, "num_bins at least 2 and at most 500; got 1", lambda: vector_flow(2, transform="spline", num_bins=1)
+        ValueError,
+        "num_bins of at least 2 and at most 500; got 1",
+        lambda: vector_flow(2, transform="spline", num_bins=1),
     )
     refused(ValueError, "tail_bound above 0; got 0.0", lambda: vector_flow(2, transform="spline", tail_bound=0.0))
     refused(ValueError, "context width of at least 0; got -1", lambda: vector_flow(2, context=-1))

@@ -3,10 +3,13 @@
 import pytest
 
 import realnvp_jax
-from configs import shapes_pixelcnn, smoke
+from configs import default, folder, shapes_pixelcnn, smoke
 from realnvp_jax.data.images.shapes import KINDS
 from realnvp_jax.models.create import create
-from realnvp_jax.runs.config_checks import check_config
+from realnvp_jax.registry import parameters
+from realnvp_jax.runs.config_checks import _RANGES, check_config
+from realnvp_jax.runs.setup import make_optimizer
+from realnvp_jax.training.optimizer import Adam
 from tests.helpers import refusal, tiny_labels_config
 
 
@@ -53,6 +56,52 @@ def test_a_flow_needs_the_classes_of_its_config():
 def test_counts_that_are_none_are_refused_before_anything_is_written(tmp_path, key, value):
     config = smoke.get_config()
     config.update_from_flattened_dict({key: value})
-    with pytest.raises(ValueError, match=rf"expected {key} of at least \d; got {value}"):
+    with pytest.raises(ValueError, match=rf"expected {key} of at least \d.*; got {value}"):
         realnvp_jax.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("seed", -1, "expected seed of at least 0 and at most 4294967295; got -1"),
+        ("num_steps", 10**20, "expected num_steps of at least 1 and at most 2147483647"),
+        ("batch_size", 0, "expected batch_size of at least 1"),
+        ("learning_rate", -1.0, "expected learning_rate of at least 0; got -1.0"),
+        ("learning_rate", float("nan"), "expected learning_rate to be a finite number; got 'nan'"),
+        ("ema_decay", 1.0, "expected ema_decay of at least 0 and below 1; got 1.0"),
+        ("memory", "forget", "expected memory to be one of"),
+        ("dtype", "float16", "expected dtype to be one of"),
+        ("dataset.noise", -0.5, "expected dataset.noise of at least 0"),
+        ("dataset.num_bits", 9, "expected dataset.num_bits of at least 0 and at most 8"),
+        ("optimizer.clip_norm", float("nan"), "expected optimizer.clip_norm to be a finite number"),
+        ("optimizer.l2", -1.0, "expected optimizer.l2 of at least 0"),
+        ("optimizer.beta1", 1.5, "expected beta1 of at least 0 and below 1; got 1.5"),
+        ("optimizer.epsilon", -1.0, "expected epsilon above 0; got -1.0"),
+        ("optimizer.name", "adamm", "expected optimizer to be one of the registered adam"),
+        ("schedule.name", "linear", "expected schedule.name to be one of"),
+        ("schedule.decay_steps", -3, "expected schedule.decay_steps of at least 0"),
+        ("model.name", "realnvp", "expected model.name to be one of"),
+        ("batch_size", 5000, "expected at least batch_size=5000 examples in dataset.train='all[:80%]'; got 1438"),
+    ],
+)
+def test_every_value_has_its_range(tmp_path, key, value, expected):
+    config = smoke.get_config()
+    config.update_from_flattened_dict({key: value})
+    assert expected in refusal(realnvp_jax.train, config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_number_of_the_default_config_has_a_range():
+    """Numbers of `model` and `optimizer` belong to factories and parts, which check their own."""
+    numbers = {key for key, (value, _) in default.KEYS.items() if type(value) in (int, float)}
+    optimizers = {f"optimizer.{name}" for name in parameters(Adam)}
+    assert {key for key in numbers if not key.startswith("model.")} <= {*_RANGES, *optimizers}
+
+
+def test_a_run_that_is_shorter_than_its_warm_up_ends_in_it():
+    config = folder.get_config()
+    config.num_steps = 40
+    assert config.schedule.warmup_steps > 40
+    _, schedule = make_optimizer(config)
+    assert 0 < schedule(20) < schedule(40) < config.learning_rate

@@ -159,7 +159,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(config, tmp_path, monkeypat
 
 
 def test_parameters_that_are_not_finite_are_not_saved(config, tmp_path):
-    config.learning_rate = float("nan")
+    config.learning_rate = 1e39  # infinite in float32
     config.checkpoint.every = config.evaluate.log_every = 1
     with pytest.raises(NonFiniteLossError, match="not finite after step 1; there is no checkpoint yet"):
         realnvp_jax.train(config, tmp_path / "run")

@@ -12,9 +12,10 @@ from tests.helpers import ROOT
 
 
 def test_dispatches_end_where_something_is_to_be_done():
-    assert dispatches(0, 10, 4, 5, 6) == [(0, 4), (4, 1), (5, 1), (6, 4)]
-    assert dispatches(7, 9, 1, 5) == [(7, 1), (8, 1)]
-    assert dispatches(9, 9, 4) == []
+    assert list(dispatches(0, 10, 4, 5, 6)) == [(0, 4), (4, 1), (5, 1), (6, 4)]
+    assert list(dispatches(7, 9, 1, 5)) == [(7, 1), (8, 1)]
+    assert list(dispatches(9, 9, 4)) == []
+    assert next(dispatches(0, 2**40, 1, 1000)) == (0, 1)
 
 
 BATCHES = """
