@@ -26,7 +26,7 @@ _RANGES = {
     "seed": _SEED,
     "num_steps": _COUNT,
     "batch_size": _COUNT,
-    "learning_rate": _WEIGHT,
+    "learning_rate": parameter(0.0, "", at_least=0, at_most=1e30),
     "init_examples": _OPTIONAL_COUNT,
     "ema_decay": parameter(0.0, "", at_least=0, below=1),
     "memory": parameter("store", "", choices=MEMORY),

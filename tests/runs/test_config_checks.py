@@ -67,7 +67,7 @@ def test_counts_that_are_none_are_refused_before_anything_is_written(tmp_path, k
         ("seed", -1, "expected seed of at least 0 and at most 4294967295; got -1"),
         ("num_steps", 10**20, "expected num_steps of at least 1 and at most 2147483647"),
         ("batch_size", 0, "expected batch_size of at least 1"),
-        ("learning_rate", -1.0, "expected learning_rate of at least 0; got -1.0"),
+        ("learning_rate", -1.0, "expected learning_rate of at least 0 and at most 1e+30; got -1.0"),
         ("learning_rate", float("nan"), "expected learning_rate to be a finite number; got 'nan'"),
         ("ema_decay", 1.0, "expected ema_decay of at least 0 and below 1; got 1.0"),
         ("memory", "forget", "expected memory to be one of"),

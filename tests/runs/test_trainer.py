@@ -1,6 +1,7 @@
 """Runs that go on, are interrupted, and fail."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 import chex
 import jax
 import numpy as np
+import optax
 import pytest
 
 import realnvp_jax
@@ -159,7 +161,13 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(config, tmp_path, monkeypat
 
 
 def test_parameters_that_are_not_finite_are_not_saved(config, tmp_path):
-    config.learning_rate = 1e39  # infinite in float32
+    @realnvp_jax.register("optimizer", "infinite_of_a_test")
+    @dataclasses.dataclass(frozen=True)
+    class Infinite(realnvp_jax.Optimizer):
+        def transformation(self, schedule):
+            return optax.scale(float("inf"))
+
+    config.optimizer.name = "infinite_of_a_test"
     config.checkpoint.every = config.evaluate.log_every = 1
     with pytest.raises(NonFiniteLossError, match="not finite after step 1; there is no checkpoint yet"):
         realnvp_jax.train(config, tmp_path / "run")
