@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from realnvp_jax.models.create import create
     from realnvp_jax.runs.load import load
     from realnvp_jax.runs.named_configs import get_config
+    from realnvp_jax.runs.start import train
     from realnvp_jax.runs.trackers import Tracker
-    from realnvp_jax.runs.trainer import train
     from realnvp_jax.training.fit import fit
     from realnvp_jax.training.optimizer import SGD, Adam, Optimizer
 
@@ -52,7 +52,7 @@ _LAZY = {
     "fit": "realnvp_jax.training.fit",
     "get_config": "realnvp_jax.runs.named_configs",
     "load": "realnvp_jax.runs.load",
-    "train": "realnvp_jax.runs.trainer",
+    "train": "realnvp_jax.runs.start",
 }
 
 __all__ = [

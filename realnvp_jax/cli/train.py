@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from realnvp_jax.cli.common import command_line
+from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 
-EXIT_INTERRUPTED = 130
 _DEFAULT = "digits"
 
 
@@ -46,25 +46,23 @@ def main(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: st
     CONFIG is the name of a config that ships, such as digits (the default) or toy2d:moons, or a Python file.
     `realnvp configs` lists those that ship.
     """
-    from absl import logging
-
-    logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
-    try:
-        _train(arguments, config, workdir, seeds)
-    except Exception as error:
-        _exit(error, traceback)
-    except KeyboardInterrupt:  # before the training or after it
-        print("interrupted", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+    with StopRequest(exits=True):  # before the imports, which take a while
+        try:
+            _train(arguments, config, workdir, seeds)
+        except Exception as error:
+            _exit(error, traceback)
 
 
 def _train(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: str | None) -> None:
+    from absl import logging
+
     from realnvp_jax.compilation_cache import enable_compilation_cache
     from realnvp_jax.runs.config_keys import with_overrides
     from realnvp_jax.runs.named_configs import find_config
     from realnvp_jax.runs.seeds import train_seeds
-    from realnvp_jax.runs.trainer import train
+    from realnvp_jax.runs.start import train
 
+    logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
     if arguments and not arguments[0].startswith("-"):
         if config is not None:
             raise ValueError(f"expected one config; got {config!r} and {arguments[0]!r}")
@@ -88,12 +86,11 @@ def _parse_seeds(text: str) -> list[int]:
 
 def _exit(error: Exception, traceback: bool) -> None:
     """End with one sentence for an error that the user can do something about, and as it is for any other."""
-    from realnvp_jax.runs.signals import InterruptedRunError
     from realnvp_jax.training.steps import NonFiniteLossError
 
     if isinstance(error, InterruptedRunError):
         print(error, file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(error.exit_code)
     if traceback or not isinstance(error, ValueError | TypeError | OSError | NonFiniteLossError):
         raise error
     sys.exit(f"error: {error}")

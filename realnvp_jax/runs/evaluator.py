@@ -1,5 +1,7 @@
 """The evaluations of a run, each over a whole split."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from realnvp_jax.likelihood import mean_and_standard_error
@@ -41,7 +43,7 @@ class Evaluator:
         """The validation result of parameters on one device, as a cost: smaller is better."""
         return cost(self._flow, self.validation(replicate(params))[0])
 
-    def test(self, params: Params) -> tuple[float, float]:
-        """(mean, standard error) of the test split, of parameters on one device."""
-        scores = evaluate(self._step, replicate(params), self._splits.test, self._batch_size)
+    def test(self, params: Params, check: Callable[[], None]) -> tuple[float, float]:
+        """(mean, standard error) of the test split, of parameters on one device; `check` is called between batches."""
+        scores = evaluate(self._step, replicate(params), self._splits.test, self._batch_size, between=check)
         return mean_and_standard_error(scores)

@@ -1,5 +1,6 @@
 """The end of a run: the best step on the test set, result.json, and the pictures."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -20,7 +21,12 @@ from realnvp_jax.training.steps import cost
 
 
 def finish(
-    experiment: Experiment, evaluator: Evaluator, trackers: Trackers, best: Best, params: Params
+    experiment: Experiment,
+    evaluator: Evaluator,
+    trackers: Trackers,
+    best: Best,
+    params: Params,
+    check: Callable[[], None],
 ) -> dict[str, Any]:
     """Evaluate the best step on the test set, and write what a finished run has: first the result.
 
@@ -30,12 +36,13 @@ def finish(
       trackers: where the result and the pictures are reported.
       best: the best step.
       params: the parameters of that step.
+      check: called between batches; it raises if the run is to stop.
 
     Returns:
       The contents of result.json.
     """
     config, files = experiment.config, experiment.files
-    mean, standard_error = evaluator.test(params)
+    mean, standard_error = evaluator.test(params, check)
     result = {
         "mean": mean,
         "standard_error": standard_error,

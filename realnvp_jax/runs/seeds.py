@@ -8,7 +8,7 @@ from typing import Any
 
 from realnvp_jax.models.create import Config
 from realnvp_jax.runs.files import write_json
-from realnvp_jax.runs.trainer import train
+from realnvp_jax.runs.start import train
 
 
 def train_seeds(

@@ -1,35 +1,90 @@
-"""How Ctrl-C reaches the training loop: as a flag that is read between steps."""
+"""How a request to stop reaches a run: as a flag that is read where the run can stop.
 
+Ctrl-C (SIGINT), SIGTERM and a closed terminal (SIGHUP) ask the run to stop after its step, when it has saved; a second
+one ends the program at once. The exit code is 128 + the signal's number: 130, 143 and 129.
+"""
+
+import contextlib
+import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class InterruptedRunError(Exception):
-    """The run was asked to stop; its state is saved."""
+    """The run was asked to stop.
+
+    Args:
+      message: what was saved, and how to go on.
+      exit_code: what the program should exit with.
+    """
+
+    def __init__(self, message: str, exit_code: int = 128 + signal.SIGINT):
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class StopRequest:
-    """Ctrl-C, or a termination signal, asks the loop to stop after the step; a second one stops at once."""
+    """The signals as a flag, within a context. An inner context shares the flag of an outer one.
 
-    def __init__(self):
-        self.requested = False
+    Outside of the main thread no signal is handled.
+
+    Args:
+      exits: whether a second signal ends the process; otherwise it raises KeyboardInterrupt.
+    """
+
+    _active: ClassVar["StopRequest | None"] = None
+
+    def __init__(self, *, exits: bool = False):
+        self.number: int | None = None
+        self._exits = exits
         self._previous: dict[int, Callable[..., Any] | int | None] = {}
 
     def __enter__(self) -> "StopRequest":
+        if StopRequest._active is not None:
+            return StopRequest._active
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            StopRequest._active = self
+            for number in _SIGNALS:
                 self._previous[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        if StopRequest._active is self:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+            StopRequest._active = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has come."""
+        return self.number is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 + the signal's number."""
+        return 128 + (self.number or signal.SIGINT)
+
+    def check(self, message: str) -> None:
+        """Raise InterruptedRunError if a signal has come."""
+        if self.requested:
+            raise InterruptedRunError(message, self.exit_code)
 
     def _request(self, number: int, frame: Any) -> None:
-        if self.requested:
+        if not self.requested:
+            self.number = number
+            _tell("\nstopping as soon as the run can be saved (press Ctrl-C again to stop without saving) ...\n")
+        elif self._exits:
+            _tell("\nstopped without saving\n")
+            os._exit(128 + number)
+        else:
             raise KeyboardInterrupt
-        self.requested = True
-        print("\nstopping after this step (press Ctrl-C again to stop without saving) ...", file=sys.stderr, flush=True)
+
+
+def _tell(text: str) -> None:
+    """Write to stderr, also while a print is under way."""
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        os.write(2, text.encode())

@@ -1,8 +1,7 @@
-"""`train`: from a config and a workdir to a trained flow and its test result."""
+"""The loop over the updates of one run, and what happens between them."""
 
+import functools
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,33 +10,24 @@ from tqdm import tqdm
 
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.prefetch import prefetch
-from realnvp_jax.models.create import Config, create
 from realnvp_jax.models.flow import Params
 from realnvp_jax.runs import pictures
 from realnvp_jax.runs.best import Best
-from realnvp_jax.runs.checkpoints import Checkpoints, newest_step
-from realnvp_jax.runs.config_checks import check_config, check_penalty
-from realnvp_jax.runs.config_keys import filled
+from realnvp_jax.runs.checkpoints import Checkpoints
 from realnvp_jax.runs.decorations import attempt
 from realnvp_jax.runs.evaluator import Evaluator
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.finish import finish
 from realnvp_jax.runs.history import note_start
 from realnvp_jax.runs.metrics_log import MetricsLog
-from realnvp_jax.runs.named_configs import get_config
 from realnvp_jax.runs.pending_metrics import PendingMetrics
 from realnvp_jax.runs.profiling import Profile
 from realnvp_jax.runs.recovery import restore_best
-from realnvp_jax.runs.result import describe_result
-from realnvp_jax.runs.run_data import RunData
-from realnvp_jax.runs.setup import completed, evaluated, make_optimizer, noise_scale
+from realnvp_jax.runs.setup import noise_scale
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 from realnvp_jax.runs.start_message import print_start
-from realnvp_jax.runs.trackers import Trackers, find_tracker
-from realnvp_jax.runs.workdir import Workdir
-from realnvp_jax.text import shorten
+from realnvp_jax.runs.trackers import Trackers
 from realnvp_jax.training.parallel import (
-    check_batch_size,
     dispatches,
     parallel_train_step,
     replicate,
@@ -45,63 +35,6 @@ from realnvp_jax.training.parallel import (
 )
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, cost
-
-
-def train(
-    config: Config,
-    workdir: str | Path,
-    command: str | None = None,
-    tracker: Callable[[int, dict[str, float]], Any] | None = None,
-) -> dict[str, Any]:
-    """Train the flow of a config, or go on with the run in the workdir, and return its test result.
-
-    Args:
-      config: a ConfigDict or a dict, whose missing keys take the defaults of `realnvp_jax.configs.default`; or the
-        name of a config that ships ("digits", "toy2d:moons"), or the path of a config file.
-      workdir: directory of the run's files (see docs/training.md).
-      command: what the user typed, for run.json and for the message that says how to resume.
-      tracker: called as tracker(step, metrics) with each row of metrics, in the place of `config.tracker`.
-
-    Returns:
-      The contents of result.json.
-
-    Raises:
-      ValueError: the config is inconsistent, its data are not there or have changed since the run was started, or the
-        workdir holds another config's run or one that is past num_steps.
-      NonFiniteLossError: the loss is not finite; the checkpoints are left as they were.
-      InterruptedRunError: the user stopped the run; it is saved.
-    """
-    config = get_config(config) if isinstance(config, str | Path) else filled(config)
-    check_config(config)
-    chosen = find_tracker(config, tracker)
-    workdir = Path(workdir).expanduser()
-    config, splits = completed(config, workdir)
-    flow = create(config)
-    files = Workdir(workdir, config)
-    result = files.result()
-    if result is not None and result["num_steps"] == config.num_steps:
-        print(f"{files.path} holds this finished run")
-        print(describe_result(result))
-        return result
-    newest = newest_step(workdir)
-    if newest is not None and newest > config.num_steps:
-        raise ValueError(
-            f"expected num_steps of at least {newest}, the step that the run in {shorten(workdir, 150)} has reached; "
-            f"got {config.num_steps}: raise it, or use another --workdir"
-        )
-    check_batch_size(config.batch_size)
-    check_penalty(config, flow)
-    optimizer, schedule = make_optimizer(config)
-    data = RunData(files.path, config.dataset.allow_changed)
-    splits = splits or data.load(config, flow)
-    files.start()
-    data.write(splits)
-    splits = evaluated(splits, config.evaluate.num_examples)
-    trainer = Trainer(Experiment(config, flow, optimizer, schedule, splits, files, command, chosen))
-    try:
-        return trainer.run()
-    finally:
-        trainer.close()
 
 
 @jax.jit
@@ -114,6 +47,7 @@ class Trainer:
 
     Args:
       experiment: the run; it goes on from the newest checkpoint in its workdir.
+      stop: the requests to stop.
 
     Attributes:
       state: the state after `step` updates, on every device.
@@ -121,8 +55,8 @@ class Trainer:
       best: the best validation result so far.
     """
 
-    def __init__(self, experiment: Experiment):
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment, stop: StopRequest):
+        self.experiment, self.stop = experiment, stop
         self.config, self.flow, self.files = experiment.config, experiment.flow, experiment.files
         init_key, self.key, _ = experiment.keys()
         self.step_fn = parallel_train_step(
@@ -159,15 +93,16 @@ class Trainer:
         if self.best.step is not None:
             self._restore_best()  # now, so that the run goes on from the best that is left if this is lost
         first_step = self.step
-        with StopRequest() as stop:
-            self._train(stop)
+        self._train()
         if self.profile.close():
             print(f"profile: {self.profile.path}")
         if first_step == self.step:  # it may have stopped here before num_steps was lowered to this step
             self._validate({}, tqdm(disable=True))
             self.checkpoints.note_best(self.step, self.best)
         params = self._restore_best()
-        return finish(self.experiment, self.evaluator, self.trackers, self.best, params)
+        message = f"stopped after the last step, which is saved; for the test result, run again: {self._same_call}"
+        check = functools.partial(self.stop.check, message)
+        return finish(self.experiment, self.evaluator, self.trackers, self.best, params, check)
 
     def close(self) -> None:
         """Wait for the saving under way, and release everything."""
@@ -176,7 +111,7 @@ class Trainer:
         self.log.close()
         self.trackers.close()
 
-    def _train(self, stop: StopRequest) -> None:
+    def _train(self) -> None:
         config = self.config
         periods = config.checkpoint.every, config.evaluate.every, config.evaluate.log_every
         plan = dispatches(self.step, config.num_steps, config.steps_per_dispatch, *periods)
@@ -199,12 +134,12 @@ class Trainer:
                 is_last = self.step == config.num_steps
                 must_save = is_last or self.step % config.checkpoint.every == 0
                 must_evaluate = is_last or self.step % config.evaluate.every == 0
-                if stop.requested or must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
+                if self.stop.requested or must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
                     row = self._metrics_row()
                     if must_evaluate:
                         self._validate(row, bar)
                     self._show(row, bar)
-                    stopping = stop.requested  # it may have come while the metrics were fetched
+                    stopping = self.stop.requested  # it may have come while the metrics were fetched
                     if stopping or must_save or self.best.step == self.step:
                         self._save()
                 else:
@@ -212,8 +147,7 @@ class Trainer:
                 if stopping and not is_last:
                     self.checkpoints.wait()
                     raise InterruptedRunError(
-                        f"stopped and saved at step {self.step}; "
-                        f"resume with: {self.experiment.command or 'the same call'}"
+                        f"stopped and saved at step {self.step}; resume with: {self._same_call}", self.stop.exit_code
                     )
 
     def _first_examples(self) -> dict[str, Any]:
@@ -229,6 +163,10 @@ class Trainer:
             key, jnp.arange(num), jnp.asarray(batch["x"]), flip=self.config.dataset.flip, shape=self.flow.event_shape
         )
         return {**batch, "x": x}
+
+    @property
+    def _same_call(self) -> str:
+        return self.experiment.command or "the same call"
 
     def _metrics_row(self) -> dict[str, float]:
         """Means of the metrics since the last row; raises NonFiniteLossError."""

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from realnvp_jax.models.create import Config, check_version
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.files import write_json
 from realnvp_jax.runs.result import read_result
 from realnvp_jax.runs.saved_config import REMEDY, check_same_run, config_path, read_config
-from realnvp_jax.text import shorten
+from realnvp_jax.text import describe_error, shorten
 
 _UNREADABLE = "[\\"  # Orbax's storage takes them for patterns
 
@@ -29,6 +31,7 @@ class Workdir:
     def __init__(self, path: Path, config: Config):
         self.path = path
         self._config = config
+        self._lock = FileLock(path / ".lock", is_singleton=False)
         if any(character in str(path.resolve()) for character in _UNREADABLE):
             raise ValueError(
                 f"expected a --workdir whose full path has none of the characters {' '.join(_UNREADABLE)} , with which "
@@ -47,9 +50,26 @@ class Workdir:
             )
 
     def start(self) -> None:
-        """Make the directory and write the config."""
+        """Make the directory, lock it until `close`, and write the config.
+
+        Raises:
+          ValueError: another program has locked it.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(
+                f"expected a --workdir that no other program trains in; got {shorten(self.path, 150)}: "
+                "wait for the other program, or use another --workdir"
+            ) from None
+        except (OSError, NotImplementedError) as error:  # some network drives have no locks
+            warn(f"{self.path} cannot be locked ({describe_error(error)}): let only one program train in it")
         write_json(self.config_path, json.loads(self._config.to_json()))
+
+    def close(self) -> None:
+        """Unlock the directory."""
+        self._lock.release()
 
     @property
     def config_path(self) -> Path:

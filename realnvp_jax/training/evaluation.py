@@ -27,6 +27,7 @@ def evaluate(
     key: jax.Array | None = None,
     *,
     progress: bool = False,
+    between: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Scores of all examples, [n], from `parallel_eval_step`.
 
@@ -39,6 +40,7 @@ def evaluate(
       batch_size: examples per step, at most all, rounded up to a multiple of the number of devices.
       key: root key of the noise; None for `evaluation_key`.
       progress: whether to show a progress bar.
+      between: called between batches, where it may raise.
     """
     batch_size = min(batch_size, len(examples))
     batch_size += -batch_size % jax.device_count()
@@ -47,7 +49,11 @@ def evaluate(
         step(params, _process_share(examples, indices), key) for indices in _padded_batches(len(examples), batch_size)
     ]
     bar = tqdm(scores, "evaluating", unit="batch", disable=None if progress else True, leave=False)
-    return np.concatenate([np.asarray(s) for s in bar])[: len(examples)]
+    fetched = []
+    for batch in bar:
+        between()
+        fetched.append(np.asarray(batch))
+    return np.concatenate(fetched)[: len(examples)]
 
 
 def evaluate_train_mode(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs import smoke, table, toy2d
-from realnvp_jax.runs.trainer import train
+from realnvp_jax.runs.start import train
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from configs import table
-from realnvp_jax.runs.trainer import train
+from realnvp_jax.runs.start import train
 from tests.cli.helpers import realnvp, refused
 
 

@@ -12,7 +12,7 @@ import realnvp_jax
 from realnvp_jax.analysis.run import open_run
 from realnvp_jax.analysis.sampling import sample_in_batches
 from realnvp_jax.analysis.split_evaluation import evaluate
-from realnvp_jax.runs.trainer import train
+from realnvp_jax.runs.start import train
 from tests.cli.helpers import realnvp, refused
 from tests.helpers import refusal, tiny_labels_config
 

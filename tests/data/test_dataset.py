@@ -14,7 +14,7 @@ from realnvp_jax.analysis.run import open_run
 from realnvp_jax.data.named import find_dataset
 from realnvp_jax.models.create import create
 from realnvp_jax.runs.setup import load_data
-from realnvp_jax.runs.trainer import train
+from realnvp_jax.runs.start import train
 from tests.helpers import images_of, refusal
 
 NUM = 120

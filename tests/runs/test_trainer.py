@@ -63,7 +63,7 @@ def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch)
 
     monkeypatch.setattr(trainer.Trainer, "_validate", validate_and_press)
     with pytest.raises(trainer.InterruptedRunError, match=r"stopped and saved at step 3; resume with: the same call"):
-        trainer.train(config, tmp_path)
+        realnvp_jax.train(config, tmp_path)
     assert (tmp_path / "checkpoints" / "3").is_dir()
 
 

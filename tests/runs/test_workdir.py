@@ -4,6 +4,7 @@ import pytest
 
 from configs import smoke
 from realnvp_jax.runs.workdir import Workdir
+from tests.helpers import refusal
 
 
 def test_another_configs_run_is_refused_by_name(tmp_path):
@@ -15,3 +16,14 @@ def test_another_configs_run_is_refused_by_name(tmp_path):
     config.model.num_blocks = 3
     with pytest.raises(ValueError, match=r"model.num_blocks was 1, now 3; seed was 0, now 1: use another --workdir"):
         Workdir(tmp_path, config)
+
+
+def test_two_programs_do_not_train_in_one_directory(tmp_path):
+    config = smoke.get_config()
+    first = Workdir(tmp_path / "run", config)
+    first.start()
+    second = Workdir(tmp_path / "run", config)
+    assert "expected a --workdir that no other program trains in" in refusal(second.start)
+    first.close()
+    second.start()
+    second.close()

@@ -1,0 +1,95 @@
+"""`train`: from a config and a workdir to a trained flow and its test result."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from realnvp_jax.models.create import Config, create
+from realnvp_jax.runs.checkpoints import newest_step
+from realnvp_jax.runs.config_checks import check_config, check_penalty
+from realnvp_jax.runs.config_keys import filled
+from realnvp_jax.runs.experiment import Experiment
+from realnvp_jax.runs.named_configs import get_config
+from realnvp_jax.runs.result import describe_result
+from realnvp_jax.runs.run_data import RunData
+from realnvp_jax.runs.setup import completed, evaluated, make_optimizer
+from realnvp_jax.runs.signals import StopRequest
+from realnvp_jax.runs.trackers import find_tracker
+from realnvp_jax.runs.trainer import Trainer
+from realnvp_jax.runs.workdir import Workdir
+from realnvp_jax.text import shorten
+from realnvp_jax.training.parallel import check_batch_size
+
+_NOTHING_SAVED = "stopped before the first step; nothing had to be saved"
+
+
+def train(
+    config: Config,
+    workdir: str | Path,
+    command: str | None = None,
+    tracker: Callable[[int, dict[str, float]], Any] | None = None,
+) -> dict[str, Any]:
+    """Train the flow of a config, or go on with the run in the workdir, and return its test result.
+
+    Args:
+      config: a ConfigDict or a dict, whose missing keys take the defaults of `realnvp_jax.configs.default`; or the
+        name of a config that ships ("digits", "toy2d:moons"), or the path of a config file.
+      workdir: directory of the run's files (see docs/training.md).
+      command: what the user typed, for run.json and for the message that says how to resume.
+      tracker: called as tracker(step, metrics) with each row of metrics, in the place of `config.tracker`.
+
+    Returns:
+      The contents of result.json.
+
+    Raises:
+      ValueError: the config is inconsistent, its data are not there or have changed since the run was started, or the
+        workdir holds another config's run or one that is past num_steps.
+      NonFiniteLossError: the loss is not finite; the checkpoints are left as they were.
+      InterruptedRunError: the user stopped the run; it is saved.
+    """
+    with StopRequest() as stop:
+        return _train(config, workdir, command, tracker, stop)
+
+
+def _train(
+    config: Config,
+    workdir: str | Path,
+    command: str | None,
+    tracker: Callable[[int, dict[str, float]], Any] | None,
+    stop: StopRequest,
+) -> dict[str, Any]:
+    config = get_config(config) if isinstance(config, str | Path) else filled(config)
+    check_config(config)
+    chosen = find_tracker(config, tracker)
+    workdir = Path(workdir).expanduser()
+    config, splits = completed(config, workdir)
+    flow = create(config)
+    files = Workdir(workdir, config)
+    result = files.result()
+    if result is not None and result["num_steps"] == config.num_steps:
+        print(f"{files.path} holds this finished run")
+        print(describe_result(result))
+        return result
+    newest = newest_step(workdir)
+    if newest is not None and newest > config.num_steps:
+        raise ValueError(
+            f"expected num_steps of at least {newest}, the step that the run in {shorten(workdir, 150)} has reached; "
+            f"got {config.num_steps}: raise it, or use another --workdir"
+        )
+    check_batch_size(config.batch_size)
+    check_penalty(config, flow)
+    optimizer, schedule = make_optimizer(config)
+    data = RunData(files.path, config.dataset.allow_changed)
+    splits = splits or data.load(config, flow)
+    stop.check(_NOTHING_SAVED)
+    files.start()
+    try:
+        data.write(splits)
+        splits = evaluated(splits, config.evaluate.num_examples)
+        trainer = Trainer(Experiment(config, flow, optimizer, schedule, splits, files, command, chosen), stop)
+        try:
+            return trainer.run()
+        finally:
+            trainer.close()
+    finally:
+        files.close()
