@@ -49,35 +49,35 @@ def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
 
     Args:
       config: the config.
-      arguments: such as `--config.seed=1`, or `--config.seed 1`.
+      arguments: such as `--config.seed=1`, or `--config.seed 1`. Of a key that is given twice, the last value counts.
 
     Raises:
-      ValueError: an argument is not an override, a key is unknown or given twice, a value has the wrong type, or the
-        config's model does not read the key.
+      ValueError: an argument is not an override, a key is unknown, a value has the wrong type, or the config's model does
+        not read the key.
     """
     config = config.copy_and_resolve_references()
-    words, keys = ["realnvp"], []
+    values: dict[str, str] = {}
     for argument in arguments:
         match = _OVERRIDE.fullmatch(argument)
         if match is None:
-            if len(words) > 1 and "=" not in words[-1] and not argument.startswith("-"):
-                words[-1] += f"={argument}"
-                continue
-            raise ValueError(_not_an_override(argument))
+            last = next(reversed(values), None)
+            if last is None or "=" in values[last] or argument.startswith("-"):
+                raise ValueError(_not_an_override(argument))
+            values[last] += f"={argument}"
+            continue
         key = match[2]
-        if key in keys:
-            raise ValueError(f"expected --config.{key} once; got it twice")
         if not _has(config, key):
             raise ValueError(f"expected a config key; got {unknown_key(key)}")
-        keys.append(key)
-        words.append(f"--{match[1] or ''}config.{key}{match[3] or ''}")
+        values.pop(key, None)
+        values[key] = f"--{match[1] or ''}config.{key}{match[3] or ''}"
+    words = ["realnvp", *values.values()]
     flag_values = flags.FlagValues()
     config_flags.DEFINE_config_dict("config", config, flag_values=flag_values, sys_argv=words)
     try:
         flag_values(words)
     except (flags.Error, TypeError, ValueError) as error:
         raise ValueError(f"expected a value of the key's type; got {' '.join(str(error).split())[:200]}") from None
-    _check_read(config, keys)
+    _check_read(config, list(values))
     return config
 
 

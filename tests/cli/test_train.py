@@ -445,7 +445,6 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         (["--config.learning_rate=fast"], "could not convert string to float"),
         (["--workdri=x"], "got '--workdri=x': did you mean --workdir?"),
         (["--batch_size=3"], "expected a config key as --config.batch_size=...; got '--batch_size=3'"),
-        (["--config.seed=1", "--config.seed=2"], "expected --config.seed once; got it twice"),
         (["--seeds=1,x"], "expected --seeds as numbers such as 0,1,2; got '1,x'"),
         (["--seeds=1,1"], "expected different seeds, such as 0,1,2; got 1,1"),
         (["digits"], "expected one config; got 'configs/smoke.py' and 'digits'"),

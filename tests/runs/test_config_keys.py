@@ -49,6 +49,8 @@ def test_values_of_a_command_line():
     assert with_overrides(config, ["--noconfig.dataset.flip"]).dataset.flip is False
     assert with_overrides(config, ["--config.model.event_shape=(4,4,1)"]).model.event_shape == (4, 4, 1)
     assert config.model.event_shape == (8, 8, 1)
+    twice = ["--config.model.event_shape=(4,4,1)", "--config.seed=1", "--config.model.event_shape=(2,2,1)"]
+    assert with_overrides(config, twice).model.event_shape == (2, 2, 1)
 
 
 @pytest.mark.parametrize(
