@@ -52,8 +52,8 @@ def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
       arguments: such as `--config.seed=1`, or `--config.seed 1`. Of a key that is given twice, the last value counts.
 
     Raises:
-      ValueError: an argument is not an override, a key is unknown, a value has the wrong type, or the config's model does
-        not read the key.
+      ValueError: an argument is not an override, a key is unknown, a value has the wrong type, or the config's model
+        does not read the key.
     """
     config = config.copy_and_resolve_references()
     values: dict[str, str] = {}

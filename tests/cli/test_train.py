@@ -451,7 +451,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         (["--config=configs/digit.py"], "got 'configs/digit.py', which is neither: did you mean 'digits'?"),
         (["--config=configs/digits.py:foo"], "expected 'digits.py' without an argument"),
         (["--config.tracker=wandbb"], "expected tracker to be one of the registered mlflow, wandb"),
-        (["--config.evaluate.every=0"], "expected evaluate.every of at least 1; got 0"),
+        (["--config.evaluate.every=0"], "expected evaluate.every of at least 1 and at most 2147483647; got 0"),
         (["--config.dataset.name=cifar"], "got 'cifar'"),
         (["--config=configs/table.py"], "expected a .csv, .parquet or .npz file in dataset.path"),
         (
