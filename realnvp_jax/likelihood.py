@@ -25,9 +25,9 @@ def log_mean_exp(log_prob: Float[Array, "k *batch"]) -> Float[Array, "*batch"]:
     return jax.nn.logsumexp(log_prob, axis=0) - jnp.log(log_prob.shape[0]).astype(log_prob.dtype)
 
 
-def mean_and_standard_error(values: np.ndarray) -> tuple[float, float]:
-    """Mean and standard error of the mean, in float64. The error of a single value is nan."""
+def mean_and_standard_error(values: np.ndarray) -> tuple[float, float | None]:
+    """Mean and standard error of the mean, in float64; a single value does not tell an error: None."""
     values = np.asarray(values, dtype=np.float64)
     if values.size < 2:
-        return float(values.mean()), float("nan")
+        return float(values.mean()), None
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size))

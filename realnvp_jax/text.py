@@ -7,6 +7,11 @@ def shorten(value: object, length: int = 60) -> str:
     return quoted if len(quoted) <= length + 2 else f"{quoted[: length - 2]}...{quoted[-1]}"
 
 
+def plus_minus(mean: float, standard_error: float | None) -> str:
+    """A mean and its standard error, without the error where there is none."""
+    return f"{mean:.3f}" if standard_error is None else f"{mean:.3f} +- {standard_error:.3f}"
+
+
 def describe_error(error: Exception) -> str:
     """The type and the text of an error on one line, cut to about 150 characters."""
     text = " ".join(str(error).split())

@@ -23,7 +23,7 @@ class Evaluation:
       split: its name.
       scores: one for each example, [n].
       mean: their mean.
-      standard_error: of the mean, over examples.
+      standard_error: of the mean, over examples; None of a single one.
       unit: bits/dim (smaller is better), or nats (larger is better).
       num_samples: K of the importance-weighted bound.
       train_mode: mean score under the statistics of batches of the run's size; None without batch norm, and for more
@@ -33,7 +33,7 @@ class Evaluation:
     split: str
     scores: np.ndarray
     mean: float
-    standard_error: float
+    standard_error: float | None
     unit: str
     num_samples: int
     train_mode: float | None

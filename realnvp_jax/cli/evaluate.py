@@ -37,12 +37,13 @@ def main(
     """
     from realnvp_jax.analysis.split_evaluation import NOTABLE_DIFFERENCE, evaluate
     from realnvp_jax.data.vectors.csv_tables import write_csv
+    from realnvp_jax.text import plus_minus
 
     path = None if csv is None else common.free_path(csv, workdir, csv.name, overwrite, (".csv",))
     run = common.open_run(workdir, step, data_dir, allow_changed_data)
     result = evaluate(run, split, num_samples=num_samples, seed=seed, batch_size=batch_size)
     bound = f", {num_samples} samples" if num_samples > 1 else ""
-    number = f"{result.mean:.3f} +- {result.standard_error:.3f} {result.unit}"
+    number = f"{plus_minus(result.mean, result.standard_error)} {result.unit}"
     first = "the first " if run.config.evaluate.num_examples and split != "train" else ""
     click.echo(f"{split}: {number} ({first}{len(result.scores)} examples{bound})")
     if result.train_mode is not None:

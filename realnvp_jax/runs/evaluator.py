@@ -26,7 +26,7 @@ class Evaluator:
         self._step = parallel_eval_step(self._flow)
         self._train_mode_step = parallel_eval_step(self._flow, train_mode=True)
 
-    def validation(self, params: Params) -> tuple[float, float]:
+    def validation(self, params: Params) -> tuple[float, float | None]:
         """(mean, standard error) of the validation split, of parameters on every device."""
         scores = evaluate(self._step, params, self._splits.validation, self._batch_size)
         return mean_and_standard_error(scores)
@@ -43,7 +43,7 @@ class Evaluator:
         """The validation result of parameters on one device, as a cost: smaller is better."""
         return cost(self._flow, self.validation(replicate(params))[0])
 
-    def test(self, params: Params, check: Callable[[], None]) -> tuple[float, float]:
+    def test(self, params: Params, check: Callable[[], None]) -> tuple[float, float | None]:
         """(mean, standard error) of the test split, of parameters on one device; `check` is called between batches."""
         scores = evaluate(self._step, replicate(params), self._splits.test, self._batch_size, between=check)
         return mean_and_standard_error(scores)

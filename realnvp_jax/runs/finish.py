@@ -1,5 +1,6 @@
 """The end of a run: the best step on the test set, result.json, and the pictures."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from realnvp_jax.plots import curves
 from realnvp_jax.plots.plane import DensityGrid
 from realnvp_jax.runs import pictures
 from realnvp_jax.runs.best import Best
-from realnvp_jax.runs.decorations import attempt
+from realnvp_jax.runs.decorations import attempt, warn
 from realnvp_jax.runs.evaluator import Evaluator
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.files import write_json
@@ -57,6 +58,11 @@ def finish(
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "jax": jax.__version__,
     }
+    if experiment.flow.levels is not None and mean > math.log2(experiment.flow.levels):
+        warn(
+            f"the test result is worse than that of a uniform density, {math.log2(experiment.flow.levels):.3f} "
+            f"{experiment.unit}: the training has hardly begun, or it has diverged"
+        )
     if best.lost_step is not None:
         result["lost_best"] = {"step": best.lost_step, "validation": cost(experiment.flow, best.lost_cost)}
     grid = pictures.plane_density(experiment.flow, params, experiment.splits.test.x)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from realnvp_jax.runs.files import read_json
-from realnvp_jax.text import describe_error, shorten
+from realnvp_jax.text import describe_error, plus_minus, shorten
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -30,6 +30,6 @@ def describe_result(result: dict[str, Any]) -> str:
     lost = f", the better step {result['lost_best']['step']} is lost" if "lost_best" in result else ""
     average = ", moving average" if result["ema"] else ""
     return (
-        f"test: {result['mean']:.3f} +- {result['standard_error']:.3f} {result['unit']} "
+        f"test: {plus_minus(result['mean'], result['standard_error'])} {result['unit']} "
         f"({result['num_examples']} examples, {which}{lost}{average})"
     )

@@ -150,7 +150,7 @@ class MLflow(Tracker):
 
     def result(self, values):
         """The test result as metrics, and result.json as an artifact."""
-        self._mlflow.log_metrics({"test_mean": values["mean"], "test_standard_error": values["standard_error"]})
+        self._mlflow.log_metrics({"test_mean": values["mean"]})
         self._mlflow.log_dict(dict(values), "result.json")
 
     def close(self):

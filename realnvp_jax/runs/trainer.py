@@ -195,7 +195,9 @@ class Trainer:
         """Evaluate the state, add the result to the row, and draw samples of images."""
         params = evaluation_params(self.state)
         mean, standard_error = self.evaluator.validation(params)
-        row.update(validation=mean, validation_standard_error=standard_error)
+        row["validation"] = mean
+        if standard_error is not None:
+            row["validation_standard_error"] = standard_error
         train_mode = self.evaluator.validation_train_mode(params)
         batch_statistics = ""
         if train_mode is not None:

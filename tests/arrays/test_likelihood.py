@@ -18,3 +18,7 @@ def test_mean_and_standard_error():
 def test_log_mean_exp_of_far_apart_values(x64):
     values = jnp.array([[-2000.0], [-1000.0]])
     np.testing.assert_allclose(likelihood.log_mean_exp(values), [-1000 - np.log(2)])
+
+
+def test_a_single_value_has_no_standard_error():
+    assert likelihood.mean_and_standard_error(np.array([2.5])) == (2.5, None)

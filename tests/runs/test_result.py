@@ -4,7 +4,7 @@ import json
 
 from configs import smoke
 from realnvp_jax.runs.files import write_json
-from realnvp_jax.runs.result import read_result
+from realnvp_jax.runs.result import describe_result, read_result
 from realnvp_jax.runs.workdir import Workdir
 from tests.helpers import refusal
 
@@ -21,3 +21,8 @@ def test_a_damaged_result_is_named(tmp_path):
         assert "result.json" in message
         assert message.endswith("start the run again, which evaluates again")
         assert Workdir(tmp_path, smoke.get_config()).result() is None
+
+
+def test_the_line_of_a_single_example_has_no_error():
+    line = describe_result({**RESULT, "standard_error": None, "num_examples": 1})
+    assert line == "test: 1.000 nats (1 examples, step 2 of 4 by validation, moving average)"

@@ -176,3 +176,16 @@ def test_parameters_that_are_not_finite_are_not_saved(config, tmp_path):
 def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(config, tmp_path):
     assert "choose another" in refusal(realnvp_jax.train, config, tmp_path / "lr=[1e-3]")
     assert list(tmp_path.iterdir()) == [tmp_path / "rows.csv"]
+
+
+def test_one_test_image_and_a_result_that_is_worse_than_uniform(tmp_path, capsys):
+    config = smoke.get_config()
+    config.num_steps, config.learning_rate, config.ema_decay = 1, 30.0, 0.0
+    config.model.num_scales, config.model.base_features = 1, 2
+    config.evaluate.num_examples = 1
+    result = realnvp_jax.train(config, tmp_path / "run")
+    assert result["standard_error"] is None
+    assert json.loads((tmp_path / "run" / "result.json").read_text()) == result
+    printed = capsys.readouterr()
+    assert f"test: {result['mean']:.3f} bits/dim (1 examples, " in printed.out
+    assert "worse than that of a uniform density, 4.087 bits/dim" in printed.err

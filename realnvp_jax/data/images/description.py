@@ -19,7 +19,7 @@ from realnvp_jax.data.images.source import Source
 from realnvp_jax.data.named import find_images
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.registry import registered
-from realnvp_jax.text import shorten
+from realnvp_jax.text import plus_minus, shorten
 
 _CHUNK = 1000  # images at a time
 _MOST_LEFT_OUT = 20  # files that are listed
@@ -72,7 +72,7 @@ class Description:
     shape: tuple[int, ...]
     levels: int
     splits: tuple[SplitDescription, ...]
-    baselines: dict[str, tuple[float, float, int]]
+    baselines: dict[str, tuple[float, float | None, int]]
     sheet: np.ndarray
     is_resized: bool
 
@@ -108,7 +108,7 @@ class Description:
                 lines.append(f"labels of {split.name}, {len(split.labels)} classes: {shorten(counts, 200)}")
         lines += ["", "bits/dim of simple codes"]
         codes = [
-            [name, f"{mean:.3f}" if not num else f"{mean:.3f} +- {error:.3f}", f"{num:,} images" if num else ""]
+            [name, plus_minus(mean, error), f"{num:,} images" if num else ""]
             for name, (mean, error, num) in self.baselines.items()
         ]
         return "\n".join([*lines, *aligned(codes)])
@@ -173,7 +173,7 @@ def describe(data: FramedImages, shape: tuple[int, ...] | None = None, title: st
         framing.framed_shape,
         levels,
         tuple(splits),
-        _baselines(train, test, levels) if len(test) > 1 else {"uniform": (math.log2(levels), 0.0, 0)},
+        _baselines(train, test, levels) if len(test) > 1 else {"uniform": (math.log2(levels), None, 0)},
         np.asarray(train[np.sort(chosen)]),
         shape != own,
     )
@@ -229,10 +229,10 @@ def _chunks(images: np.ndarray, name: str) -> Iterator[np.ndarray]:
             bar.update(len(chunk))
 
 
-def _baselines(train: np.ndarray, test: np.ndarray, levels: int) -> dict[str, tuple[float, float, int]]:
+def _baselines(train: np.ndarray, test: np.ndarray, levels: int) -> dict[str, tuple[float, float | None, int]]:
     histograms = histogram_bits(train, test, levels)
     codes = {
-        f"uniform over {levels} levels": (math.log2(levels), 0.0, 0),
+        f"uniform over {levels} levels": (math.log2(levels), None, 0),
         "histogram of each pixel and channel": (*mean_and_standard_error(histograms), len(test)),
     }
     if test.shape[3] in (1, 3):
