@@ -1,4 +1,4 @@
-"""CelebA at 32x32, cut as in configs/celeba64.py. The paper has no number for this size."""
+"""CelebA at 32x32, cut as in `celeba64`. The paper has no number for this size."""
 
 from realnvp_jax.configs import celeba64
 

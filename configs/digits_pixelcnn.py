@@ -7,7 +7,7 @@ from realnvp_jax.configs import digits
 
 
 def get_config():
-    """The same splits as configs/digits.py; two CPU cores train it within a minute."""
+    """The same splits as `digits`; two CPU cores train it within a minute."""
     config = digits.get_config()
     config.num_steps = 4000
     config.batch_size = 8

@@ -1,4 +1,4 @@
-"""Fashion-MNIST by the model of configs/mnist.py. Nobody has published bits/dim of RealNVP on it that we know of."""
+"""Fashion-MNIST by the model of `mnist`. Nobody has published bits/dim of RealNVP on it that we know of."""
 
 from realnvp_jax.configs import mnist
 

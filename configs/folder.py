@@ -1,4 +1,4 @@
-"""Your own pictures: --config=configs/folder.py --config.dataset.path=DIR, a folder of pictures.
+"""Your own pictures: realnvp train folder --config.dataset.path=DIR, a folder of pictures.
 
 PNG, JPEG, WebP, BMP and TIFF files are read, in folders of the folder too. The centred square of every picture is
 resized to 32x32; model.event_shape sets another size, and greyscale by one channel:

@@ -1,4 +1,4 @@
-"""The paper's model of LSUN, 64x64: --config=configs/lsun64.py:bedroom, or church_outdoor, tower, or another category.
+"""The paper's model of LSUN, 64x64: realnvp train lsun64:bedroom, or church_outdoor, tower, or another category.
 
 Expected on the validation split (the paper): bedroom 2.72, tower 2.81, church_outdoor 3.08 bits/dim. Pictures are
 reduced to a height of 96 and random crops are taken, in the evaluation too (fixed by its seed), as in the paper; here

@@ -4,7 +4,7 @@ from realnvp_jax.configs import mnist
 
 
 def get_config():
-    """The same splits as configs/mnist.py."""
+    """The same splits as `mnist`."""
     config = mnist.get_config()
     config.num_steps = 40_000
     config.schedule.name = "cosine"

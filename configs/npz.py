@@ -1,4 +1,4 @@
-"""Your own images in an array: --config=configs/npz.py --config.dataset.path=FILE, a .npz or .npy file of uint8 images.
+"""Your own images in an array: realnvp train npz --config.dataset.path=FILE, a .npz or .npy file of uint8 images.
 
 The array is [n, height, width] or [n, height, width, channels] with the size of model.event_shape, or set dataset.crop.
 It is split 80 / 10 / 10 in an order that dataset.seed fixes. Several arrays in an .npz file are splits by name:
@@ -9,7 +9,7 @@ from realnvp_jax.configs import folder
 
 
 def get_config():
-    """The model of configs/folder.py."""
+    """The model of `folder`."""
     config = folder.get_config()
     config.dataset.name = "npz"
     config.dataset.crop = "none"

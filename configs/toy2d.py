@@ -1,4 +1,4 @@
-"""Points on the plane: --config=configs/toy2d.py:NAME, a name of realnvp_jax.data.vectors.toy, such as moons.
+"""Points on the plane: realnvp train toy2d:NAME, a name of realnvp_jax.data.vectors.toy, such as moons.
 
 Affine couplings; --config.model.transform=spline --config.model.num_layers=8 for the stronger transform.
 

@@ -1,4 +1,4 @@
-"""Points on the plane by an autoregressive flow: --config=configs/toy2d_ar.py:NAME, as in configs/toy2d.py.
+"""Points on the plane by an autoregressive flow: realnvp train toy2d_ar:NAME, as in `toy2d`.
 
 Expected test log-density, nats per point (the true density): moons -1.009 (-1.007), circles -0.606 (-0.603), smiley
 -1.330 (-1.329).
