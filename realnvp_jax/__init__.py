@@ -1,6 +1,6 @@
 """RealNVP and its relatives in JAX: exact log-densities, fast samples, training from configs.
 
-What needs Orbax, TFDS or matplotlib (`load`, `fit`, `train`) is imported when it is used.
+What needs Orbax, TFDS or matplotlib (`load`, `save`, `fit`, `train`) is imported when it is used.
 """
 
 import importlib
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from realnvp_jax.data.examples import Examples
     from realnvp_jax.models.create import create
     from realnvp_jax.runs.load import load
+    from realnvp_jax.runs.saved_flow import save
     from realnvp_jax.runs.trainer import train
-    from realnvp_jax.training.fit import fit
+    from realnvp_jax.training.fit import History, fit
     from realnvp_jax.training.optimizer import SGD, Adam, Optimizer
 
 __version__ = "0.3.0"
@@ -45,9 +46,11 @@ _LAZY = {
     "Optimizer": "realnvp_jax.training.optimizer",
     "DataSet": "realnvp_jax.data.dataset",
     "Examples": "realnvp_jax.data.examples",
+    "History": "realnvp_jax.training.fit",
     "create": "realnvp_jax.models.create",
     "fit": "realnvp_jax.training.fit",
     "load": "realnvp_jax.runs.load",
+    "save": "realnvp_jax.runs.saved_flow",
     "train": "realnvp_jax.runs.trainer",
 }
 
@@ -75,6 +78,7 @@ __all__ = [
     "Examples",
     "Flow",
     "Glow",
+    "History",
     "Identity",
     "ImageHalves",
     "InvertibleConv",
@@ -111,6 +115,7 @@ __all__ = [
     "parameter",
     "pixelcnn_flow",
     "register",
+    "save",
     "train",
     "vector_flow",
 ]

@@ -31,6 +31,7 @@ from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 from realnvp_jax.runs.start_message import print_start
 from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.text import shorten
+from realnvp_jax.training.batch_statistics import check_batch_statistics
 from realnvp_jax.training.parallel import (
     check_batch_size,
     dispatches,
@@ -77,6 +78,7 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
         )
     check_batch_size(config.batch_size)
     check_penalty(config, flow)
+    check_batch_statistics(flow, config.batch_size)
     optimizer, schedule = make_optimizer(config)
     data = RunData(files.path, config.dataset.allow_changed)
     splits = splits or data.load(config, flow)
