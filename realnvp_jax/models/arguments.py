@@ -81,7 +81,7 @@ def check_divisible(shape: tuple[int, int, int], divisor: int, num_scales: int) 
         )
 
 
-def check_levels(levels: int, alpha: float) -> None:
+def check_levels(levels: Any, alpha: Any) -> None:
     """Raise ValueError unless pixels take two values or more, and the squash is one."""
     if integer("levels", levels) < 2:
         raise ValueError(f"expected at least 2 levels; got {levels}")

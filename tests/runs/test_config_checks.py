@@ -3,7 +3,7 @@
 import pytest
 
 import realnvp_jax
-from configs import shapes_pixelcnn, smoke
+from configs import shapes_pixelcnn, smoke, tabular_maf
 from realnvp_jax.data.images.shapes import KINDS
 from realnvp_jax.models.create import create
 from realnvp_jax.runs.config_checks import check_config
@@ -55,4 +55,12 @@ def test_counts_that_are_none_are_refused_before_anything_is_written(tmp_path, k
     config.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=rf"expected {key} of at least \d; got {value}"):
         realnvp_jax.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_batches_of_one_are_refused_before_anything_is_written(tmp_path):
+    config = tabular_maf.get_config()
+    config.batch_size, config.model.event_shape = 1, (6,)
+    message = refusal(realnvp_jax.train, config, tmp_path / "run")
+    assert "batch_size of at least 2 for a flow with batch statistics" in message
     assert not (tmp_path / "run").exists()
