@@ -1,59 +1,87 @@
 """RealNVP and its relatives in JAX: exact log-densities, fast samples, training from configs.
 
-What needs Orbax, TFDS or matplotlib (`load`, `fit`, `train`) is imported when it is used.
+Every name is imported when it is first used, so that `import realnvp_jax` and the help of the commands are quick.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from realnvp_jax import interop
-from realnvp_jax.base import Base, Logistic, Normal, Uniform
-from realnvp_jax.bijections.bijection import Bijection, Chain
-from realnvp_jax.bijections.linear import InvertibleConv, LearnedLinear
-from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, Spline, Transform
-from realnvp_jax.masks import Alternating, CellMask, Checkerboard, ImageHalves, RandomHalves, VectorHalves, VectorMask
-from realnvp_jax.mode import EVALUATE, INITIALIZE, TRAIN, Mode
-from realnvp_jax.models.autoregressive import autoregressive_flow, pixelcnn_flow
-from realnvp_jax.models.dequantizers import Dequantizer, UniformDequantizer
-from realnvp_jax.models.flow import Flow
-from realnvp_jax.models.glow import Glow, glow_flow
-from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
-from realnvp_jax.models.real_nvp import RealNVP, image_flow
-from realnvp_jax.models.vector import VectorRealNVP, vector_flow
-from realnvp_jax.networks.conditioner import Conditioner
-from realnvp_jax.networks.mlp import MLP
-from realnvp_jax.networks.resnet import ResNet
-from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, Normalization
-from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale, dequantize
-from realnvp_jax.random import draw_each
-from realnvp_jax.registry import parameter, register
-
 if TYPE_CHECKING:
+    from realnvp_jax import interop
+    from realnvp_jax.base import Base, Logistic, Normal, Uniform
+    from realnvp_jax.bijections.bijection import Bijection, Chain
+    from realnvp_jax.bijections.linear import InvertibleConv, LearnedLinear
+    from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, Spline, Transform
     from realnvp_jax.data.dataset import DataSet
     from realnvp_jax.data.examples import Examples
+    from realnvp_jax.masks import (
+        Alternating,
+        CellMask,
+        Checkerboard,
+        ImageHalves,
+        RandomHalves,
+        VectorHalves,
+        VectorMask,
+    )
+    from realnvp_jax.mode import EVALUATE, INITIALIZE, TRAIN, Mode
+    from realnvp_jax.models.autoregressive import autoregressive_flow, pixelcnn_flow
     from realnvp_jax.models.create import create
+    from realnvp_jax.models.dequantizers import Dequantizer, UniformDequantizer
+    from realnvp_jax.models.flow import Flow
+    from realnvp_jax.models.glow import Glow, glow_flow
+    from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
+    from realnvp_jax.models.real_nvp import RealNVP, image_flow
+    from realnvp_jax.models.vector import VectorRealNVP, vector_flow
+    from realnvp_jax.networks.conditioner import Conditioner
+    from realnvp_jax.networks.mlp import MLP
+    from realnvp_jax.networks.resnet import ResNet
+    from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, Normalization
+    from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale, dequantize
+    from realnvp_jax.random import draw_each
+    from realnvp_jax.registry import parameter, register
     from realnvp_jax.runs.load import load
     from realnvp_jax.runs.named_configs import get_config
+    from realnvp_jax.runs.saved_flow import save
     from realnvp_jax.runs.start import train
     from realnvp_jax.runs.trackers import Tracker
-    from realnvp_jax.training.fit import fit
+    from realnvp_jax.training.fit import History, fit
     from realnvp_jax.training.optimizer import SGD, Adam, Optimizer
 
 __version__ = "0.3.0"
 
-_LAZY = {
-    "Tracker": "realnvp_jax.runs.trackers",
-    "Adam": "realnvp_jax.training.optimizer",
-    "SGD": "realnvp_jax.training.optimizer",
-    "Optimizer": "realnvp_jax.training.optimizer",
-    "DataSet": "realnvp_jax.data.dataset",
-    "Examples": "realnvp_jax.data.examples",
-    "create": "realnvp_jax.models.create",
-    "fit": "realnvp_jax.training.fit",
-    "get_config": "realnvp_jax.runs.named_configs",
-    "load": "realnvp_jax.runs.load",
-    "train": "realnvp_jax.runs.start",
+_NAMES = {
+    "base": ["Base", "Logistic", "Normal", "Uniform"],
+    "bijections.bijection": ["Bijection", "Chain"],
+    "bijections.linear": ["InvertibleConv", "LearnedLinear"],
+    "bijections.transforms": ["Additive", "Affine", "Mixture", "Spline", "Transform"],
+    "data.dataset": ["DataSet"],
+    "data.examples": ["Examples"],
+    "masks": ["Alternating", "CellMask", "Checkerboard", "ImageHalves", "RandomHalves", "VectorHalves", "VectorMask"],
+    "mode": ["EVALUATE", "INITIALIZE", "TRAIN", "Mode"],
+    "models.autoregressive": ["autoregressive_flow", "pixelcnn_flow"],
+    "models.create": ["create"],
+    "models.dequantizers": ["Dequantizer", "UniformDequantizer"],
+    "models.flow": ["Flow"],
+    "models.glow": ["Glow", "glow_flow"],
+    "models.masked_autoregressive": ["masked_autoregressive_flow"],
+    "models.real_nvp": ["RealNVP", "image_flow"],
+    "models.vector": ["VectorRealNVP", "vector_flow"],
+    "networks.conditioner": ["Conditioner"],
+    "networks.mlp": ["MLP"],
+    "networks.resnet": ["ResNet"],
+    "networks.statistics": ["ActNorm", "BatchNorm", "NoNormalization", "Normalization"],
+    "preprocessing": ["Center", "Identity", "Logit", "Rescale", "dequantize"],
+    "random": ["draw_each"],
+    "registry": ["parameter", "register"],
+    "runs.load": ["load"],
+    "runs.named_configs": ["get_config"],
+    "runs.saved_flow": ["save"],
+    "runs.start": ["train"],
+    "runs.trackers": ["Tracker"],
+    "training.fit": ["History", "fit"],
+    "training.optimizer": ["SGD", "Adam", "Optimizer"],
 }
+_PLACES = {name: f"realnvp_jax.{module}" for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "EVALUATE",
@@ -79,6 +107,7 @@ __all__ = [
     "Examples",
     "Flow",
     "Glow",
+    "History",
     "Identity",
     "ImageHalves",
     "InvertibleConv",
@@ -117,12 +146,21 @@ __all__ = [
     "parameter",
     "pixelcnn_flow",
     "register",
+    "save",
     "train",
     "vector_flow",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name == "interop":
+        return importlib.import_module("realnvp_jax.interop")
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    value = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

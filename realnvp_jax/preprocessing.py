@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Integer
+from numpy.typing import ArrayLike
 
+from realnvp_jax.native import native_array
 from realnvp_jax.random import draw
 
 
@@ -24,7 +25,8 @@ def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
     Values under a JAX transformation cannot be looked at; only their type is checked then.
     """
     if not jnp.issubdtype(x.dtype, jnp.integer):
-        raise TypeError(f"expected integer pixels in [0, {levels}); got {x.dtype}")
+        hint = ": convert them, x.astype('uint8')" if x.dtype == bool else ""
+        raise TypeError(f"expected integer pixels in [0, {levels}); got {x.dtype}{hint}")
     if isinstance(x, Tracer) or x.size == 0:
         return
     low, high = int(x.min()), int(x.max())
@@ -57,7 +59,7 @@ def dequantize(key: jax.Array, x: ArrayLike, levels: int = 256) -> Float[Array, 
       TypeError: x does not hold integers.
       ValueError: a pixel lies outside [0, levels) (checked outside of JAX transformations only).
     """
-    array = x if isinstance(x, jax.Array) else np.asarray(x)
+    array = native_array(x, "pixels")
     check_pixels(array, levels)
     return add_uniform_noise(key, jnp.asarray(array))
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from realnvp_jax.text import shorten
 
-_KINDS = (
+PART_KINDS = (  # of what a flow is made of
     "transform",
     "image_mask",
     "vector_mask",
@@ -29,10 +29,8 @@ _KINDS = (
     "conditioner",
     "dequantizer",
     "base",
-    "optimizer",
-    "dataset",
-    "tracker",
 )
+_KINDS = (*PART_KINDS, "optimizer", "dataset", "tracker")
 
 _parts: dict[str, dict[str, type]] = {kind: {} for kind in _KINDS}
 

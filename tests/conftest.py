@@ -15,7 +15,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # tests compile more than they compute
 
 with install_import_hook("realnvp_jax", "beartype.beartype"):
-    import realnvp_jax  # noqa: F401
+    import realnvp_jax.interop
+    import realnvp_jax.models.create  # noqa: F401
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -69,7 +69,7 @@ def evaluate(
     step = parallel_eval_step(flow, num_samples=num_samples)
     scores = evaluate_examples(step, params, examples, size, key, progress=True)
     train_mode = None
-    if run.params["batch_stats"] and num_samples == 1:  # the bound of several samples is another quantity
+    if run.params.get("batch_stats") and num_samples == 1:  # the bound of several samples is another quantity
         step = parallel_eval_step(flow, train_mode=True)
         of_batches = evaluate_train_mode(step, params, examples, run.config.batch_size, key)
         train_mode = float(of_batches.mean(dtype=np.float64))

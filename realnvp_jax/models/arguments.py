@@ -1,5 +1,7 @@
 """Checks of the arguments that the constructors of flows share, each with one sentence for what does not fit."""
 
+import math
+import numbers
 import operator
 from typing import Any
 
@@ -12,6 +14,20 @@ def integer(name: str, value: Any) -> int:
         raise ValueError(f"expected {name} to be an integer; got {str(value)[:60]!r}") from None
 
 
+def number(name: str, value: Any) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ValueError(f"expected {name} to be a finite number; got {str(value)[:60]!r}")
+    return float(value)
+
+
+def check_nonnegative(**values: Any) -> None:
+    """Raise ValueError unless every value is a finite number of at least 0."""
+    for name, value in values.items():
+        if number(name, value) < 0:
+            raise ValueError(f"expected {name} of at least 0; got {value}")
+
+
 def integers(name: str, values: Any, example: str) -> tuple[int, ...]:
     """A tuple of integers."""
     if isinstance(values, str) or not hasattr(values, "__iter__"):
@@ -19,7 +35,7 @@ def integers(name: str, values: Any, example: str) -> tuple[int, ...]:
     return tuple(integer(f"every entry of {name}", value) for value in values)
 
 
-def at_least(minimum: int, **values: int) -> None:
+def at_least(minimum: int, **values: Any) -> None:
     """Raise ValueError unless every value is an integer of at least `minimum`."""
     for name, value in values.items():
         if integer(name, value) < minimum:
@@ -65,9 +81,9 @@ def check_divisible(shape: tuple[int, int, int], divisor: int, num_scales: int) 
         )
 
 
-def check_levels(levels: int, alpha: float) -> None:
+def check_levels(levels: Any, alpha: Any) -> None:
     """Raise ValueError unless pixels take two values or more, and the squash is one."""
     if integer("levels", levels) < 2:
         raise ValueError(f"expected at least 2 levels; got {levels}")
-    if not 0 <= alpha < 0.5:
+    if not 0 <= number("alpha", alpha) < 0.5:
         raise ValueError(f"expected alpha in [0, 0.5); got {alpha}")

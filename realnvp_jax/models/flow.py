@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Integer
+from numpy.typing import ArrayLike
 
 from realnvp_jax.base import Base, Normal
 from realnvp_jax.bijections.bijection import Bijection

@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 
 from realnvp_jax.checks import check_finite, check_not_constant
+from realnvp_jax.native import native_array
 from realnvp_jax.preprocessing import check_pixels
 
 Shape = tuple[int, ...]
@@ -17,17 +18,17 @@ Batch = tuple[jax.Array, Any, Shape]  # x as [n, *event], context as [n, width] 
 
 
 def checked_params(params: Any) -> dict[str, Any]:
-    """The variables as a dict; a collection that is missing is empty.
+    """The variables as a dict; a collection that is missing is empty, since serializers drop empty ones.
 
     Raises:
       ValueError: they do not look like what `init` and `load` return.
     """
-    if not isinstance(params, Mapping) or "params" not in params:
+    if not isinstance(params, Mapping) or (params and "params" not in params):
         got = sorted(map(str, params))[:5] if isinstance(params, Mapping) else type(params).__name__
         raise ValueError(
             f'expected the dict {{"params": ..., "batch_stats": ...}} that init and load return; got {got}'
         )
-    return {"batch_stats": {}, **params}
+    return {"params": {}, "batch_stats": {}, **params}
 
 
 def check_data(x: jax.Array, context: Any) -> None:
@@ -63,10 +64,12 @@ def continuous_batch(x: Any, context: Any, event_shape: Shape, context_size: int
       TypeError: x holds integers.
       ValueError: a shape is wrong.
     """
-    x = x if isinstance(x, jax.Array) else np.asarray(x)
+    x = native_array(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         hint = "convert them, x.astype('float32')"
-        if is_discrete:
+        if is_discrete and x.dtype == bool:
+            hint = "make them pixels, x.astype('uint8')"
+        elif is_discrete:
             hint = "make pixels continuous with dequantize(key, x), or use bits_per_dim(params, key, x)"
         raise TypeError(f"expected floating-point values; got {x.dtype}: {hint}")
     x = jnp.asarray(x)
@@ -81,7 +84,7 @@ def pixel_batch(x: Any, context: Any, event_shape: Shape, context_size: int, lev
       TypeError: x does not hold integers.
       ValueError: a pixel is out of range, or a shape is wrong.
     """
-    x = x if isinstance(x, jax.Array) else np.asarray(x)
+    x = native_array(x, "pixels")
     check_pixels(x, levels)
     return _flattened(jnp.asarray(x), context, event_shape, context_size)
 
@@ -90,6 +93,7 @@ def _flattened(x: jax.Array, context: Any, event_shape: Shape, context_size: int
     batch = batch_shape(x, event_shape)
     check_context(context, context_size)
     if context is not None:
+        context = native_array(context, "the context")
         batch = _broadcast(batch, np.shape(context)[:-1])
         x = jnp.broadcast_to(x, batch + event_shape)
     return x.reshape((-1, *event_shape)), flat_context(context, batch, context_size), batch
@@ -100,7 +104,7 @@ def flat_context(context: Any, batch: Shape, context_size: int) -> Any:
     check_context(context, context_size)
     if context is None:
         return None
-    context = jnp.asarray(context, jnp.result_type(float))
+    context = jnp.asarray(native_array(context, "the context"), jnp.result_type(float))
     _broadcast(batch, context.shape[:-1])
     return jnp.broadcast_to(context, (*batch, context_size)).reshape(-1, context_size)
 

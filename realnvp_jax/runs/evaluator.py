@@ -33,7 +33,7 @@ class Evaluator:
 
     def validation_train_mode(self, params: Params) -> float | None:
         """Mean of the validation split under the statistics of training batches; None of a flow without any."""
-        if not params["batch_stats"]:
+        if not params.get("batch_stats"):
             return None
         examples = self._splits.validation
         scores = evaluate_train_mode(self._train_mode_step, params, examples, self._training_batch_size)

@@ -16,9 +16,22 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync_directory(path.parent)  # the new name
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a new file, and wait until it is on the disk."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the names in a directory are on the disk."""
+    directory = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)  # the new name
+        os.fsync(directory)
     finally:
         os.close(directory)
 
@@ -39,8 +52,8 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
       ValueError: the file is damaged.
     """
     try:
-        value = json.loads(path.read_text())
-    except ValueError as error:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"expected {shorten(path, 150)} as it was written; got a damaged file ({describe_error(error)}): {remedy}"
         ) from None

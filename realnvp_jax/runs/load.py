@@ -1,4 +1,4 @@
-"""`load`: the flow of a run and its parameters, from its checkpoints."""
+"""`load`: the flow of a run and its parameters, from its checkpoints, or those that `save` saved."""
 
 import operator
 from pathlib import Path
@@ -12,14 +12,15 @@ from realnvp_jax.models.flow import Flow
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints, CorruptCheckpointError, open_checkpoints
 from realnvp_jax.runs.saved_config import read_config
+from realnvp_jax.runs.saved_flow import is_saved_flow, load_saved
 from realnvp_jax.text import describe_error, shorten
 
 
 def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = None) -> tuple[Flow, dict[str, Any]]:
-    """The flow of a run and its parameters.
+    """The flow of a run and its parameters, or those in a folder that `save` made.
 
     Args:
-      workdir: the run's directory.
+      workdir: the run's directory, or the folder, for which step and ema are None.
       step: a step with a checkpoint, "best" for the best by validation, "last" for the newest. None is what
         result.json was computed with, the best step (of an unfinished run: the best so far, or else the newest).
       ema: whether to load the moving average of the parameters; None is whether the run has one.
@@ -28,9 +29,17 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
       (flow, params).
 
     Raises:
-      ValueError: there is no run, no such checkpoint, no moving average, or the checkpoint is damaged.
+      ValueError: there is no run, no such checkpoint, no moving average, or the checkpoint is damaged; or one of the
+        files of a saved flow is, or it has a part that is not registered.
     """
     workdir = Path(workdir).expanduser()
+    if is_saved_flow(workdir):
+        if step is not None or ema is not None:
+            raise ValueError(
+                f"expected no step and no ema for a flow that save saved, which has one set of parameters; got "
+                f"step={step!r} and ema={ema!r}"
+            )
+        return load_saved(workdir)
     config = read_config(workdir)
     flow = create_flow(config, workdir)
     if ema and not config.ema_decay:

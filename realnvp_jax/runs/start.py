@@ -18,6 +18,7 @@ from realnvp_jax.runs.trackers import find_tracker
 from realnvp_jax.runs.trainer import Trainer
 from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.text import shorten
+from realnvp_jax.training.batch_statistics import check_batch_statistics
 from realnvp_jax.training.parallel import check_batch_size
 
 _NOTHING_SAVED = "stopped before the first step; nothing had to be saved"
@@ -78,6 +79,7 @@ def _train(
         )
     check_batch_size(config.batch_size)
     check_penalty(config, flow)
+    check_batch_statistics(flow, config.batch_size)
     optimizer, schedule = make_optimizer(config)
     data = RunData(files.path, config.dataset.allow_changed)
     splits = splits or data.load(config, flow)

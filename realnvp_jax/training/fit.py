@@ -1,157 +1,209 @@
 """`fit`: train any flow on an array in memory, or on a simulator."""
 
+import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from tqdm import tqdm
 
-from realnvp_jax.checks import check_finite, check_not_constant
-from realnvp_jax.data.batches import batch_indices
-from realnvp_jax.data.examples import Examples
-from realnvp_jax.models import pure
+from realnvp_jax.models import arguments, pure
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.models.inputs import checked_params
-from realnvp_jax.preprocessing import check_pixels
-from realnvp_jax.training.optimizer import Adam, clipped, learning_rate_schedule
+from realnvp_jax.training.batch_statistics import check_batch_statistics
+from realnvp_jax.training.evaluation import evaluate
+from realnvp_jax.training.fit_data import FitData, Simulator, fit_data, rounded_batch
+from realnvp_jax.training.fit_options import number_of_steps, transformation, validation_interval
+from realnvp_jax.training.non_finite import check_finite_params, reason
+from realnvp_jax.training.optimizer import Optimizer
+from realnvp_jax.training.parallel import parallel_eval_step
 from realnvp_jax.training.state import initial_state
-from realnvp_jax.training.steps import NonFiniteLossError, train_step, unit
+from realnvp_jax.training.steps import NonFiniteLossError, cost, train_step, unit
 
-_FETCH_EVERY = 50  # steps between looks at the loss
+_LOOK_EVERY = 50  # steps between looks at the loss, for which the host waits
+_EVALUATION_BATCH = 1024  # rows, which are small; images take batch_size at a time
 
-Simulator = Callable[[jax.Array, int], Any]  # (key, n) -> x, or (x, context)
+Callback = Callable[[int, dict[str, float]], Any]  # (number of updates made, metrics) -> True to stop
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What `fit` saw, in nats per example (log-density: more is better) or bits per dimension (less is better).
+
+    Attributes:
+      steps: [n], 1 ... n, the numbers of the updates.
+      train: [n], of each update's batch in training mode, before the update.
+      validation_steps: [m], the numbers of updates after which it validated.
+      validation: [m], means over the validation examples in evaluation mode.
+      best_step: the number of updates after which the parameters are those that `fit` returns.
+    """
+
+    steps: np.ndarray
+    train: np.ndarray
+    validation_steps: np.ndarray
+    validation: np.ndarray
+    best_step: int
 
 
 def fit(
     flow: Flow,
     params: Params,
-    x: jax.Array | np.ndarray | Simulator,
+    x: Any | Simulator,
     key: jax.Array,
     *,
-    num_steps: int,
-    context: jax.Array | np.ndarray | None = None,
+    num_steps: int | None = None,
+    num_epochs: int | None = None,
+    context: Any = None,
     batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    schedule: str = "constant",
+    optimizer: str | Optimizer | optax.GradientTransformation = "adam",
+    learning_rate: float | None = None,
+    schedule: str | None = None,
     clip_norm: float = 100.0,
     l2: float = 0.0,
+    validation: Any = None,
+    validate_every: int | None = None,
+    patience: int | None = None,
+    callback: Callback | None = None,
+    history: bool = False,
     progress: bool = True,
-) -> dict[str, Any]:
-    """Maximum likelihood by Adam on the first device; returns new parameters and leaves `params` as they are.
+) -> Any:
+    """Maximum likelihood on the first device; returns new parameters and leaves `params` as they are.
+
+    Scores are those of `steps.unit`: nats per example for continuous data (more is better), bits per dimension for
+    integer pixels (less is better). Training goes on from `params`, with the optimizer's moments and schedule at their
+    start: two calls are not the same as one of twice the steps.
 
     Args:
       flow: the flow.
-      params: where to start, from `flow.init(key, x)`, which also standardizes vectors.
-      x: the examples, [n, *event_shape]: integer pixels, dequantized again in every step, or continuous values. Or a
-        simulator: a function (key, batch_size) -> x, or (x, context) for a conditional flow, that draws every batch
-        afresh.
-      key: random key of the noise, of the order of the examples, and of the simulator.
-      num_steps: number of updates.
+      params: where to start, from `flow.init(key, x)`, which also standardizes vectors, or from an earlier `fit`.
+      x: the examples, [n, *event_shape]: integer pixels, dequantized again in every step, or continuous values; an
+        array, or a data frame of numbers. Or a simulator: a function (key, batch_size) -> x, or (x, context) for a
+        conditional flow, that draws every batch afresh.
+      key: random key of the noise, of the order of the examples, of a held-out fraction, and of the simulator.
+      num_steps: number of updates; either this or num_epochs.
+      num_epochs: number of passes through x, the last update of which may go on into the next; not for a simulator.
       context: what the examples are conditioned on, [n, context_size], if the flow is conditional.
       batch_size: examples per update; fewer images than that are repeated, fewer vectors refused.
-      learning_rate: Adam's step size.
-      schedule: of the step size: constant, or cosine to zero at the last step.
-      clip_norm: bound on the global norm of the gradients of nats per example, 0 for none.
+      optimizer: a registered name (adam, sgd), an object such as realnvp_jax.Adam(beta2=0.99), or any transformation of
+        optax, which has its own learning rate.
+      learning_rate: of a named optimizer or an object; None is 1e-3.
+      schedule: of this learning rate: constant (None), or cosine to zero at the last step.
+      clip_norm: bound on the global norm of the gradients of nats per example, which are clipped before any optimizer
+        sees them, one of optax included; 0 for none.
       l2: weight of the authors' penalty on gains and scales.
+      validation: what to validate on, in evaluation mode and with the same noise every time: a fraction of x to hold
+        out (chosen by `key`), examples like x, or (examples, context). `fit` then returns the parameters of the best
+        validation.
+      validate_every: updates between validations, the last update always being followed by one; None is an epoch, but
+        at least 50 and at most 500 updates, and 500 with a simulator.
+      patience: stop after so many validations in a row without a new best.
+      callback: called as callback(step, metrics) after every 50th update, every validation and the last update, with
+        the mean since the last call as metrics["train"] and, if there was one, metrics["validation"]. If it returns
+        True, training ends. What it raises passes through.
+      history: whether to return (params, `History`).
       progress: whether to show a progress bar.
 
+    Returns:
+      Parameters, or (parameters, `History`).
+
     Raises:
-      TypeError: x holds integers and the flow has no levels.
-      ValueError: x has another shape than [n, *event_shape], no examples, NaN or infinite values, or pixels out of
-        range; a column of vectors is constant, or there are fewer than batch_size; the context does not fit x and the
-        flow; a count is not positive.
-      NonFiniteLossError: the loss is not finite.
+      TypeError: x is of a type that the flow does not take, or the optimizer is not one.
+      ValueError: x has another shape than [n, *event_shape], no examples, NaN or infinite values, or values outside of
+        the flow's support; a column of vectors is constant, or there are fewer than batch_size; the context does not
+        fit x and the flow; parameters are not finite; a number is out of range; or arguments exclude each other.
+      NonFiniteLossError: the loss is not finite, with the reason.
     """
-    for name, count in (("num_steps", num_steps), ("batch_size", batch_size)):
-        if count < 1:
-            raise ValueError(f"expected {name} of at least 1; got {count}")
+    arguments.at_least(1, batch_size=batch_size)
+    arguments.check_nonnegative(clip_norm=clip_norm, l2=l2)
     if l2 and not pure.penalized(flow):
         raise ValueError(f"expected l2 of 0, since no part of this flow has a parameter that it penalizes; got {l2}")
+    check_batch_statistics(flow, batch_size)
+    params = checked_params(params)
+    check_finite_params(params)
     order_key, noise_key = jax.random.split(key)
-    if callable(x):
-        if context is not None:
-            raise ValueError("expected the simulator to return (x, context); got a context beside it")
-        draw_batch = functools.partial(_simulate, flow, x, order_key, batch_size)
-        for values in draw_batch(0).values():
-            check_finite(values, what="draws of the simulator")
-    else:
-        examples = _checked_examples(flow, x, context)
-        if len(flow.event_shape) == 1 and len(examples) < batch_size:
-            raise ValueError(f"expected at least batch_size={batch_size} rows; got {len(examples)}: lower batch_size")
-        seed = int(jax.random.randint(order_key, (), 0, np.iinfo(np.int32).max))
-
-        def draw_batch(step: int) -> dict[str, Any]:
-            return examples.batch(batch_indices(seed, step, batch_size, len(examples)))
-
-    optimizer = clipped(Adam(), learning_rate_schedule(learning_rate, schedule, decay_steps=num_steps), clip_norm)
-    step_fn = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer, l2=l2), donate_argnums=0)
-    state = initial_state(jax.tree.map(jnp.array, checked_params(params)), optimizer)
+    data = fit_data(flow, x, context, validation, batch_size, order_key)
+    num_steps = number_of_steps(num_steps, num_epochs, data, batch_size)
+    validate_every = validation_interval(validate_every, patience, data, batch_size)
+    update = transformation(optimizer, learning_rate, schedule, clip_norm, num_steps, params)
+    step_fn = jax.jit(functools.partial(train_step, flow=flow, optimizer=update, l2=l2), donate_argnums=0)
+    state = initial_state(jax.tree.map(jnp.array, params), update)
+    record = _Record(flow)
     pending = []
     with tqdm(total=num_steps, unit="step", disable=not progress or None) as bar:
-        for step in range(num_steps):
-            state, metrics = step_fn(state, draw_batch(step), noise_key)
+        for step in range(1, num_steps + 1):
+            state, metrics = step_fn(state, rounded_batch(data.draw(step - 1)), noise_key)
             pending.append(metrics)
             bar.update()
-            if (step + 1) % _FETCH_EVERY == 0 or step + 1 == num_steps:
-                bar.set_postfix_str(f"{_finite_mean(pending, step):.3f} {unit(flow)}")
-                pending = []
-    return state.params
+            validates = data.validation is not None and (step % validate_every == 0 or step == num_steps)
+            if not validates and step % _LOOK_EVERY and step < num_steps:
+                continue
+            report = {"train": record.add_train(pending, params, data)}
+            pending = []
+            if validates:
+                report["validation"] = record.validate(state.params, step, data, batch_size)
+            bar.set_postfix_str(", ".join(f"{name} {value:.3f}" for name, value in report.items()) + f" {unit(flow)}")
+            stops = callback is not None and callback(step, report) is True
+            if stops or (patience is not None and record.validations_since_best >= patience):
+                break
+    fitted = state.params if data.validation is None else record.best_params()
+    return (fitted, record.history()) if history else fitted
 
 
-def _checked_examples(flow: Flow, x: Any, context: Any) -> Examples:
-    array = np.asarray(x)
-    if array.shape[1:] != flow.event_shape or len(array) == 0:
-        raise ValueError(f"expected x of shape (n, {str(flow.event_shape)[1:]} with n > 0; got {array.shape}")
-    if np.issubdtype(array.dtype, np.integer):
-        if flow.levels is None:
-            raise TypeError(f"expected floating-point values for a flow without levels; got {array.dtype}")
-        check_pixels(array, flow.levels)
-    else:
-        check_finite(array)
-        if len(flow.event_shape) == 1:
-            check_not_constant(array)
-    return Examples(array, _checked_context(flow, context, len(array)))
+class _Record:
+    """The scores so far, and the parameters of the best validation."""
 
+    def __init__(self, flow: Flow):
+        self._flow = flow
+        self._train: list[float] = []
+        self._validation: dict[int, float] = {}
+        self._best: tuple[int, Any] | None = None
+        self.validations_since_best = 0
 
-def _checked_context(flow: Flow, context: Any, num_examples: int) -> np.ndarray | None:
-    expected = (num_examples, flow.context_size)
-    if context is None:
-        if flow.context_size:
-            raise ValueError(f"expected context of shape {expected}; got none, and this flow is conditional")
-        return None
-    if flow.context_size == 0:
-        raise ValueError("expected no context: this flow was built without a context size")
-    array = np.asarray(context, jnp.result_type(float))
-    if array.shape != expected:
-        raise ValueError(f"expected context of shape {expected}; got {array.shape}")
-    check_finite(array)
-    return array
+    def add_train(self, pending: list[dict[str, jax.Array]], params: Params, data: FitData) -> float:
+        """Add the metrics of updates; the mean of their scores."""
+        values = np.array([[m["score"], m["gradient_norm"]] for m in jax.device_get(pending)], np.float64)
+        finite = np.isfinite(values).all(axis=1)
+        if not finite.all():
+            step = len(self._train) + int(np.argmin(finite))
+            raise NonFiniteLossError(
+                f"loss or gradient is not finite at step {step + 1}: {reason(self._flow, params, data.draw(step))}"
+            )
+        self._train += values[:, 0].tolist()
+        return float(values[:, 0].mean())
 
+    def validate(self, params: Params, step: int, data: FitData, batch_size: int) -> float:
+        """Add the validation score of parameters, and keep a copy of these if it is the best."""
+        assert data.validation is not None
+        size = max(batch_size, _EVALUATION_BATCH) if len(self._flow.event_shape) == 1 else batch_size
+        scores = evaluate(parallel_eval_step(self._flow), params, data.validation, size)
+        score = self._validation[step] = float(scores.mean(dtype=np.float64))
+        self.validations_since_best += 1
+        best = math.inf if self._best is None else cost(self._flow, self._validation[self._best[0]])
+        if cost(self._flow, score) < best:
+            self._best = step, jax.tree.map(jnp.copy, params)  # the next update reuses the memory of `params`
+            self.validations_since_best = 0
+        return score
 
-def _simulate(flow: Flow, simulator: Simulator, key: jax.Array, batch_size: int, step: int) -> dict[str, Any]:
-    """One batch of a simulator."""
-    drawn = simulator(jax.random.fold_in(key, step), batch_size)
-    expected = {"x": (batch_size, *flow.event_shape)}
-    if flow.context_size:
-        expected["context"] = (batch_size, flow.context_size)
-    parts = drawn if isinstance(drawn, tuple) else (drawn,)
-    got = tuple(np.shape(part) for part in parts)
-    if got != tuple(expected.values()):
-        raise ValueError(f"expected the simulator to return {' and '.join(expected)} of {expected}; got shapes {got}")
-    batch = {name: jnp.asarray(part) for name, part in zip(expected, parts, strict=True)}
-    if flow.levels is None and not jnp.issubdtype(batch["x"].dtype, jnp.floating):
-        raise TypeError(f"expected floating-point values from the simulator; got {batch['x'].dtype}")
-    return batch
+    def best_params(self) -> Any:
+        """The parameters of the best validation."""
+        if self._best is None:
+            raise NonFiniteLossError(
+                f"expected a finite validation; got {list(self._validation.values())[-1]} in the last of "
+                f"{len(self._validation)}, and none before: look for outliers among the validation examples"
+            )
+        return self._best[1]
 
-
-def _finite_mean(pending: list[dict[str, jax.Array]], last_step: int) -> float:
-    """Mean score since the last look; `last_step` counts from 0."""
-    values = np.array([[m["score"], m["gradient_norm"]] for m in jax.device_get(pending)])
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        step = last_step - len(values) + 1 + int(np.argmin(finite)) + 1
-        raise NonFiniteLossError(f"loss or gradient is not finite at step {step}: try a lower learning_rate")
-    return float(values[:, 0].mean())
+    def history(self) -> History:
+        """All of it."""
+        return History(
+            steps=np.arange(1, len(self._train) + 1),
+            train=np.array(self._train),
+            validation_steps=np.array(list(self._validation), int),
+            validation=np.array(list(self._validation.values())),
+            best_step=len(self._train) if self._best is None else self._best[0],
+        )

@@ -85,13 +85,17 @@ def learning_rate_schedule(
 
 
 def clipped(
-    optimizer: Optimizer, schedule: optax.ScalarOrSchedule, clip_norm: float = 100.0
+    optimizer: Optimizer | optax.GradientTransformation,
+    schedule: optax.ScalarOrSchedule | None = None,
+    clip_norm: float = 100.0,
 ) -> optax.GradientTransformation:
-    """Clipping of the global gradient norm (0 for none), then the optimizer."""
-    update = optimizer.transformation(schedule)
+    """Clipping of the global gradient norm (0 for none), then the optimizer; one of optax has its own schedule."""
+    if isinstance(optimizer, Optimizer):
+        assert schedule is not None
+        optimizer = optimizer.transformation(schedule)
     if not clip_norm:
-        return update
-    return optax.chain(optax.flatten(optax.clip_by_global_norm(clip_norm)), update)
+        return optimizer
+    return optax.chain(optax.flatten(optax.clip_by_global_norm(clip_norm)), optimizer)
 
 
 def global_norm(tree: Any) -> jax.Array:

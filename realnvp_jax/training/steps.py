@@ -148,7 +148,7 @@ def _gradients(
         )
 
     size = math.gcd(len(batch["x"]), _CPU_CHUNK)
-    is_independent = len(flow.event_shape) == 1 and not params["batch_stats"]
+    is_independent = len(flow.event_shape) == 1 and not params.get("batch_stats")
     is_independent &= not jnp.issubdtype(batch["x"].dtype, jnp.integer)  # noise depends on the place in the batch
     if jax.default_backend() != "cpu" or not is_independent or size < 256 or size == len(batch["x"]):
         return gradient(batch)

@@ -3,7 +3,7 @@
 import pytest
 
 import realnvp_jax
-from configs import default, folder, shapes_pixelcnn, smoke
+from configs import default, folder, shapes_pixelcnn, smoke, tabular_maf
 from realnvp_jax.data.images.shapes import KINDS
 from realnvp_jax.models.create import create
 from realnvp_jax.registry import parameters
@@ -105,3 +105,11 @@ def test_a_run_that_is_shorter_than_its_warm_up_ends_in_it():
     assert config.schedule.warmup_steps > 40
     _, schedule = make_optimizer(config)
     assert 0 < schedule(20) < schedule(40) < config.learning_rate
+
+
+def test_batches_of_one_are_refused_before_anything_is_written(tmp_path):
+    config = tabular_maf.get_config()
+    config.batch_size, config.model.event_shape = 1, (6,)
+    message = refusal(realnvp_jax.train, config, tmp_path / "run")
+    assert "batch_size of at least 2 for a flow with batch statistics" in message
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,90 @@
+"""Arrays from outside as arrays that JAX takes: any byte order, long doubles, data frames, lists of numbers.
+
+What has an exact counterpart is converted; anything else is refused with the place of what does not fit. Long doubles
+are rounded to float64, as float64 is rounded to float32 later on.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from realnvp_jax.text import describe_error, shorten
+
+
+def native_array(values: Any, what: str = "values") -> jax.Array | np.ndarray:
+    """An array with a native dtype; arrays of JAX are returned as they are.
+
+    Args:
+      values: an array, a data frame or a structured array (whose columns become the last axis), or nested lists.
+      what: what they are called in messages.
+
+    Raises:
+      TypeError: there are values that are not numbers, such as categories, dates or text.
+      ValueError: lists are ragged, some entries are masked, or a long double overflows float64.
+    """
+    if isinstance(values, jax.Array):
+        return values
+    if hasattr(values, "columns") and hasattr(values, "iloc"):  # a data frame
+        columns = [_column(values.iloc[:, i], name, what) for i, name in enumerate(values.columns)]
+        return np.stack(columns, axis=-1) if columns else np.empty((len(values), 0))
+    if hasattr(values, "iloc"):  # one column
+        return _column(values, values.name, what)
+    if np.ma.is_masked(values):
+        raise ValueError(f"expected {what} without masked entries; got a masked array: fill or drop them")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"expected {what} to be an array of numbers; got {describe_error(error)}") from None
+    if array.dtype.names is not None:
+        return np.stack([_numbers(array[name], what, f" in column {name!r}") for name in array.dtype.names], axis=-1)
+    return _numbers(array, what)
+
+
+def _column(series: Any, name: Any, what: str) -> np.ndarray:
+    """A column of a data frame; missing values become NaN."""
+    dtype, where = series.dtype, f" in column {shorten(name)}"
+    if isinstance(dtype, np.dtype):
+        array = np.asarray(series)
+    elif dtype.kind not in "iuf":
+        raise _not_numbers(what, dtype, where)
+    elif series.isna().any():
+        array = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        array = series.to_numpy(dtype={"i": np.int64, "u": np.uint64, "f": np.float64}[dtype.kind])
+    if array.dtype.kind == "b":
+        raise _not_numbers(what, dtype, where)
+    return _numbers(array, what, where)
+
+
+def _numbers(array: np.ndarray, what: str, where: str = "") -> np.ndarray:
+    """The array with a native dtype of numbers."""
+    dtype = array.dtype
+    if dtype.kind == "O":
+        converted = np.asarray(array.tolist())
+        if converted.dtype.kind not in "iuf" or converted.shape != array.shape:
+            raise _not_numbers(what, dtype, where or _first_other(array))
+        array = converted
+    elif dtype.kind in "USMm":
+        raise _not_numbers(what, dtype, where)
+    elif dtype.kind == "f" and dtype.itemsize > 8:
+        with np.errstate(over="ignore"):
+            rounded = array.astype(np.float64)
+        if (np.isinf(rounded) & np.isfinite(array)).any():
+            raise ValueError(
+                f"expected {what} in the range of float64; got larger ones of {dtype}{where}: rescale them"
+            )
+        array = rounded
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _first_other(array: np.ndarray) -> str:
+    """The place of the first entry that is not a number."""
+    for place in np.ndindex(array.shape):
+        if not isinstance(array[place], (int, float, np.number)):
+            return f", {shorten(array[place])} at {place}"
+    return ""
+
+
+def _not_numbers(what: str, dtype: Any, where: str) -> TypeError:
+    return TypeError(f"expected {what} to be numbers; got {shorten(dtype)}{where}: convert or drop them")

@@ -1,0 +1,202 @@
+"""`save`: a flow and its parameters as a folder of two files, config.json and model.safetensors.
+
+config.json holds the flow as data (`models.flow_data`), with the number of the format and hashes of the description and
+of the parameters. model.safetensors holds the leaves of the parameters, each under its path, "params/...". Reading them
+executes nothing.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+import realnvp_jax
+from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.models.flow_data import flow_from_data, flow_to_data
+from realnvp_jax.models.inputs import checked_params
+from realnvp_jax.runs.files import read_json, sync_directory, write_bytes, write_json
+from realnvp_jax.text import describe_error, shorten
+
+FORMAT = 1
+_CONFIG, _MODEL = "config.json", "model.safetensors"
+_REMEDY = "save the flow again, or put back a copy of it"
+_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+def save(path: str | Path, flow: Flow, params: Params, *, overwrite: bool = False) -> None:
+    """Save a flow and its parameters as a folder, from which `load` gives an equal flow and the same parameters.
+
+    For flows that no config made: a run's workdir is loaded as it is. A user's own parts must be registered, when the
+    folder is loaded as well. The folder appears complete or not at all.
+
+    Args:
+      path: the new folder.
+      flow: the flow.
+      params: its parameters, whose dtypes are kept.
+      overwrite: whether the folder may be an older one that `save` made, which is replaced.
+
+    Raises:
+      TypeError: `flow` is not one.
+      ValueError: the folder exists; the flow has a part that is not registered, or a function in it; or the parameters
+        are those of another flow.
+    """
+    path = Path(path).expanduser()
+    _check_free(path, overwrite)
+    described = flow_to_data(flow)
+    model = safetensors.numpy.save(_checked_leaves(flow, params))
+    config = {
+        "format": FORMAT,
+        "version": realnvp_jax.__version__,
+        "flow": described,
+        "sha256": {"flow": _hash_of_data(described), _MODEL: hashlib.sha256(model).hexdigest()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    try:
+        temporary.mkdir()
+        write_bytes(temporary / _MODEL, model)
+        write_json(temporary / _CONFIG, config)
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+        sync_directory(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def is_saved_flow(path: Path) -> bool:
+    """Whether a folder is one that `save` made, rather than a run's workdir."""
+    if (path / _MODEL).is_file():
+        return True
+    try:
+        return "format" in json.loads((path / _CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+
+
+def load_saved(path: Path) -> tuple[Flow, dict[str, Any]]:
+    """The flow and the parameters in a folder that `save` made.
+
+    Arrays are those of JAX; float64 ones stay NumPy's where JAX is in single precision.
+
+    Raises:
+      ValueError: a file is missing or damaged, another version wrote it, or a part is not registered.
+    """
+    flow, model_hash = _read_flow(path)
+    model = path / _MODEL
+    if not model.is_file():
+        raise ValueError(f"expected {_MODEL} in {shorten(path, 150)}; got none: {_REMEDY}")
+    content = model.read_bytes()
+    if hashlib.sha256(content).hexdigest() != model_hash:
+        raise ValueError(f"expected {shorten(model, 150)} as it was saved; got other bytes: {_REMEDY}")
+    try:
+        leaves = {name: _array(entry) for name, entry in safetensors.deserialize(content)}
+        return flow, _unflattened(flow, leaves)
+    except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise ValueError(
+            f"expected parameters of its flow in {shorten(model, 150)}; got {describe_error(error)}: {_REMEDY}"
+        ) from None
+
+
+def _read_flow(path: Path) -> tuple[Flow, str]:
+    """(the flow, the hash of the file of its parameters)."""
+    config = path / _CONFIG
+    if not config.is_file():
+        raise ValueError(f"expected {_CONFIG} in {shorten(path, 150)}; got none: {_REMEDY}")
+    content = read_json(config, _REMEDY)
+    if content.get("format") != FORMAT:
+        raise ValueError(
+            f"expected format {FORMAT} in {shorten(config, 150)}; got {shorten(content.get('format'))}, written by "
+            f"realnvp_jax {shorten(content.get('version'))}: use that version"
+        )
+    hashes = content.get("sha256")
+    if not isinstance(hashes, dict) or hashes.get("flow") != _hash_of_data(content.get("flow")):
+        raise ValueError(f"expected the flow in {shorten(config, 150)} as it was saved; got a changed one: {_REMEDY}")
+    return flow_from_data(content["flow"]), str(hashes.get(_MODEL))
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    """Raise ValueError unless nothing would be lost."""
+    if not path.exists() and not path.is_symlink():
+        return
+    if not overwrite:
+        raise ValueError(
+            f"expected a new folder; got {shorten(path, 150)}, which exists: choose another, or overwrite=True"
+        )
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() and not path.is_symlink() else []
+    if names != [_CONFIG, _MODEL] or not is_saved_flow(path):
+        raise ValueError(
+            f"expected a folder that save made, with {_CONFIG} and {_MODEL} and nothing else, to overwrite; got "
+            f"{shorten(path, 150)}: choose another"
+        )
+
+
+def _expected(flow: Flow) -> dict[tuple[str, ...], Any]:
+    """Path -> shape and dtype of every leaf, with the empty collections."""
+    target = jax.eval_shape(flow.init, jax.random.key(0))
+    return dict(flax.traverse_util.flatten_dict(target, keep_empty_nodes=True))
+
+
+def _is_leaf(node: Any) -> bool:
+    return node is not flax.traverse_util.empty_node
+
+
+def _checked_leaves(flow: Flow, params: Params) -> dict[str, np.ndarray]:
+    """Name -> array."""
+    flat: dict[tuple[str, ...], Any] = dict(flax.traverse_util.flatten_dict(checked_params(params)))
+    leaves = {"/".join(path): np.ascontiguousarray(leaf) for path, leaf in flat.items()}
+    _check_shapes(_expected(flow), leaves)
+    for name, leaf in leaves.items():
+        if leaf.dtype.name not in _DTYPES.values():
+            raise ValueError(f"expected parameters of {', '.join(_DTYPES.values())}; got {leaf.dtype} in {name!r}")
+    return leaves
+
+
+def _check_shapes(expected: dict[tuple[str, ...], Any], leaves: dict[str, np.ndarray]) -> None:
+    """Raise ValueError unless the leaves are those of the flow."""
+    shapes = {"/".join(path): leaf.shape for path, leaf in expected.items() if _is_leaf(leaf)}
+    for name, shape in shapes.items():
+        if name not in leaves:
+            raise ValueError(f"expected parameters of this flow; got none called {shorten(name, 100)}")
+        if leaves[name].shape != shape:
+            raise ValueError(
+                f"expected {shorten(name, 100)} of shape {shape}, as in this flow; got {leaves[name].shape}"
+            )
+    for name in leaves:
+        if name not in shapes:
+            raise ValueError(f"expected parameters of this flow alone; got another, {shorten(name, 100)}")
+
+
+def _unflattened(flow: Flow, leaves: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The dict of parameters, with the empty collections that files cannot hold."""
+    expected = _expected(flow)
+    _check_shapes(expected, leaves)
+    flat = {path: _as_jax(leaves["/".join(path)]) if _is_leaf(leaf) else leaf for path, leaf in expected.items()}
+    return flax.traverse_util.unflatten_dict(flat)
+
+
+def _array(entry: dict[str, Any]) -> np.ndarray:
+    dtype = jnp.dtype(_DTYPES[entry["dtype"]])
+    return np.frombuffer(entry["data"], dtype).reshape(entry["shape"])
+
+
+def _as_jax(leaf: np.ndarray) -> Any:
+    is_kept = jax.dtypes.canonicalize_dtype(leaf.dtype) == leaf.dtype  # not of float64 in single precision
+    return jnp.asarray(leaf) if is_kept else np.array(leaf)
+
+
+def _hash_of_data(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

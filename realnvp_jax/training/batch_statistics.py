@@ -1,0 +1,42 @@
+"""Whether a batch is large enough for the statistics that a flow normalizes by in training."""
+
+import functools
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from realnvp_jax.models import pure
+from realnvp_jax.models.flow import Flow
+from realnvp_jax.networks.statistics import Normalization
+
+
+def check_batch_statistics(flow: Flow, batch_size: int) -> None:
+    """Raise ValueError for batches of one example whose variance is 0 in a layer with batch statistics.
+
+    Such a layer makes its output 0 whatever the example is, so that the density has no upper bound.
+    """
+    if batch_size == 1 and _smallest_layer(flow) == 1:
+        raise ValueError(
+            "expected a batch_size of at least 2 for a flow with batch statistics, since the variance of one value is "
+            '0 and the density then grows without bound; got 1: raise it, or use normalization="act_norm"'
+        )
+
+
+@functools.cache
+def _smallest_layer(flow: Flow) -> int | None:
+    """The fewest values of one example that one batch statistic is taken over; None without batch statistics."""
+    found: set[int] = set()
+
+    def note(call: Any, arguments: Any, options: Any, method: Any) -> Any:
+        result = call(*arguments, **options)
+        module = method.module
+        is_call = isinstance(module, Normalization) and method.method_name == "__call__" and module.scope is not None
+        if is_call and "batch_stats" in module.variables:
+            found.add(math.prod(arguments[0].shape[1:-1]))
+        return result
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(lambda: pure.fresh(flow, jax.random.key(0)))
+    return min(found, default=None)

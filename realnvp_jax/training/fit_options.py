@@ -1,0 +1,78 @@
+"""What the numbers and names that `fit` is given mean: how many updates, validations how often, which optimizer."""
+
+import math
+from typing import Any
+
+import jax
+import optax
+
+from realnvp_jax.models import arguments
+from realnvp_jax.models.flow import Params
+from realnvp_jax.registry import make_parts
+from realnvp_jax.text import describe_error
+from realnvp_jax.training.fit_data import FitData
+from realnvp_jax.training.optimizer import Optimizer, clipped, learning_rate_schedule
+
+_VALIDATE_EVERY = (50, 500)  # the fewest and the most updates between validations, unless the user says otherwise
+
+
+def number_of_steps(num_steps: int | None, num_epochs: int | None, data: FitData, batch_size: int) -> int:
+    """The number of updates."""
+    if num_steps is not None and num_epochs is None:
+        arguments.at_least(1, num_steps=num_steps)
+        return num_steps
+    if num_epochs is None or num_steps is not None:
+        raise ValueError(
+            f"expected either num_steps or num_epochs; got num_steps={num_steps} and num_epochs={num_epochs}"
+        )
+    arguments.at_least(1, num_epochs=num_epochs)
+    if data.num_examples is None:
+        raise ValueError(f"expected num_steps with a simulator, which has no epochs; got num_epochs={num_epochs}")
+    return math.ceil(num_epochs * data.num_examples / batch_size)
+
+
+def validation_interval(validate_every: int | None, patience: int | None, data: FitData, batch_size: int) -> int:
+    """Updates between validations."""
+    if data.validation is None and (validate_every is not None or patience is not None):
+        raise ValueError(
+            f"expected validation for validate_every and patience; got none with validate_every={validate_every} and "
+            f"patience={patience}: pass validation=0.1 to hold out a tenth of x"
+        )
+    if patience is not None:
+        arguments.at_least(1, patience=patience)
+    fewest, most = _VALIDATE_EVERY
+    if validate_every is None:
+        return most if data.num_examples is None else min(max(data.num_examples // batch_size, fewest), most)
+    arguments.at_least(1, validate_every=validate_every)
+    return validate_every
+
+
+def transformation(
+    optimizer: Any, learning_rate: Any, schedule: Any, clip_norm: float, num_steps: int, params: Params
+) -> optax.GradientTransformation:
+    """Clipping and the optimizer."""
+    if isinstance(optimizer, optax.GradientTransformation):
+        given = {"learning_rate": learning_rate, "schedule": schedule}
+        without_effect = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+        if without_effect:
+            raise ValueError(
+                f"expected no {without_effect[0].partition('=')[0]} beside a transformation of optax, which has "
+                f"its own; got {' and '.join(without_effect)}: build it into the transformation"
+            )
+        update = clipped(optimizer, None, clip_norm)
+    else:
+        part = make_parts({"optimizer": ("optimizer", optimizer, Optimizer)}, {})["optimizer"]
+        rate = 1e-3 if learning_rate is None else arguments.number("learning_rate", learning_rate)
+        if rate <= 0:
+            raise ValueError(f"expected learning_rate above 0; got {rate:g}")
+        rates = learning_rate_schedule(rate, "constant" if schedule is None else schedule, decay_steps=num_steps)
+        update = clipped(part, rates, clip_norm)
+    trainable = params["params"]
+    try:
+        jax.eval_shape(lambda tree: update.update(tree, update.init(tree), tree), trainable)
+    except TypeError as error:
+        raise TypeError(
+            "expected an optimizer that needs gradients and parameters and nothing else; got one that fails with "
+            f"{describe_error(error)}"
+        ) from error
+    return update

@@ -1,0 +1,54 @@
+"""Why a loss is not finite: the parameters, the batch, the density of the batch, or else the step size."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.training.fit_data import check_draws
+from realnvp_jax.training.steps import Batch
+
+
+def check_finite_params(params: Params) -> None:
+    """Raise ValueError if a parameter or statistic is NaN or infinite."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not np.isfinite(np.asarray(leaf).astype(np.float64)).all():
+            name = "/".join(str(getattr(key, "key", key)) for key in path)
+            raise ValueError(f"expected finite parameters; got NaN or infinite ones in {name!r}: start from others")
+
+
+def reason(flow: Flow, params: Params, batch: Batch) -> str:
+    """Why the loss of a batch is not finite, and what to do.
+
+    Args:
+      flow: the flow.
+      params: the finite parameters that training started from.
+      batch: the batch of the first loss that is not finite.
+    """
+    try:
+        check_draws(flow, batch, "examples of its batch")
+    except (TypeError, ValueError) as error:
+        return str(error)
+    narrow = _narrow_dtype(params)
+    if narrow is not None:
+        return (
+            f"the parameters are {narrow}, whose largest number is {float(jnp.finfo(narrow).max):.1e}: convert them, "
+            "jax.tree.map(lambda leaf: leaf.astype('float32'), params)"
+        )
+    if jnp.issubdtype(batch["x"].dtype, jnp.floating):
+        log_prob = np.asarray(flow.log_prob(params, batch["x"], batch.get("context")))
+        bad = ~np.isfinite(log_prob)
+        if bad.any():
+            return (
+                f"{bad.sum()} of {len(bad)} examples of its batch have no finite density under the parameters that "
+                f"fit was given, the first in row {np.argmax(bad)}: initialize with flow.init(key, x), or drop outliers"
+            )
+    return "the examples of its batch are finite, so the parameters have diverged: try a lower learning_rate"
+
+
+def _narrow_dtype(params: Any) -> str | None:
+    """The first dtype of the parameters with fewer bits than float32, or None."""
+    dtypes = (jnp.asarray(leaf).dtype for leaf in jax.tree.leaves(params))
+    return next((dtype.name for dtype in dtypes if dtype.itemsize < 4), None)
