@@ -48,6 +48,13 @@ def check_config(config: Config) -> None:
             f"expected dataset.num_bits=0 and dataset.crop='none', which are for images, for the {config.model.name}; "
             f"got {config.dataset.num_bits} and {config.dataset.crop!r}"
         )
+    keys_of_tables = {"columns": "", "drop": "", "missing": "refuse", "discrete": "refuse", "categories": ()}
+    for key, value in keys_of_tables.items():
+        if not is_of_vectors(config) and config.dataset[key] != value:
+            raise ValueError(
+                f"expected dataset.{key}={value!r} for the {config.model.name}, since it is for tables; "
+                f"got {shorten(config.dataset[key])}"
+            )
     if config.dataset.noise < 0 or (config.dataset.noise and not is_of_vectors(config)):
         raise ValueError(f"expected dataset.noise of at least 0, and 0 for images; got {config.dataset.noise}")
     if config.init_examples < 0:

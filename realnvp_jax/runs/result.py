@@ -29,7 +29,14 @@ def describe_result(result: dict[str, Any]) -> str:
     which = f"step {result['step']} of {result['num_steps']} by validation"
     lost = f", the better step {result['lost_best']['step']} is lost" if "lost_best" in result else ""
     average = ", moving average" if result["ema"] else ""
+    mass = ""
+    if "dequantized" in result:
+        columns, bound = result["dequantized"]["columns"], result["dequantized"]["log_mass_bound"]
+        mass = (
+            f"; with noise on {shorten(', '.join(columns), 60)}, whose values have a probability: at least {bound:.3f} "
+            "nats of log-probability, times the density of the other columns"
+        )
     return (
         f"test: {result['mean']:.3f} +- {result['standard_error']:.3f} {result['unit']} "
-        f"({result['num_examples']} examples, {which}{lost}{average})"
+        f"({result['num_examples']} examples, {which}{lost}{average}){mass}"
     )

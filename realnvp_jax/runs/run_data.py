@@ -50,7 +50,14 @@ class RunData:
             if saved is not None:
                 self._directory = workdir.resolve() / saved["directory"]
                 columns, context = tuple(saved["columns"]), tuple(saved["context"])
-                self.fingerprint = Fingerprint(columns, context, dict(saved["examples"]), dict(saved["sha256"]))
+                self.fingerprint = Fingerprint(
+                    columns,
+                    context,
+                    dict(saved["examples"]),
+                    dict(saved["sha256"]),
+                    tuple(saved.get("unused", ())),
+                    {column: tuple(grid) for column, grid in saved.get("grids", {}).items()},
+                )
             elif files is not None and "sha256" in files:  # version 0.2
                 self.fingerprint = Fingerprint((), (), {}, dict(files["sha256"]))
         except (KeyError, ValueError, TypeError):
@@ -89,6 +96,8 @@ class RunData:
             "context": now.context,
             "examples": now.examples,
             "sha256": now.sha256,
+            "unused": now.unused,
+            "grids": now.grids,
         }
         write_json(self._workdir / "data.json", values)
         if splits.files or splits.left_out:

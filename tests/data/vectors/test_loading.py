@@ -6,16 +6,15 @@ from sklearn.datasets import load_breast_cancer
 
 from realnvp_jax.data.dataset import dataset_names
 from realnvp_jax.data.vectors.mixture import GaussianMixture, sample_synthetic_table
-from realnvp_jax.data.vectors.table_files import Table
 from realnvp_jax.registry import listed
-from tests.data.vectors.helpers import PARTS, SPLITS, load_table, sorted_rows, write
+from tests.data.vectors.helpers import PARTS, SPLITS, load_table, sorted_rows, table_of, write
 from tests.helpers import refusal
 
 
 @pytest.mark.parametrize("name", ["table", "breast_cancer", "wine"])
 def test_splits_are_disjoint_and_complete(tmp_path, name):
     rng = np.random.default_rng(0)
-    path = write(tmp_path / "t.npz", Table(("a", "b"), rng.normal(size=(101, 2)).astype(np.float32)))
+    path = write(tmp_path / "t.npz", table_of(("a", "b"), rng.normal(size=(101, 2)).astype(np.float32)))
     columns, splits = load_table(name, str(path), "", SPLITS, 0)
     everything = load_table(name, str(path), "", {"test": "all"}, 1)[1]["test"]
     together = np.concatenate(list(splits.values()))
