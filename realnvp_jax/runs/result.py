@@ -33,8 +33,8 @@ def describe_result(result: dict[str, Any]) -> str:
     if "dequantized" in result:
         columns, bound = result["dequantized"]["columns"], result["dequantized"]["log_mass_bound"]
         mass = (
-            f"; with noise on {shorten(', '.join(columns), 60)}, whose values have a probability: at least {bound:.3f} "
-            "nats of log-probability, times the density of the other columns"
+            f"; noise on {shorten(', '.join(columns), 60)} taken out, with the probability of its values: "
+            f"at least {bound:.3f} nats"
         )
     return (
         f"test: {result['mean']:.3f} +- {result['standard_error']:.3f} {result['unit']} "

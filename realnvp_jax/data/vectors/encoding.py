@@ -185,6 +185,8 @@ def _text_error(series: Any, name: str, path: Path, *, is_context: bool) -> Valu
         advice = f"they are categories, but the run's dataset.context has numbers here; {drop}"
     elif _is_mostly_numbers(series):
         advice = f"correct it, or {drop}"
+    elif series[is_text].astype(str).nunique() > 0.5 * is_text.sum():  # texts of their own, not categories
+        advice = drop
     else:
         advice = f"{drop}, or condition on its categories with --config.dataset.context={key}"
     kind = "categories, such as " if _is_categorical(series) else ""
