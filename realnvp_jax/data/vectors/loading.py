@@ -1,4 +1,4 @@
-"""Splits of any data set of vectors, checked, with the columns that are conditioned on set apart.
+"""Splits of any data set of vectors, checked, with the columns of the context separated from the modelled ones.
 
 Data are refused where their density would be meaningless or singular: missing or infinite values, constant columns,
 columns with the same values, discrete columns, values that float32 cannot tell apart, too few columns.

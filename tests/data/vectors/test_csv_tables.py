@@ -46,7 +46,7 @@ def test_a_hundred_thousand_columns_are_read_in_seconds(tmp_path):
     start = time.perf_counter()
     dataset = TableFile("table", path=str(tmp_path / "t.csv"), drop=("c0",))
     loaded = load_rows(dataset, {"train": "all"})
-    assert time.perf_counter() - start < 60  # 6 on two cores; hours if it were quadratic
+    assert time.perf_counter() - start < 60  # 15 on two busy cores; minutes if it were quadratic
     assert loaded.parts["train"].shape == (3, num - 1)
     assert loaded.unused == ("c0",)
 
