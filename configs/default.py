@@ -72,6 +72,19 @@ KEYS = {
         "images with context=label: names of the classes, in the order of the one-hot labels; () takes those of the "
         "data when the run starts",
     ),
+    "dataset.columns": ("", "tables: names of the columns to read besides those of the context; empty for all"),
+    "dataset.drop": ("", "tables: names of the columns to leave out, separated by commas"),
+    "dataset.categories": (
+        (),
+        "tables: one-hot columns, such as 'city=Bern', of the columns of the context that are text, categories or "
+        "booleans; () takes those of the data when the run starts",
+    ),
+    "dataset.missing": ("refuse", "table: rows with missing values: refuse, or drop (and count) them"),
+    "dataset.discrete": (
+        "refuse",
+        "vectors: columns with repeated values, or that number the rows: refuse, dequantize (add uniform noise of the "
+        "width of their spacing, drawn once), drop, or continuous (fit them as they are)",
+    ),
     "dataset.train": ("train[:45000]", "split to train on: a name, or a part of one as in train[:90%]"),
     "dataset.validation": ("train[45000:]", "split that chooses the step"),
     "dataset.test": ("test", "split of the final result; it chooses nothing"),

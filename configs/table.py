@@ -1,7 +1,8 @@
-"""A table of your own: --config=configs/table.py --config.dataset.path=FILE, a .csv, .parquet or .npz file of numbers.
+"""A table of your own: --config=configs/table.py --config.dataset.path=FILE, a .csv, .parquet or .npz file.
 
-The rows are shuffled by dataset.seed, then split 80 / 10 / 10. What to expect depends on the table:
-tests/benchmarks/gaussians.py shows how a Gaussian is fitted, to compare with.
+docs/tables.md shows what to do about text, dates, categories, counts and missing values. The rows are shuffled by
+dataset.seed, then split 80 / 10 / 10. What to expect depends on the table: tests/benchmarks/gaussians.py fits a
+Gaussian, to compare with.
 """
 
 from realnvp_jax.configs import default

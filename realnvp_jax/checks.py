@@ -1,9 +1,13 @@
 """Checks of data at the door (values that are numbers, columns that vary) and of what a part returns."""
 
+import hashlib
 from collections.abc import Sequence
 
 import jax
 import numpy as np
+
+SMALLEST_DEVIATION = 1e-30  # float32 has no number below 1.2e-38, and relative steps of 1.2e-7
+FEWEST_STEPS = 1000  # of float32 in a standard deviation
 
 
 def check_finite(values: jax.Array | np.ndarray, columns: Sequence[str] | None = None, what: str = "values") -> None:
@@ -45,6 +49,50 @@ def check_not_constant(values: np.ndarray, columns: Sequence[str] | None = None)
             f"expected columns that vary; got the constant {values[0, column]:g} in {_name(columns, column)}{more}: "
             "its density is singular, leave it out"
         )
+
+
+def check_scale(values: np.ndarray, columns: Sequence[str] | None = None) -> None:
+    """Raise ValueError if float32 cannot hold a column of [n, D]: values too small, or an offset that leaves few steps.
+
+    Args:
+      values: the examples, as float64 or integers; no column is constant.
+      columns: names of the columns; None calls them by their numbers.
+    """
+    deviation, largest = values.std(axis=0, dtype=np.float64), np.abs(values).max(axis=0)
+    small = np.flatnonzero(deviation < SMALLEST_DEVIATION)
+    if small.size:
+        column = int(small[0])
+        raise ValueError(
+            f"expected columns with a standard deviation of at least {SMALLEST_DEVIATION:g}, for float32; got "
+            f"{deviation[column]:.3g} in {_name(columns, column)}: scale the column up"
+        )
+    steps = np.spacing(largest.astype(np.float32)).astype(np.float64)
+    coarse = np.flatnonzero(deviation < FEWEST_STEPS * steps)
+    if coarse.size:
+        column = int(coarse[0])
+        raise ValueError(
+            f"expected values that float32 can tell apart; got {_name(columns, column)} with values up to "
+            f"{largest[column]:.10g} and a standard deviation of {deviation[column]:.3g}, where float32 has steps of "
+            f"{steps[column]:.3g}: subtract an offset from the column, such as its smallest value, "
+            f"{values[:, column].min():.10g}"
+        )
+
+
+def check_distinct(values: np.ndarray, columns: Sequence[str] | None = None) -> None:
+    """Raise ValueError if two columns of [n, D] have the same values: their density would be singular.
+
+    Args:
+      values: the examples.
+      columns: names of the columns; None calls them by their numbers.
+    """
+    seen: dict[bytes, int] = {}
+    for i, column in enumerate(np.ascontiguousarray(values.T)):
+        first = seen.setdefault(hashlib.sha256(column.tobytes()).digest(), i)
+        if first != i:
+            raise ValueError(
+                f"expected columns that differ; got the same values in {_name(columns, first)} and "
+                f"{_name(columns, i)}: their density is singular, leave one out"
+            )
 
 
 def check_returned(part: object, what: str, values: jax.Array, shape: tuple[int, ...]) -> None:

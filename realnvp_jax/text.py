@@ -1,4 +1,6 @@
-"""Values and errors inside messages."""
+"""Values and errors inside messages, and lists of names in configs."""
+
+import csv
 
 
 def shorten(value: object, length: int = 60) -> str:
@@ -17,3 +19,14 @@ def describe_error(error: Exception) -> str:
     text = " ".join(str(error).split())
     text = text if len(text) <= 150 else f"{text[:147]}..."
     return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def split_names(text: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The names in a text, separated by commas, with quotes around a name that contains one, as in a CSV file.
+
+    A tuple holds a name in each of its elements.
+    """
+    if not isinstance(text, str):
+        return tuple(text)
+    rows = csv.reader(text.splitlines(), skipinitialspace=True)
+    return tuple(name.strip() for row in rows for name in row if name.strip())

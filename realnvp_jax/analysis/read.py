@@ -1,26 +1,23 @@
 """Examples from files, as a run's flow takes them: pictures and folders of them, arrays of images, and tables."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from realnvp_jax.analysis.run import Run
+from realnvp_jax.analysis.tables import read_table
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.images.arrays import array_source
 from realnvp_jax.data.images.folder import EXTENSIONS, folder_source
 from realnvp_jax.data.images.framing import BadPictureError, Framing
-from realnvp_jax.data.vectors.columns import match_columns, numbered
-from realnvp_jax.data.vectors.table_files import read_rows
-from realnvp_jax.models.create import context_columns
 from realnvp_jax.text import shorten
 
 _ARRAYS = (".npz", ".npy")
 
 
 def read_examples(
-    run: Run, paths: Sequence[str], *, split: str = "all", resize: bool = False
+    run: Run, paths: Sequence[str], *, split: str = "all", resize: bool = False, id_column: str = ""
 ) -> tuple[Examples, list[str]]:
     """Data to be scored under a run's flow, and a name for each: a file's path, or the number of a row, from 0.
 
@@ -31,12 +28,11 @@ def read_examples(
     Args:
       run: the run.
       paths: of images, pictures and folders of them (in the order of their names), or one .npz or .npy file of uint8
-        images; of vectors, one .csv, .parquet or .npz file with the columns that the run was trained on and no others,
-        by name and in any order, those of its dataset.context included. Where the columns of one of the two have no
-        names, they are found by position, which is printed.
+        images; of vectors, one .csv, .parquet or .npz file as `analysis.tables.read_table` takes it.
       split: of a folder, the name of one in it; of an .npz file of several arrays, the name of one. "all" otherwise.
       resize: cut out the largest centred part of the model's aspect ratio and resize it to the model's shape, whatever
         the run did, with its resample and num_bits; colours are converted.
+      id_column: of a table, the column whose values name the rows; "" for their numbers.
 
     Raises:
       ValueError: there is nothing to read, or something is not as it is said above; a file is not a picture.
@@ -49,7 +45,12 @@ def read_examples(
         )
     files = [Path(path).expanduser() for path in paths]
     if len(run.flow.event_shape) == 1:
-        return _read_table(run, files, split, resize)
+        if len(files) > 1 or split != "all" or resize:
+            got = "--resize" if resize else f"the split {shorten(split)}" if split != "all" else f"{len(files)} paths"
+            raise ValueError(f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}")
+        return read_table(run, files[0], id_column)
+    if id_column:
+        raise ValueError(f"expected --id with a table, for a flow of vectors; got {shorten(id_column)} for images")
     if not any(file.suffix in _ARRAYS and not file.is_dir() for file in files):
         return _read_pictures(run, files, split, resize)
     if len(files) > 1:
@@ -145,52 +146,3 @@ def _read_array(run: Run, file: Path, split: str, resize: bool) -> tuple[Example
             f"got values from {images.min()} to {images.max()}"
         )
     return Examples(images), [str(row) for row in rows]
-
-
-def _read_table(run: Run, files: list[Path], split: str, resize: bool) -> tuple[Examples, list[str]]:
-    if len(files) > 1 or split != "all" or resize:
-        got = "--resize" if resize else f"the split {shorten(split)}" if split != "all" else f"{len(files)} paths"
-        raise ValueError(f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}")
-    table, context = read_rows(files[0]), context_columns(run.config)
-    own, file = run.columns(), shorten(files[0].name)
-    if own:
-        places = dict(zip(own, _places(own, table.columns, file), strict=True))
-    else:
-        _check_number(run, table.columns, file)
-        print(f"columns of {file} are taken in their order, for the run does not know their names", file=sys.stderr)
-        places = {column: place for place, column in enumerate(table.columns)}
-    modelled = [place for name, place in places.items() if name not in context]
-    conditions = [places[name] for name in context]
-    examples = Examples(table.values[:, modelled], table.values[:, conditions] if conditions else None)
-    return examples, [str(row) for row in range(len(examples))]
-
-
-def _places(own: Sequence[str], given: Sequence[str], file: str) -> list[int]:
-    """Where a run's own columns are in a table that has no others."""
-    places = match_columns(own, given)
-    others = [column for column in given if column not in own]
-    if places is None or len(places) != len(given):
-        missing = [column for column in own if column not in given]
-        got = " and ".join(
-            f"{what} {shorten(', '.join(names), 60)}" for what, names in (("no", missing), ("also", others)) if names
-        )
-        raise ValueError(
-            f"expected the run's columns {shorten(', '.join(own), 100)} in {file}, in any order; got {got}: "
-            "rename columns, or leave them out"
-        )
-    if others or tuple(given) == numbered(len(given)):
-        print(f"columns of {file} are taken in their order, for they or the run's have no names", file=sys.stderr)
-    return places
-
-
-def _check_number(run: Run, given: Sequence[str], file: str) -> None:
-    """Raise ValueError unless a table has as many columns as a run, and those of its context."""
-    context = context_columns(run.config)
-    for name in context:
-        if name not in given:
-            known = shorten(", ".join(given), 150)
-            raise ValueError(f"expected the run's dataset.context, {shorten(name)}, in {file}; got the columns {known}")
-    num = len(given) - len(context)
-    if num != run.flow.num_dims:
-        columns = f"{run.flow.num_dims} columns{' besides those of dataset.context' if context else ''}"
-        raise ValueError(f"expected {columns}, as in training, in {file}; got {num}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.data.named import find_dataset
 from realnvp_jax.data.vectors.columns import numbered
+from realnvp_jax.data.vectors.discrete import Grid
 from realnvp_jax.models.create import Config, context_columns, is_of_vectors
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.runs.load import load, newest_or_best_step, other_version
@@ -61,6 +62,15 @@ class Run:
         context = context_columns(self.config)
         names = tuple(column for column in self.columns() if column not in context)
         return names or numbered(self.flow.num_dims)
+
+    def unused_columns(self) -> tuple[str, ...]:
+        """Names of the columns that the run's table had and that the run left out."""
+        return self._data.fingerprint.unused if self._data.fingerprint is not None else ()
+
+    def grids(self) -> dict[str, Grid]:
+        """The grids of the discrete columns that the run dequantizes, by name."""
+        saved = self._data.fingerprint.grids if self._data.fingerprint is not None else {}
+        return {column: Grid(*grid) for column, grid in saved.items()}
 
     def splits(self) -> Splits:
         """The run's data, as it was trained and evaluated with them.

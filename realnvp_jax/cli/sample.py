@@ -2,7 +2,7 @@
 
 import difflib
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ _MOST_IN_A_GRID = 1024
 @click.option(
     "--context",
     default="",
-    help="For conditional flows: columns such as temp=0.5,wind=-1, their numbers alone, or a table with rows.",
+    help="For conditional flows: columns such as temp=0.5,city=Bern, numbers alone, or a table with rows.",
 )
 @common.seed_option
 @common.batch_size_option
@@ -56,10 +56,12 @@ def main(
     """Draw samples, in bounded memory for any number.
 
     Sample number i depends on the seed and on i alone. Images are floored to pixels and clamped to their range; the
-    share of values that had to be clamped, and of those that were not finite, is printed. Samples of several classes
-    come one class after the other, and a grid of them has one class in each row.
+    share of values that had to be clamped, and of those that were not finite, is printed. Columns of a table that the
+    run dequantizes are rounded to the values that they can take. Samples of several classes come one class after the
+    other, and a grid of them has one class in each row.
     """
     from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
+    from realnvp_jax.analysis.tables import rounded
     from realnvp_jax.data.images.labels import grid_columns, one_hot
     from realnvp_jax.text import shorten
 
@@ -89,7 +91,7 @@ def main(
     if flow.levels is not None:
         batches = (to_pixels(flow, batch, clamping) for batch in batches)
     else:
-        batches = (_counted(batch, clamping) for batch in batches)
+        batches = (rounded(run, _counted(batch, clamping)) for batch in batches)
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, run, num, batches, columns if len(classes) > 1 else None)
     values: dict[str, Any] = {
@@ -131,29 +133,27 @@ def _classes(label: str, context: str, run: Any) -> dict[str, int]:
 
 def _contexts(text: str, run: Any) -> np.ndarray | None:
     """The rows that samples are conditioned on."""
-    from realnvp_jax.data.vectors.columns import match_columns
-    from realnvp_jax.data.vectors.table_files import EXTENSIONS, read_rows
-    from realnvp_jax.models.create import context_columns, is_class_conditional
+    from realnvp_jax.analysis.tables import context_values, read_contexts
+    from realnvp_jax.data.vectors.table_files import EXTENSIONS
+    from realnvp_jax.models.create import is_class_conditional
     from realnvp_jax.text import shorten
 
     if not text:
         return None
-    names = () if is_class_conditional(run.config) else context_columns(run.config)
+    columns = {} if is_class_conditional(run.config) else context_values(run)
     if Path(text).suffix.lower() not in EXTENSIONS:
-        return np.array([_named_numbers(text, names) if "=" in text else _numbers(text)], np.float32)
-    if not names:
+        return np.array([_named_values(text, columns) if "=" in text else _numbers(text)], np.float32)
+    if not columns:
         raise ValueError(
             f"expected a run with columns as its context for {shorten(text, 150)}; got none: use --label, or numbers"
         )
-    table = read_rows(text)
-    places, file = match_columns(names, table.columns), shorten(Path(text).name)
-    if places is None:
-        missing = shorten(", ".join(name for name in names if name not in table.columns), 100)
-        raise ValueError(f"expected the columns {shorten(', '.join(names), 100)} in {file}; got none called {missing}")
-    others = [column for i, column in enumerate(table.columns) if i not in places]
+    contexts, others = read_contexts(run, Path(text).expanduser())
     if others:
-        click.echo(f"not used, as they are not in dataset.context: the columns {', '.join(others)} of {file}", err=True)
-    return table.values[:, places]
+        shown = shorten(", ".join(others), 200)[1:-1]
+        click.echo(
+            f"not used, as they are not in dataset.context: the columns {shown} of {Path(text).name!r}", err=True
+        )
+    return contexts
 
 
 def _numbers(text: str) -> list[float]:
@@ -166,32 +166,39 @@ def _numbers(text: str) -> list[float]:
         ) from None
 
 
-def _named_numbers(text: str, names: tuple[str, ...]) -> list[float]:
-    """The numbers of temp=0.5,wind=-1, in the order of the run's columns."""
-    from realnvp_jax.text import shorten
+def _named_values(text: str, columns: Mapping[str, Sequence[str]]) -> list[float]:
+    """The values of temp=0.5,city=Bern in the order of the run's columns, one-hot where they are categories."""
+    from realnvp_jax.text import shorten, split_names
 
-    known = shorten(", ".join(names) or "none", 100)
-    values: dict[str, float] = {}
-    for part in text.split(","):
-        name, separator, number = (piece.strip() for piece in part.rpartition("="))
-        if name not in names or name in values:
-            near = difflib.get_close_matches(name, names, n=1)
+    known = shorten(", ".join(columns) or "none", 100)
+    values: dict[str, list[float]] = {}
+    for part in split_names(text):
+        name, separator, value = (piece.strip() for piece in part.rpartition("="))
+        if name not in columns or name in values:
+            near = difflib.get_close_matches(name, columns, n=1)
             hint = f": did you mean {shorten(near[0])}?" if near and near[0] != name else ""
             got = f"{shorten(name)} twice" if name in values else shorten(name if separator else part)
             raise ValueError(
-                f"expected the run's columns, {known}, each once as name=number in --context; got {got}{hint}"
+                f"expected the run's columns, {known}, each once as name=value in --context; got {got}{hint}"
+            )
+        categories = columns[name]
+        if categories and value not in categories:
+            near = difflib.get_close_matches(value, categories, n=1, cutoff=0)
+            raise ValueError(
+                f"expected a category of {shorten(name)}, one of {shorten(', '.join(categories), 150)}, in --context; "
+                f"got {shorten(value)}: did you mean {shorten(near[0])}?"
             )
         try:
-            values[name] = float(number)
+            values[name] = [float(category == value) for category in categories] or [float(value)]
         except ValueError:
-            raise ValueError(f"expected a number for {shorten(name)} in --context; got {shorten(number)}") from None
-    missing = [name for name in names if name not in values]
+            raise ValueError(f"expected a number for {shorten(name)} in --context; got {shorten(value)}") from None
+    missing = [name for name in columns if name not in values]
     if missing:
         raise ValueError(
-            f"expected a number for each of the run's columns, {known}, in --context; "
+            f"expected a value for each of the run's columns, {known}, in --context; "
             f"got none for {shorten(', '.join(missing), 100)}: add {shorten(f'{missing[0]}=...')}"
         )
-    return [values[name] for name in names]
+    return [number for name in columns for number in values[name]]
 
 
 def _counted(batch: np.ndarray, clamping: Any) -> np.ndarray:

@@ -43,6 +43,7 @@ every example. The AUROC of a score is the probability that it takes one of FILE
     help="Data that count as normal, for the AUROC of each score: a split of the run, or files; repeatable.",
 )
 @click.option("--split", default="all", show_default=True, help="Of FILES: a folder in the folder, or an array.")
+@click.option("--id", "id_column", default="", help="Of a table: the column that names its rows in the CSV file.")
 @click.option("--resize", is_flag=True, help="Cut out the centre of images of another size, and resize it.")
 @click.option(
     "--reference",
@@ -64,6 +65,7 @@ def main(
     allow_changed_data: bool,
     against: tuple[str, ...],
     split: str,
+    id_column: str,
     resize: bool,
     reference: int,
     seed: int | None,
@@ -72,14 +74,16 @@ def main(
     overwrite: bool,
 ) -> None:
     """Anomaly scores of FILES: pictures, folders of pictures, a .npz or .npy file of images, or a table."""
-    from realnvp_jax.analysis.anomalies import aurocs, score_examples
+    from realnvp_jax.analysis.anomalies import Scores, aurocs, score_examples
     from realnvp_jax.analysis.read import read_examples
     from realnvp_jax.data.vectors.csv_tables import write_csv
 
     path = common.free_path(output, workdir, "score.csv", overwrite, (".csv",))
     run = common.open_run(workdir, step, data_dir, allow_changed_data)
-    examples, names = read_examples(run, files, split=split, resize=resize)
+    examples, names = read_examples(run, files, split=split, resize=resize, id_column=id_column)
     training = _some(run.split("train"), reference)
+    if id_column in Scores.__dataclass_fields__:
+        raise ValueError(f"expected --id with a column whose name is not that of a score; got {id_column!r}: rename it")
     options = {"seed": seed, "batch_size": batch_size}
     outside = score_examples(run, examples, training, **options)
     inside = score_examples(run, _normal(run, against, resize), training, **options)
@@ -93,7 +97,7 @@ def main(
     if failing:
         click.echo(f"below 0.5, which takes the scored data for more normal: {', '.join(failing)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, [{"example": names, **outside.columns()}])
+    write_csv(path, [{id_column or "example": names, **outside.columns()}])
     common.write_note(path, run, {"num": len(names), "reference": len(training), "aurocs": areas})
     click.echo(f"scores: {path}")
 

@@ -50,6 +50,9 @@ class Splits:
     Attributes:
       columns: names of the columns of x where it is a table.
       all_columns: names of all columns of the table, in its order: those of x and those of the context.
+      unused_columns: names of the columns of the table that were left out.
+      grids: (origin, spacing) of each discrete column of x with noise on it; see `data.vectors.discrete`.
+      notes: lines about the data for the message that a run starts with.
       files: names of the files of "train", "validation" and "test" where examples are files.
       left_out: names of files that could not be used, each with the reason.
       sha256: hashes of the images that the splits are parts of, where they come from files, and of their labels.
@@ -61,6 +64,9 @@ class Splits:
     test: Examples
     columns: tuple[str, ...] = ()
     all_columns: tuple[str, ...] = ()
+    unused_columns: tuple[str, ...] = ()
+    grids: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     files: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)

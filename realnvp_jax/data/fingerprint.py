@@ -25,12 +25,16 @@ class Fingerprint:
       context: names of the columns that the others are conditioned on.
       examples: how many "train", "validation" and "test" have.
       sha256: hashes of these three, contexts included; or of the images that they are parts of, from the cache.
+      unused: names of the columns of the table that were left out.
+      grids: (origin, spacing) of each discrete column with noise on it.
     """
 
     columns: tuple[str, ...]
     context: tuple[str, ...]
     examples: Mapping[str, int]
     sha256: Mapping[str, str]
+    unused: tuple[str, ...] = ()
+    grids: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def modelled(self) -> tuple[str, ...]:
@@ -46,6 +50,8 @@ def fingerprint(splits: Splits) -> Fingerprint:
         tuple(column for column in splits.all_columns if column not in splits.columns),
         {role: len(part) for role, part in parts.items()},
         dict(splits.sha256) or {role: _sha256(part) for role, part in parts.items()},
+        splits.unused_columns,
+        splits.grids,
     )
 
 

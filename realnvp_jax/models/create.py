@@ -4,7 +4,6 @@ The keys of `config.model` are the arguments of the factory that `model.name` na
 that are chosen by name. An empty string stands for the factory's own default.
 """
 
-import csv
 import dataclasses
 import difflib
 import inspect
@@ -18,7 +17,7 @@ from realnvp_jax.models.glow import glow_flow
 from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
 from realnvp_jax.models.real_nvp import image_flow
 from realnvp_jax.models.vector import vector_flow
-from realnvp_jax.text import shorten
+from realnvp_jax.text import shorten, split_names
 
 Config = Any  # ml_collections.ConfigDict, whose attributes are dynamic
 
@@ -154,9 +153,15 @@ def create(config: Config) -> Flow:
 
 
 def context_columns(config: Config) -> tuple[str, ...]:
-    """Names of the columns that the density is conditioned on; quotes are around one with a comma, as in a CSV file."""
-    rows = csv.reader(config.dataset.context.splitlines(), skipinitialspace=True)
-    return tuple(name.strip() for row in rows for name in row if name.strip())
+    """Names of the columns that the density is conditioned on, those of `dataset.context`.
+
+    In place of a column of categories stand its one-hot columns, those of `dataset.categories`, such as "city=Bern".
+    """
+    categories = config.dataset.get("categories", ())
+    found: list[str] = []
+    for name in split_names(config.dataset.context):
+        found += [column for column in categories if column.startswith(f"{name}=")] or [name]
+    return tuple(found)
 
 
 def is_class_conditional(config: Config) -> bool:

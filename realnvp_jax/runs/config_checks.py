@@ -85,6 +85,13 @@ def check_config(config: Config) -> None:
         )
     if config.dataset.noise and not is_of_vectors(config):
         raise ValueError(f"expected dataset.noise of 0 for images; got {config.dataset.noise}")
+    keys_of_tables = {"columns": "", "drop": "", "missing": "refuse", "discrete": "refuse", "categories": ()}
+    for key, value in keys_of_tables.items():
+        if not is_of_vectors(config) and config.dataset[key] != value:
+            raise ValueError(
+                f"expected dataset.{key}={value!r} for the {config.model.name}, since it is for tables; "
+                f"got {shorten(config.dataset[key])}"
+            )
 
 
 def check_penalty(config: Config, flow: Flow) -> None:

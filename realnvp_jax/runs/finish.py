@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from realnvp_jax.data.vectors.discrete import Grid, mass_bound
 from realnvp_jax.models.flow import Params
 from realnvp_jax.plots import curves
 from realnvp_jax.plots.plane import DensityGrid
@@ -65,6 +66,9 @@ def finish(
         )
     if best.lost_step is not None:
         result["lost_best"] = {"step": best.lost_step, "validation": cost(experiment.flow, best.lost_cost)}
+    grids = {column: Grid(*values) for column, values in experiment.splits.grids.items()}
+    if grids:
+        result["dequantized"] = {"columns": list(grids), "log_mass_bound": mass_bound(mean, grids)}
     grid = pictures.plane_density(experiment.flow, params, experiment.splits.test.x)
     if grid is not None:
         result["density_sum"] = grid.mass

@@ -50,7 +50,14 @@ class RunData:
             if saved is not None:
                 self._directory = workdir.resolve() / saved["directory"]
                 columns, context = tuple(saved["columns"]), tuple(saved["context"])
-                self.fingerprint = Fingerprint(columns, context, dict(saved["examples"]), dict(saved["sha256"]))
+                self.fingerprint = Fingerprint(
+                    columns,
+                    context,
+                    dict(saved["examples"]),
+                    dict(saved["sha256"]),
+                    tuple(saved.get("unused", ())),
+                    {column: tuple(grid) for column, grid in saved.get("grids", {}).items()},
+                )
             elif files is not None and "sha256" in files:  # version 0.2
                 self.fingerprint = Fingerprint((), (), {}, dict(files["sha256"]))
         except (KeyError, ValueError, TypeError):
@@ -63,7 +70,12 @@ class RunData:
         Raises:
           ValueError: the data are not there, have changed, or do not fit the config.
         """
-        splits = self.match(read_data(self._located(config), flow))
+        config = self._located(config)
+        if self.fingerprint is not None and config.dataset.get("discrete") == "refuse":
+            # The run's start has checked its columns; data that have changed since then are named by what differs.
+            config = config.copy_and_resolve_references()
+            config.dataset.discrete = "continuous"
+        splits = self.match(read_data(config, flow))
         check_splits(config, flow, splits)
         return splits
 
@@ -89,6 +101,8 @@ class RunData:
             "context": now.context,
             "examples": now.examples,
             "sha256": now.sha256,
+            "unused": now.unused,
+            "grids": now.grids,
         }
         write_json(self._workdir / "data.json", values)
         if splits.files or splits.left_out:

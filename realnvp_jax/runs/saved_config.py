@@ -65,6 +65,17 @@ def saved_classes(workdir: Path) -> tuple[str, ...]:
     return tuple(read_config(workdir, REMEDY)["dataset"].get("classes", ())) if config_path(workdir).is_file() else ()
 
 
+def saved_categories(workdir: Path) -> tuple[str, ...] | None:
+    """The one-hot columns of the context of the run in a directory; None if there is no run.
+
+    Raises:
+      ValueError: its config is damaged.
+    """
+    if not config_path(workdir).is_file():
+        return None
+    return tuple(read_config(workdir, REMEDY)["dataset"].get("categories", ()))
+
+
 def flatten(config: Config) -> dict[str, Any]:
     """{"dataset.name": ...}: every key with its dots. Tuples become lists, as in JSON."""
     flat = {}

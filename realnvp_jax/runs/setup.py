@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optax
@@ -9,7 +10,8 @@ import optax
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.images.framed import load_classes, load_images
 from realnvp_jax.data.named import find_dataset, find_images
-from realnvp_jax.data.vectors.loading import load_vectors
+from realnvp_jax.data.vectors.loading import VectorOptions, load_vectors
+from realnvp_jax.data.vectors.table_files import TableFile
 from realnvp_jax.models.create import (
     Config,
     class_names,
@@ -19,7 +21,8 @@ from realnvp_jax.models.create import (
 )
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.registry import parameters, part_class
-from realnvp_jax.runs.saved_config import saved_classes, saved_event_shape
+from realnvp_jax.runs.saved_config import saved_categories, saved_classes, saved_event_shape
+from realnvp_jax.text import split_names
 from realnvp_jax.training.optimizer import clipped, learning_rate_schedule
 
 
@@ -40,7 +43,14 @@ def read_data(config: Config, flow: Flow | None) -> Splits:
     names = {role: dataset[role] for role in ("train", "validation", "test")}
     if is_of_vectors(config):
         min_columns = 2 if config.model.name == "vector_flow" else 1
-        return load_vectors(find_dataset(dataset, of_images=False), names, context_columns(config), min_columns)
+        options = VectorOptions(
+            split_names(dataset.get("columns", "")),  # the config of an older run has not all the keys
+            split_names(dataset.get("drop", "")),
+            context_columns(config),
+            dataset.get("discrete", "continuous"),
+            dataset.seed,
+        )
+        return load_vectors(find_dataset(dataset, of_images=False), names, options, min_columns)
     if flow is None:
         raise ValueError(f"expected model.event_shape (height, width, channels) of {dataset.name!r}; got ()")
     return load_images(find_images(dataset), names, flow, class_names(config))
@@ -74,7 +84,7 @@ def noise_scale(config: Config, splits: Splits) -> np.ndarray | None:
 
 
 def completed(config: Config, workdir: Path) -> tuple[Config, Splits | None]:
-    """The config with what the run in a workdir, or else its data, say: shape, levels and classes.
+    """The config with what the run in a workdir, or else its data, say: shape, levels, classes and categories.
 
     Args:
       config: the config.
@@ -87,6 +97,7 @@ def completed(config: Config, workdir: Path) -> tuple[Config, Splits | None]:
       ValueError: the config of the run is damaged, or the data are not there or do not fit the config.
     """
     splits = None
+    config = with_categories(config, saved_categories(workdir))
     if not config.model.event_shape:
         shape = saved_event_shape(workdir)
         if shape is None:
@@ -135,6 +146,26 @@ def with_classes(config: Config, saved: tuple[str, ...]) -> Config:
         return config
     complete: Config = config.copy_and_resolve_references()
     complete.dataset.classes = saved or load_classes(find_dataset(config.dataset, of_images=True), config.dataset.train)
+    return complete
+
+
+def with_categories(config: Config, saved: tuple[str, ...] | None) -> Config:
+    """The config with the categories of a table's context in it, if there are any.
+
+    Args:
+      config: the config; `dataset.categories` that it has stay.
+      saved: those of the run in the workdir; None if there is no run, for those of the data.
+
+    Raises:
+      ValueError: the data are not there, or their categories cannot be used.
+    """
+    if not is_of_vectors(config) or not config.dataset.context or config.dataset.categories:
+        return config
+    dataset: Any = find_dataset(config.dataset, of_images=False)
+    if saved is None:
+        saved = dataset.find_categories() if isinstance(dataset, TableFile) else ()
+    complete: Config = config.copy_and_resolve_references()
+    complete.dataset.categories = saved
     return complete
 
 

@@ -30,6 +30,8 @@ def print_start(experiment: Experiment, state: TrainState, *, is_resumed: bool) 
     )
     if splits.classes:
         print(f"conditional on {len(splits.classes)} classes: {shown(splits.classes)}")
+    for line in splits.notes:
+        print(line)
     for line in describe_left_out(splits.left_out):
         print(line)
     print(f"workdir: {experiment.files.path}" + (f", resumed at step {int(state.step)}" if is_resumed else ""))

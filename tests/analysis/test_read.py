@@ -283,4 +283,6 @@ def test_tables_that_do_not_fit_are_refused(tmp_path):
         assert message == f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}"
     assert "got 'x.png'" in refusal(read_examples, PLANE(), ["x.png"])
     path = write_csv(tmp_path / "x.csv", "x,y", np.array([[1, np.nan], [2, 3]]))
-    assert "expected finite values; got NaN" in refusal(read_examples, PLANE(), [path])
+    assert "expected a value in every cell of 'x.csv'; got none in 1 of 2 rows" in refusal(
+        read_examples, PLANE(), [path]
+    )

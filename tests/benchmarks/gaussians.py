@@ -14,7 +14,7 @@ from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 
 from configs import tabular
 from realnvp_jax.data.named import find_dataset
-from realnvp_jax.data.vectors.loading import load_vectors
+from realnvp_jax.data.vectors.loading import VectorOptions, load_vectors
 from realnvp_jax.data.vectors.mixture import GaussianMixture
 from realnvp_jax.likelihood import mean_and_standard_error
 
@@ -33,7 +33,9 @@ def main(names: list[str]) -> None:
     for name in names:
         dataset = tabular.get_config(name).dataset
         split_names = {role: dataset[role] for role in ("train", "validation", "test")}
-        splits = load_vectors(find_dataset(dataset, of_images=False), split_names)
+        splits = load_vectors(
+            find_dataset(dataset, of_images=False), split_names, VectorOptions(discrete=dataset.discrete)
+        )
         train, test = splits.train.x.astype(np.float64), splits.test.x.astype(np.float64)
         shown = {
             "Gaussian": log_density(train, test, EmpiricalCovariance()),

@@ -88,7 +88,7 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path):
         ("1,2", "expected context of shape (*batch, 1)"),
         (tmp_path / "x.csv", "expected the columns 'kind' in 'x.csv'; got none called 'kind'"),
         (tmp_path / "none.csv", "where there is no file"),
-        (tmp_path / "empty.csv", "expected rows of numbers"),
+        (tmp_path / "empty.csv", "expected rows below the header"),
         ("nan", "expected finite contexts"),
     ]:
         assert expected in refused("sample", "-w", shop, "--context", context, "-o", tmp_path / "z.csv")
@@ -178,7 +178,7 @@ def test_columns_of_a_context_are_named(shop, tmp_path):
     realnvp(*arguments, "--context", " kind = 1", "-o", tmp_path / "named.csv")
     assert (tmp_path / "bare.csv").read_text() == (tmp_path / "named.csv").read_text()
     for context, expected in [
-        ("knd=1", "expected the run's columns, 'kind', each once as name=number in --context; got 'knd': did you mean"),
+        ("knd=1", "expected the run's columns, 'kind', each once as name=value in --context; got 'knd': did you mean"),
         ("kind=1,size=2", "got 'size'"),
         ("kind=1,kind=2", "got 'kind' twice"),
         ("kind=1,2", "got '2'"),
@@ -189,8 +189,9 @@ def test_columns_of_a_context_are_named(shop, tmp_path):
 
 
 def test_every_column_of_a_context_is_named():
-    from realnvp_jax.cli.sample import _named_numbers
+    from realnvp_jax.cli.sample import _named_values
 
-    assert _named_numbers("wind=3,temp=-1e1", ("temp", "wind")) == [-10, 3]
-    message = refusal(_named_numbers, "temp=1", ("temp", "wind"))
+    columns = {"temp": (), "city": ("Basel", "Bern, West"), "wind": ()}
+    assert _named_values('wind=3,"city=Bern, West",temp=-1e1', columns) == [-10, 0, 1, 3]
+    message = refusal(_named_values, "temp=1", {"temp": (), "wind": ()})
     assert "each of the run's columns, 'temp, wind', in --context; got none for 'wind': add 'wind=...'" in message

@@ -2,11 +2,16 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from configs import table
+from realnvp_jax.analysis.read import read_examples
 from realnvp_jax.analysis.run import open_run
+from realnvp_jax.runs.trainer import train
 from tests.cli.helpers import realnvp, refused
 
 
@@ -47,3 +52,80 @@ def test_scores_of_vectors(moons, tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == 30
     assert all(float(row["percentile"]) < 5 for row in rows)
+
+
+def stations(num: int = 400) -> pd.DataFrame:
+    """A table as it comes: an identifier, a date, categories, a boolean, a count, and gaps."""
+    rng = np.random.default_rng(0)
+    city = rng.choice(["Basel", "Bern", "Chur"], num)
+    frame = pd.DataFrame({"id": [f"{i:05d}" for i in range(num)]})
+    frame["date"] = pd.date_range("2024-01-01", periods=num, freq="h").strftime("%d.%m.%Y %H:%M")
+    frame["city"], frame["open"] = city, rng.random(num) < 0.5
+    frame["temp"] = np.where(city == "Bern", 10, 5) + rng.standard_normal(num)
+    frame["flow"], frame["count"] = np.exp(rng.standard_normal(num)), rng.poisson(3, num)
+    frame.loc[5:9, "flow"] = np.nan
+    return frame
+
+
+def of_stations(path: Path):
+    config = table.get_config()
+    config.dataset.path, config.dataset.drop, config.dataset.context = str(path), "id,date", "city,open"
+    config.dataset.missing, config.dataset.discrete = "drop", "dequantize"
+    config.num_steps, config.batch_size, config.evaluate.every = 4, 64, 2
+    config.model.num_layers, config.model.hidden = 2, (8,)
+    return config
+
+
+@pytest.mark.slow
+def test_a_table_as_it_comes_is_trained_resumed_sampled_and_scored(tmp_path, capsys):
+    frame, path, workdir = stations(), tmp_path / "stations.csv", tmp_path / "run"
+    frame.to_csv(path, index=False, sep=";", decimal=",")
+    config = of_stations(path)
+    result = train(config, workdir)
+    printed = capsys.readouterr().out
+    assert "columns left out: 'id, date'\nrows dropped, since a value is missing: 5 of 400\n" in printed
+    assert "discrete columns, with uniform noise of the width of their spacing: 'count (1)'" in printed
+    assert result["dequantized"] == {"columns": ["count"], "log_mass_bound": result["mean"]}
+    assert f"noise on 'count' taken out, with the probability of its values: at least {result['mean']:.3f}" in printed
+    saved = json.loads((workdir / "config.json").read_text())["dataset"]["categories"]
+    assert saved == ["city=Basel", "city=Bern", "city=Chur", "open=False", "open=True"]
+    config.num_steps = 6
+    train(config, workdir)
+    assert "resumed at step 4" in capsys.readouterr().out
+    assert f"{json.loads((workdir / 'result.json').read_text())['mean']:.3f} +-" in realnvp("evaluate", "-w", workdir)
+
+    realnvp("score", path, "-w", workdir, "--id", "id", "-o", tmp_path / "scores.csv")
+    scores = pd.read_csv(tmp_path / "scores.csv", dtype={"id": str})
+    assert list(scores.columns) == ["id", "log_prob", "percentile", "typicality"]
+    assert list(scores["id"]) == list(frame["id"].drop(range(5, 10)))
+    assert np.isfinite(scores["log_prob"]).all()
+    numbered = frame.assign(number=np.arange(400)).iloc[:50, ::-1].drop(columns="date")
+    numbered.to_parquet(tmp_path / "part.parquet")
+    realnvp("score", tmp_path / "part.parquet", "-w", workdir, "--id", "number", "-o", tmp_path / "part.csv")
+    part = pd.read_csv(tmp_path / "part.csv")
+    assert list(part["number"]) == [i for i in range(50) if i not in range(5, 10)]
+    np.testing.assert_allclose(part["log_prob"], scores["log_prob"][:45], rtol=1e-4)
+    other = ["-w", workdir, "-o", tmp_path / "x.csv"]
+    assert "got also 'number'" in refused("score", tmp_path / "part.parquet", *other)
+    assert "did you mean 'number'?" in refused("score", tmp_path / "part.parquet", *other, "--id", "numbers")
+    frame.replace({"city": {"Chur": "Zug"}}).to_csv(tmp_path / "zug.csv", index=False)
+    message = refused("score", tmp_path / "zug.csv", *other)
+    assert "expected the categories that the run was started with, 'Basel, Bern, Chur', in column 'city'" in message
+    renamed = frame.rename(columns={"id": "log_prob"})
+    renamed.to_csv(tmp_path / "renamed.csv", index=False)
+    assert "not that of a score" in refused("score", tmp_path / "renamed.csv", *other, "--id", "log_prob")
+
+    realnvp("sample", "-w", workdir, "-n", 6, "--context", "open=True, city=Bern", "-o", tmp_path / "one.csv")
+    frame.drop(columns="open").assign(open=True, city="Bern")[:6].to_csv(tmp_path / "rows.csv", index=False)
+    realnvp("sample", "-w", workdir, "--context", tmp_path / "rows.csv", "-o", tmp_path / "six.csv")
+    one, six = pd.read_csv(tmp_path / "one.csv"), pd.read_csv(tmp_path / "six.csv")
+    np.testing.assert_allclose(one, six, rtol=1e-4)
+    assert (one["count"] == one["count"].round()).all()
+    message = refused("sample", "-w", workdir, "--context", "open=True,city=Brn", "-o", tmp_path / "x.csv")
+    assert "one of 'Basel, Bern, Chur', in --context; got 'Brn': did you mean 'Bern'?" in message
+    assert "got none for 'city'" in refused("sample", "-w", workdir, "--context", "open=True", "-o", tmp_path / "x.csv")
+
+
+def test_an_id_is_of_a_table(digits):
+    with pytest.raises(ValueError, match="expected --id with a table"):
+        read_examples(open_run(digits), ["x.png"], id_column="id")

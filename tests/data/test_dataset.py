@@ -162,8 +162,11 @@ def test_images_that_are_not_as_they_should_be_are_refused(monkeypatch, examples
         ({"x": np.full((NUM, 3), "a")}, "expected rows of numbers [n, D] in 'line'"),
         ({"x": np.ones((NUM, 3))}, "expected columns that vary; got the constant 1 in column 'a' (and 2 more)"),
         ({"x": np.full((NUM, 3), np.nan)}, "expected finite values"),
-        ({"columns": ("a", "b")}, "expected a name of its own for each of the 3 columns of 'line'; got 'a, b'"),
-        ({"columns": ("a", "b", "d")}, "expected dataset.context to name columns of the table, of 'a', 'b', 'd'"),
+        ({"columns": ("a", "b")}, "expected distinct names for the 3 columns of 'line'; got 'a, b'"),
+        (
+            {"columns": ("a", "b", "d")},
+            "expected dataset.context to name columns of the table 'line', of 'a, b, d'; got 'c': did",
+        ),
         ({"labels": np.zeros(NUM)}, "expected Examples of x and columns alone from 'line'"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Rows of real numbers: toy data and tables, with the columns that are conditioned on set apart."""
+"""Vectors: toy data and tables, whose columns are modelled, or conditioned on, or left out."""

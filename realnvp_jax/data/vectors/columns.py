@@ -1,21 +1,66 @@
-"""Names of the columns of tables."""
+"""Names of the columns of tables: choosing columns, and matching those of two tables."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
+
+from realnvp_jax.text import shorten
 
 
 def numbered(num: int) -> tuple[str, ...]:
-    """What the columns of a table without names are called."""
+    """Names for the columns of a table without names."""
     return tuple(f"column {i}" for i in range(num))
 
 
 def match_columns(own: Sequence[str], given: Sequence[str]) -> list[int] | None:
-    """Where a run's own columns are in a table, or None if they are not all there.
+    """The positions of a run's own columns in a table, or None if some are missing.
 
-    They are found by name, in any order. Where one of the two has numbers for names (see `numbered`) and both are as
-    many, they are found by position.
+    Columns are matched by name, in any order. If the columns of one of the two have numbers for names (see `numbered`)
+    and both have equally many, columns are matched by position.
     """
-    if set(own) <= set(given):
-        return [given.index(column) for column in own]
+    place = {column: i for i, column in enumerate(given)}
+    if all(column in place for column in own):
+        return [place[column] for column in own]
     if len(own) == len(given) and numbered(len(own)) in (tuple(own), tuple(given)):
         return list(range(len(own)))
     return None
+
+
+def choose_columns(
+    given: Sequence[str], columns: Collection[str], drop: Collection[str], context: Collection[str], title: str
+) -> list[int]:
+    """The positions of the columns that `dataset.columns` and `dataset.drop` leave of a table.
+
+    Args:
+      given: names of all its columns.
+      columns: names of the columns to keep besides those of the context; empty for all.
+      drop: names of the columns to leave out.
+      context: names of the columns of the context.
+      title: what the table is called in messages.
+
+    Raises:
+      ValueError: a name is unknown, or a column that is kept has no name or that of another one.
+    """
+    for key, names in (("columns", columns), ("drop", drop)):
+        for name in names:
+            if name not in given:
+                raise unknown_column(name, given, f"dataset.{key}", title)
+    wanted = {*(columns or given), *context} - set(drop)
+    chosen = [i for i, name in enumerate(given) if name in wanted]
+    seen: set[str] = set()
+    for i in chosen:
+        if not given[i] or given[i] in seen:
+            raise ValueError(
+                f"expected distinct column names in {title}; got {shorten(given[i])} as the name of column {i}: "
+                "rename it, or leave it out if it only numbers the rows"
+            )
+        seen.add(given[i])
+    return chosen
+
+
+def unknown_column(name: str, given: Sequence[str], key: str, title: str) -> ValueError:
+    """The error to raise for a key that names a column that a table does not have, with the nearest name."""
+    near = difflib.get_close_matches(name, [column for column in given if column], n=1, cutoff=0)
+    hint = f": did you mean {shorten(near[0])}?" if near else ""
+    return ValueError(
+        f"expected {key} to name columns of {title}, of {shorten(', '.join(given), 100)}; got {shorten(name)}{hint}"
+    )

@@ -1,60 +1,92 @@
-"""CSV files of numbers.
+"""CSV files.
 
-pandas reads them fast; what it would misread or silently mend is found by a second, slower pass with line numbers.
+pandas reads them fast. A second, slower pass with line numbers finds what pandas would misread or silently mend.
 """
 
 import csv
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from realnvp_jax.data.vectors.csv_dialect import CsvDialect, find_dialect, with_decimal_points
+from realnvp_jax.text import describe_error, shorten
 
-from realnvp_jax.text import shorten
 
+def read_csv(path: Path) -> Any:
+    """The columns of a CSV file as a pandas DataFrame, each of numbers, booleans or text; empty cells are missing.
 
-def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
-    """The names of the columns and their values, float64 [n, D]; empty cells are NaN.
+    `find_dialect` says which separators and decimals are recognised. Names of columns may be empty or repeated.
 
     Raises:
-      ValueError: the file is empty, has no header or no rows, is ragged, or has a cell that is not a number.
+      ValueError: the file is empty, has no header or no rows, is ragged, ambiguous, or not a CSV file in UTF-8.
     """
     import pandas as pd
 
     file = shorten(path.name)
     try:
-        header, first = itertools.islice(itertools.chain(_lines(path), [(0, []), (0, [])]), 2)
-        columns = _columns(header[1], file)
-        frame = None
+        dialect = find_dialect(path)
+        header, first = itertools.islice(itertools.chain(dialect.lines(path), [(0, []), (0, [])]), 2)
+        columns = _check_header(header[1], file)
+        if not first[1]:
+            raise ValueError(f"expected rows below the header of {file}; got none")
+        frame, problem = None, f"{len(first[1])} cells in its first row"
         if len(first[1]) == len(columns):  # pandas would take the first cells of longer lines for row labels
-            try:
-                frame = pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
-            except pd.errors.ParserError as error:
-                _check_lengths(path, len(columns))
-                raise ValueError(f"expected a CSV table in {file}; got {shorten(error, 150)}") from None
-        if frame is None or frame.iloc[:, -1].hasnans:  # pandas fills short lines up
-            _check_lengths(path, len(columns))
+            frame, problem = _read(path, dialect)
+        if frame is None or len(frame.columns) != len(columns) or frame.iloc[:, -1].hasnans:
+            _check_lengths(path, dialect, len(columns))  # pandas fills short lines up
     except UnicodeDecodeError:
         raise ValueError(f"expected UTF-8 text in {file}; got other bytes: save it as UTF-8") from None
     except csv.Error as error:
         raise ValueError(f"expected a CSV table in {file}; got {shorten(error, 150)}") from None
-    if frame is None:
-        raise ValueError(f"expected rows of numbers below the header of {file}; got none")
-    values = np.empty(frame.shape)
-    for i, column in enumerate(columns):
-        series = frame.iloc[:, i]
-        numbers: Any = pd.to_numeric(series, errors="coerce")
-        values[:, i] = numbers
-        strings = (series.notna() & numbers.isna()).to_numpy()
-        if strings.any():
-            row = int(np.argmax(strings))
-            line = next(itertools.islice(_lines(path), row + 1, None))[0]
-            raise ValueError(
-                f"expected numbers in column {shorten(column)} of {file}; "
-                f"got {shorten(series.iloc[row])} in line {line}: drop the column, or encode it"
-            )
-    return columns, values
+    if frame is None or len(frame.columns) != len(columns):
+        raise ValueError(f"expected a CSV table in {file}; got {problem or 'rows that do not fit its header'}")
+    if dialect.decimal == ",":  # a column with an odd cell in it has remained text
+        texts = [i for i, dtype in enumerate(frame.dtypes) if not pd.api.types.is_numeric_dtype(dtype)]
+        for i in texts:
+            frame.isetitem(i, with_decimal_points(frame.iloc[:, i], columns[i], path))
+    frame.columns = columns
+    return frame
+
+
+def _read(path: Path, dialect: CsvDialect) -> tuple[Any, str]:
+    """What pandas reads, or None and what it says; a damaged file can fail anywhere inside it."""
+    import pandas as pd
+
+    options: dict[str, Any] = {"sep": dialect.separator, "decimal": dialect.decimal}
+    try:
+        return pd.read_csv(path, encoding="utf-8-sig", low_memory=False, **options), ""
+    except UnicodeDecodeError:
+        raise
+    except Exception as error:
+        return None, describe_error(error)
+
+
+def read_csv_column(path: Path, place: int) -> list[str]:
+    """The cells of the column at a position of a CSV file, as they are written.
+
+    Raises:
+      ValueError: it is not a CSV file.
+    """
+    import pandas as pd
+
+    try:
+        series = pd.read_csv(
+            path,
+            encoding="utf-8-sig",
+            sep=find_dialect(path).separator,
+            usecols=[place],
+            dtype=str,
+            na_filter=False,
+        ).iloc[:, 0]
+    except Exception as error:  # as in `read_csv`
+        raise ValueError(f"expected a CSV table in {shorten(path.name)}; got {describe_error(error)}") from None
+    return [cell.strip() for cell in series]
+
+
+def line_of_row(path: Path, row: int) -> int:
+    """The number of the line, counted from 1, in which a row, counted from 0, of a CSV file ends."""
+    return next(itertools.islice(find_dialect(path).lines(path), row + 1, None))[0]
 
 
 def write_csv(path: Path, parts: Iterable[Mapping[str, Any]]) -> None:
@@ -76,39 +108,28 @@ def write_csv(path: Path, parts: Iterable[Mapping[str, Any]]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """(line number counted from 1, cells) of each line that is not blank; the number is that of a row's last line."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        for cells in reader:
-            if len(cells) > 1 or (cells and cells[0].strip()):
-                yield reader.line_num, [cell.strip() for cell in cells]
-
-
-def _columns(header: list[str], file: str) -> list[str]:
+def _check_header(header: list[str], file: str) -> list[str]:
     if not header:
-        raise ValueError(f"expected a header and rows of numbers in {file}; got an empty file")
+        raise ValueError(f"expected a header and rows in {file}; got an empty file")
     filled = [cell for cell in header if cell]
     if filled and all(map(_is_number, filled)):
         raise ValueError(
             f"expected a header in {file}; got only numbers in its first line, {shorten(','.join(header))}: "
             "put the names of the columns above it"
         )
-    if len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
-        raise ValueError(f"expected columns that are separated by commas in {file}; got {shorten(header[0])}")
     return header
 
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        float(cell.replace(",", "."))
     except ValueError:
         return False
     return True
 
 
-def _check_lengths(path: Path, num_columns: int) -> None:
-    for line, cells in _lines(path):
+def _check_lengths(path: Path, dialect: CsvDialect, num_columns: int) -> None:
+    for line, cells in dialect.lines(path):
         if len(cells) != num_columns:
             raise ValueError(
                 f"expected {num_columns} cells in every line of {shorten(path.name)}, as in its header; "

@@ -1,9 +1,9 @@
-"""Pickled DataFrames, also those of pandas versions before 1.0, which pandas itself reads no more.
+"""Pickled DataFrames, including those of pandas versions before 1.0, which pandas itself no longer reads.
 
-Old pickles name classes that are gone. What the table needs is plain data inside them: a BlockManager's state is
+Old pickles name classes that no longer exist, but the table itself is plain data inside them: a BlockManager's state is
 (..., ..., ..., {"0.14.1": {"axes": [columns, row labels], "blocks": [{"values": [k, n], "mgr_locs": k places}, ...]}}).
-So every pandas class is read as a record of its arguments and state. Unpickling by pandas can run code that the
-file brings along; only open files from a source that you trust.
+So every pandas class is read as a record of its arguments and state. Unpickling by pandas can run code that the file
+contains: only open files from a source that you trust.
 """
 
 import pickle
@@ -23,7 +23,7 @@ _PLAIN = {
 
 
 class Record:
-    """An object of a pandas class: the arguments of its making, and its state."""
+    """An object of a pandas class: the arguments of its constructor, and its state."""
 
     def __init__(self, *args: object):
         self.args = args

@@ -1,70 +1,145 @@
-"""Splits of any data set of vectors, checked, with the columns that are conditioned on set apart.
+"""Splits of any data set of vectors, checked, with the columns of the context separated from the modelled ones.
 
-Data are refused where their density would be meaningless or singular: missing or infinite values, constant columns, too
-few columns.
+Data are refused where their density would be meaningless or singular: missing or infinite values, constant columns,
+columns with the same values, discrete columns, values that float32 cannot tell apart, too few columns.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from realnvp_jax.checks import check_finite, check_not_constant
+from realnvp_jax.checks import check_distinct, check_finite, check_not_constant, check_scale
 from realnvp_jax.data.dataset import DataSet
-from realnvp_jax.data.examples import Examples, Splits
+from realnvp_jax.data.examples import STREAMS, Examples, Splits
 from realnvp_jax.data.splits import parse_splits, part_of
-from realnvp_jax.data.vectors.columns import numbered
+from realnvp_jax.data.vectors import discrete
+from realnvp_jax.data.vectors.columns import choose_columns, numbered, unknown_column
+from realnvp_jax.data.vectors.table_files import TableExamples
 from realnvp_jax.text import shorten
 
 
+@dataclasses.dataclass(frozen=True)
+class VectorOptions:
+    """What is done with the columns of a data set: the keys of `config.dataset` that all vectors read.
+
+    Attributes:
+      columns: names of the columns to keep besides those of the context; () for all.
+      drop: names of the columns to leave out.
+      context: names of the columns that the others are conditioned on, one-hot columns among them.
+      discrete: what to do about discrete columns, a value of `discrete.CHOICES`.
+      seed: of the noise that dequantizes them.
+    """
+
+    columns: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    context: Sequence[str] = ()
+    discrete: str = "refuse"
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Rows of some splits.
+
+    Attributes:
+      columns: names of the columns.
+      parts: for each split, rows of numbers [n, D] as they were loaded.
+      unused: names of the columns that were left out.
+      num_dropped: number of rows that were dropped, since a value is missing.
+      num_rows: number of rows before.
+    """
+
+    columns: tuple[str, ...]
+    parts: Mapping[str, np.ndarray]
+    unused: tuple[str, ...]
+    num_dropped: int
+    num_rows: int
+
+
 def load_vectors(
-    dataset: DataSet, split_names: Mapping[str, str], context_columns: Sequence[str] = (), min_columns: int = 2
+    dataset: DataSet, split_names: Mapping[str, str], options: VectorOptions | None = None, min_columns: int = 2
 ) -> Splits:
     """Load or generate the three splits of a data set of vectors.
 
     Args:
       dataset: which.
       split_names: "train", "validation" and "test" to splits or parts of them, such as "all[:80%]".
-      context_columns: names of the columns that the others are conditioned on.
-      min_columns: how many others there are at least; a coupling layer needs two.
+      options: what is done with the columns; None for all columns, none of which may be discrete.
+      min_columns: the smallest number of columns that are not conditioned on; a coupling layer needs two.
 
     Raises:
       ValueError: the data are not there, or not fit for a density; a split or a column is unknown.
     """
-    columns, parts = load_rows(dataset, split_names)
-    for name in context_columns:
+    options = options or VectorOptions()
+    if options.discrete not in discrete.CHOICES:
+        raise ValueError(f"expected dataset.discrete to be one of {discrete.CHOICES}; got {shorten(options.discrete)}")
+    rows = load_rows(dataset, split_names, options)
+    columns, parts = rows.columns, rows.parts
+    title = f"the table {shorten(dataset.title, 60)}"
+    for name in options.context:
         if name not in columns:
-            shown = ", ".join(map(repr, columns[:8])) + (", ..." if len(columns) > 8 else "")
-            raise ValueError(f"expected dataset.context to name columns of the table, of {shown}; got {name!r}")
-    conditions = [columns.index(name) for name in context_columns]
-    modelled = [i for i in range(len(columns)) if i not in conditions]
+            raise unknown_column(name, columns, "dataset.context", title)
+    conditions = [columns.index(name) for name in options.context]
+    modelled = [i for i in range(len(columns)) if i not in set(conditions)]
+    train = parts["train"]
+    found = [] if options.discrete == "continuous" else discrete.find_discrete(train[:, modelled])
+    found = [modelled[i] for i in found]
+    notes = _notes(rows)
+    grids: dict[str, discrete.Grid] = {}
+    if found and options.discrete == "refuse":
+        raise discrete.discrete_error(train, columns, found)
+    if found and options.discrete == "drop":
+        modelled = [i for i in modelled if i not in set(found)]
+        names = shorten(", ".join(columns[i] for i in found), 150)
+        notes.append(f"discrete columns left out: {names}")
+    if found and options.discrete == "dequantize":
+        everything = np.concatenate([parts[role][:, found] for role in parts])
+        grids = {columns[i]: discrete.find_grid(everything[:, k], columns[i]) for k, i in enumerate(found)}
+        shown = ", ".join(f"{column} ({grid.spacing:.6g})" for column, grid in grids.items())
+        notes.append(f"discrete columns, with uniform noise of the width of their spacing: {shorten(shown, 150)}")
     if len(modelled) < min_columns:
         need = ", for a coupling layer (an autoregressive_flow takes one)" if min_columns == 2 else ""
         raise ValueError(
             f"expected at least {min_columns} columns besides those of dataset.context{need}; got {len(modelled)}"
+            + (f" and {len(found)} that are discrete" if options.discrete == "drop" and found else "")
         )
-    splits = (
-        Examples(parts[role][:, modelled], parts[role][:, conditions] if conditions else None)
-        for role in ("train", "validation", "test")
+    names = tuple(columns[i] for i in modelled)
+    check_distinct(train[:, modelled], names)
+    splits = {}
+    for role in STREAMS:
+        noisy = discrete.dequantize_columns(parts[role][:, modelled], names, grids, (options.seed, STREAMS[role]))
+        context = parts[role][:, conditions].astype(np.float32) if conditions else None
+        splits[role] = Examples(noisy.astype(np.float32, copy=False), context)
+    used = tuple(columns[i] for i in sorted([*modelled, *conditions]))
+    return Splits(
+        **splits,
+        columns=names,
+        all_columns=used,
+        unused_columns=(*rows.unused, *(column for column in columns if column not in set(used))),
+        grids={column: (grid.origin, grid.spacing) for column, grid in grids.items()},
+        notes=tuple(notes),
     )
-    return Splits(*splits, columns=tuple(columns[i] for i in modelled), all_columns=columns)
 
 
-def load_rows(dataset: DataSet, split_names: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """The names of the columns, and float32 [n, D] for each key of `split_names`.
+def load_rows(dataset: DataSet, split_names: Mapping[str, str], options: VectorOptions | None = None) -> Rows:
+    """The rows of some splits.
 
     Raises:
       ValueError: as in `load_vectors`.
     """
-    wholes: dict[str, Examples] = {}
+    options = options or VectorOptions()
+    wholes: dict[str, TableExamples] = {}
     parts: dict[str, np.ndarray] = {}
     for role, bounds in parse_splits(dataset, split_names).items():
         if bounds[0] not in wholes:
-            wholes[bounds[0]] = _load(dataset, bounds[0])
+            wholes[bounds[0]] = _load(dataset, bounds[0], options)
         whole = wholes[bounds[0]]
         parts[role] = whole.x[part_of(len(whole), bounds)]
         if len(parts[role]) == 0:
             raise ValueError(f"expected rows in dataset.{role}={split_names[role]!r}; got none of {len(whole)}")
-        check_finite(parts[role], whole.columns)
+        with np.errstate(over="ignore"):
+            check_finite(parts[role].astype(np.float32, copy=False), whole.columns)
     columns, *others = (whole.columns for whole in wholes.values())
     for other in others:
         if other != columns:
@@ -73,12 +148,24 @@ def load_rows(dataset: DataSet, split_names: Mapping[str, str]) -> tuple[tuple[s
                 f"got {shorten(', '.join(columns), 80)} and {shorten(', '.join(other), 80)}"
             )
     if "train" in parts:
-        check_not_constant(parts["train"], columns)
-    return columns, parts
+        _check_columns(parts["train"], columns, getattr(dataset, "categories", ()))
+    num_dropped = sum(whole.num_dropped for whole in wholes.values())
+    unused = next(iter(wholes.values())).unused
+    return Rows(columns, parts, unused, num_dropped, num_dropped + sum(map(len, wholes.values())))
 
 
-def _load(dataset: DataSet, split: str) -> Examples:
-    """A whole split as float32 rows with named columns."""
+def _check_columns(train: np.ndarray, columns: Sequence[str], one_hot: Sequence[str]) -> None:
+    """Raise ValueError for columns that are constant, unless one-hot, or of a scale that float32 cannot hold."""
+    if one_hot:
+        kept = [i for i, column in enumerate(columns) if column not in set(one_hot)]
+        train, columns = train[:, kept], [columns[i] for i in kept]
+    check_not_constant(train, columns)
+    if len(train) > 1:
+        check_scale(train, columns)
+
+
+def _load(dataset: DataSet, split: str, options: VectorOptions) -> TableExamples:
+    """A whole split, with the columns that the options choose."""
     loaded = dataset.load(split)
     title = shorten(dataset.title, 100)
     if not isinstance(loaded, Examples) or loaded.context is not None or loaded.labels is not None:
@@ -89,10 +176,24 @@ def _load(dataset: DataSet, split: str) -> Examples:
     x = np.asarray(loaded.x)
     if x.ndim != 2 or x.dtype.kind not in "biuf":
         raise ValueError(f"expected rows of numbers [n, D] in {title}; got {shorten(x.dtype)} of shape {x.shape}")
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float64)
     columns = tuple(loaded.columns) or numbered(x.shape[1])
     if len(set(columns)) != x.shape[1]:
         raise ValueError(
-            f"expected a name of its own for each of the {x.shape[1]} columns of {title}; "
-            f"got {shorten(', '.join(columns), 100)}"
+            f"expected distinct names for the {x.shape[1]} columns of {title}; got {shorten(', '.join(columns), 100)}"
         )
-    return Examples(x.astype(np.float32, copy=False), columns=columns)
+    if isinstance(loaded, TableExamples):  # it has chosen them
+        return dataclasses.replace(loaded, x=x, columns=columns)
+    chosen = choose_columns(columns, options.columns, options.drop, options.context, title)
+    unused = tuple(column for i, column in enumerate(columns) if i not in set(chosen))
+    return TableExamples(x[:, chosen] if unused else x, columns=tuple(columns[i] for i in chosen), unused=unused)
+
+
+def _notes(rows: Rows) -> list[str]:
+    notes = []
+    if rows.unused:
+        notes.append(f"columns left out: {shorten(', '.join(rows.unused), 150)}")
+    if rows.num_dropped:
+        notes.append(f"rows dropped, since a value is missing: {rows.num_dropped:,} of {rows.num_rows:,}")
+    return notes

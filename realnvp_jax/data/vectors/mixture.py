@@ -18,8 +18,8 @@ from realnvp_jax.registry import register
 class GaussianMixture:
     """p(x) = 1/K sum_k N(x; m_k, R_k diag(s_k)^2 R_k^T), in D dimensions.
 
-    m_k ~ 1.5 N(0, I), log s_k ~ U(-0.4, 0.2) for each axis, R_k a uniformly random rotation or reflection; `seed`
-    fixes them all.
+    The means are m_k ~ 1.5 N(0, I), the scales log s_k ~ U(-0.4, 0.2) for each axis, and R_k is a uniformly random
+    rotation or reflection. All of them follow from `seed`.
     """
 
     num_components: int = 4
@@ -48,7 +48,7 @@ class GaussianMixture:
         means = 1.5 * rng.standard_normal(shape)
         deviations = np.exp(rng.uniform(-0.4, 0.2, shape))
         q, r = np.linalg.qr(rng.standard_normal((*shape, self.num_dims)))
-        # With the signs of r's diagonal, q is uniform over the orthogonal matrices; without, it depends on LAPACK.
+        # The signs of r's diagonal make q uniform over the orthogonal matrices; without them it depends on LAPACK.
         return means, deviations, q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
 
     def sample(self, rng: np.random.Generator, num: int) -> Float32[np.ndarray, "num D"]:
@@ -77,9 +77,9 @@ def sample_synthetic_table(num: int, seed: int | Sequence[int]) -> tuple[list[st
 
       size     = exp(8 + 0.7 a)                                            skewed, thousands
       price    = 0.02 size^0.8 exp(0.25 b)                                 a power law of size, with noise
-      heat     = -6 or 14, plus 2 c; the latter with probability sigmoid(1.5 a)       two modes, weighed by size
+      heat     = -6 or 14, plus 2 c; 14 has probability sigmoid(1.5 a)               two modes, weighted by size
       load     = 0.03 (heat - 4)^2 + 0.5 g, g ~ Gamma(2)                   a parabola in heat, skewed noise
-      error    = 0.001 (1 + load) t_4                                      heavy tails, their width set by load
+      error    = 0.001 (1 + load) t_4                                      heavy tails whose width grows with load
       phase    = sin(heat / 3) + 0.3 a + 0.1 d                             waves
     """
     rng = np.random.default_rng(seed)
@@ -97,10 +97,10 @@ def sample_synthetic_table(num: int, seed: int | Sequence[int]) -> tuple[list[st
 @register("dataset", "gaussian_mixture")
 @dataclasses.dataclass(frozen=True)
 class MixtureTable(DataSet):
-    """50,000, 20,000 and 20,000 points of `GaussianMixture()`.
+    """Points drawn from `GaussianMixture()`: 50,000 for training, 20,000 for validation and 20,000 for the test.
 
     Attributes:
-      seed: of the points.
+      seed: seed of the points.
     """
 
     seed: int = 0
@@ -116,10 +116,10 @@ class MixtureTable(DataSet):
 @register("dataset", "synthetic_table")
 @dataclasses.dataclass(frozen=True)
 class SyntheticTable(DataSet):
-    """200,000 rows of `sample_synthetic_table`.
+    """200,000 rows drawn by `sample_synthetic_table`.
 
     Attributes:
-      seed: of the rows.
+      seed: seed of the rows.
     """
 
     seed: int = 0

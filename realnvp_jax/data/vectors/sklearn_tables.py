@@ -1,4 +1,4 @@
-"""The features of scikit-learn's tables."""
+"""Tables that come with scikit-learn."""
 
 import dataclasses
 from typing import Any
@@ -14,10 +14,10 @@ from realnvp_jax.registry import register
 @register("dataset", "wine")
 @dataclasses.dataclass(frozen=True)
 class SklearnTable(DataSet):
-    """The features of scikit-learn's table with this name, without its target, in a random order.
+    """The features of the scikit-learn table with this name, without its target, in random order.
 
     Attributes:
-      seed: of the order of the rows.
+      seed: seed of the order of the rows.
     """
 
     seed: int = 0

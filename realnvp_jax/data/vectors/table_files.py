@@ -1,32 +1,55 @@
-"""Files of tables: .csv, .parquet and .npz, all of whose columns are numbers."""
+"""Files of tables: .csv, .parquet and .npz."""
 
 import dataclasses
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float64
 
-from realnvp_jax.checks import check_finite, check_not_constant
+from realnvp_jax.checks import check_finite
 from realnvp_jax.data.dataset import DataSet
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.data.vectors.columns import numbered
-from realnvp_jax.data.vectors.csv_tables import read_csv
+from realnvp_jax.data.vectors.columns import choose_columns, numbered, unknown_column
+from realnvp_jax.data.vectors.csv_tables import read_csv, read_csv_column
+from realnvp_jax.data.vectors.encoding import encode, find_categories
 from realnvp_jax.registry import register
-from realnvp_jax.text import shorten
-
-_EXTENSIONS = ".csv, .parquet or .npz"
+from realnvp_jax.text import describe_error, shorten, split_names
 
 EXTENSIONS = (".csv", ".parquet", ".npz")
+_EXTENSIONS = ".csv, .parquet or .npz"
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of real numbers and the names of their columns."""
+    """Rows of real numbers.
+
+    Attributes:
+      columns: names of the columns, one-hot columns among them.
+      values: the rows without those that were dropped.
+      rows: their numbers in the file, from 0.
+      num_rows: number of rows of the file.
+    """
 
     columns: tuple[str, ...]
-    values: Float32[np.ndarray, "n D"]
+    values: Float64[np.ndarray, "n D"]
+    rows: np.ndarray
+    num_rows: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TableExamples(Examples):
+    """Rows of a table.
+
+    Attributes:
+      unused: names of the columns of the file that were left out.
+      num_dropped: number of rows of the file that were dropped, since a value is missing.
+    """
+
+    unused: tuple[str, ...] = ()
+    num_dropped: int = 0
 
 
 @register("dataset", "table")
@@ -35,50 +58,114 @@ class TableFile(DataSet):
     """The rows of a file, in a random order.
 
     Attributes:
-      path: the file; see `read_rows`.
+      path: the file; see `read_frame`.
       seed: of the order of the rows.
+      columns: names of the columns to read besides those of the context, in a tuple or a text; empty for all.
+      drop: names of the columns to leave out.
+      context: names of the columns that the density is conditioned on.
+      categories: the one-hot columns of those of them that have categories; see `find_categories`.
+      missing: what to do about rows with missing values, refuse or drop.
     """
 
     path: str = ""
     seed: int = 0
+    columns: str | tuple[str, ...] = ""
+    drop: str | tuple[str, ...] = ""
+    context: str | tuple[str, ...] = ""
+    categories: tuple[str, ...] = ()
+    missing: str = "refuse"
     is_of_images = False
 
     def load(self, split: str) -> Examples:
-        """All the rows."""
+        """All the rows, as float64."""
+        frame, unused = self._chosen()
+        context = split_names(self.context)
+        table = to_numbers(frame, Path(self.path), context, self.categories, self.missing)
+        order = np.random.default_rng(self.seed).permutation(len(table.values))
+        num_dropped = table.num_rows - len(table.values)
+        return TableExamples(table.values[order], columns=table.columns, unused=unused, num_dropped=num_dropped)
+
+    def find_categories(self) -> tuple[str, ...]:
+        """The one-hot columns of those columns of the context that have categories; see `encoding.find_categories`."""
+        frame, _ = self._chosen()
+        wanted = [name for name in split_names(self.context) if name in frame.columns]
+        return find_categories(frame[wanted], Path(self.path))
+
+    def _chosen(self) -> tuple[Any, tuple[str, ...]]:
+        """The columns that are read, as a pandas DataFrame, and the names of the others."""
         if not self.path:
             raise ValueError(f"expected a {_EXTENSIONS} file in dataset.path for dataset.name='table'; got none")
-        table = read_table(self.path)
-        order = np.random.default_rng(self.seed).permutation(len(table.values))
-        return Examples(table.values[order], columns=table.columns)
-
-
-def read_table(path: str | Path) -> Table:
-    """Read a table to train on with `read_rows`: two or more rows of two or more columns that vary.
-
-    Raises:
-      ValueError: as in `read_rows`, or the table is refused.
-    """
-    table, file = read_rows(path), shorten(Path(path).name)
-    if len(table.columns) < 2:
-        raise ValueError(
-            f"expected at least two columns in {file}; got {len(table.columns)}, {shorten(', '.join(table.columns))}: "
-            "one column has no two halves"
+        frame = read_frame(self.path)
+        chosen = choose_columns(
+            list(frame.columns),
+            split_names(self.columns),
+            split_names(self.drop),
+            split_names(self.context),
+            shorten(Path(self.path).name),
         )
-    if len(table.values) < 2:
-        raise ValueError(f"expected at least two rows of numbers in {file}; got {len(table.values)}")
-    check_not_constant(table.values, table.columns)
-    return table
+        unused = sorted(set(range(len(frame.columns))) - set(chosen))
+        return frame.iloc[:, chosen], tuple(frame.columns[i] for i in unused)
 
 
-def read_rows(path: str | Path) -> Table:
-    """Read a .csv, .parquet or .npz file, all of whose columns are numbers; integers and booleans become floats.
+def to_numbers(
+    frame: Any, path: Path, context: Sequence[str] = (), categories: Sequence[str] = (), missing: str = "refuse"
+) -> Table:
+    """The columns of a table as numbers; see `encode`.
 
-    A CSV file has a header and commas. An .npz file has one array [n, D], or several [n] whose keys are the columns'
-    names; an array `columns` of strings names the columns of the former, or puts those of the latter in order. Columns
-    without names are called by their numbers (see `numbered`).
+    Args:
+      frame: a pandas DataFrame with distinct names of columns.
+      path: its file, for messages.
+      context: names of the columns that the density is conditioned on.
+      categories: the one-hot columns of those of them that have categories.
+      missing: what to do about rows with missing values, refuse or drop.
 
     Raises:
-      ValueError: there is no such file, it is malformed or has no rows, or a value is missing or too large.
+      ValueError: as in `encode`; there are no rows; or a value is missing, infinite, or too large for float32.
+    """
+    file = shorten(path.name)
+    if missing not in ("refuse", "drop"):
+        raise ValueError(f"expected dataset.missing to be 'refuse' or 'drop'; got {shorten(missing)}")
+    if not len(frame.columns):
+        raise ValueError(f"expected columns of numbers in {file}; got none")
+    if len(frame) == 0:
+        raise ValueError(f"expected rows of numbers in {file}; got none")
+    columns, values, is_missing = encode(frame, path, context, categories)
+    rows = np.flatnonzero(~is_missing.any(axis=1))
+    if len(rows) < len(values) and missing == "refuse":
+        row, place = np.argwhere(is_missing)[0]
+        worst = int(is_missing.sum(axis=0).argmax())
+        raise ValueError(
+            f"expected a value in every cell of {file}; got none in {len(values) - len(rows):,} of {len(values):,} "
+            f"rows, the first in row {row} (counted from 0), column {shorten(frame.columns[place], 40)}: drop these "
+            "rows with --config.dataset.missing=drop, or columns with --config.dataset.drop; "
+            f"{shorten(frame.columns[worst], 40)} lacks the most values"
+        )
+    if len(rows) == 0:
+        raise ValueError(
+            f"expected rows without missing values in {file}; got none of {len(values):,}: leave the columns that lack "
+            "values out with --config.dataset.drop"
+        )
+    values = values[rows] if len(rows) < len(values) else values
+    check_finite(values, columns)
+    too_large = np.abs(values) > np.finfo(np.float32).max
+    if too_large.any():
+        row, column = np.argwhere(too_large)[0]
+        raise ValueError(
+            f"expected numbers that fit into float32, up to 3.4e38, in {file}; got {values[row, column]:g} in row "
+            f"{rows[row]} (counted from 0) of column {shorten(columns[column])}: scale it, or take its logarithm"
+        )
+    return Table(columns, values, rows, len(frame))
+
+
+def read_frame(path: str | Path) -> Any:
+    """The columns of a .csv, .parquet or .npz file as a pandas DataFrame, whatever their types are.
+
+    A CSV file has a header. An .npz file has one array [n, D], or several [n] whose keys are the columns' names; an
+    array `columns` of strings names the columns of the former, or puts those of the latter in order. One structured
+    array [n] has its fields as columns. Columns without names are called by their numbers (see `numbered`).
+
+    Raises:
+      ValueError: there is no such file, or it is malformed.
     """
     path = Path(path).expanduser()
     reader = _READERS.get(path.suffix.lower())
@@ -86,74 +173,62 @@ def read_rows(path: str | Path) -> Table:
         raise ValueError(f"expected a table in a {_EXTENSIONS} file; got {shorten(path.name)}")
     if not path.is_file():
         raise ValueError(f"expected a table in a {_EXTENSIONS} file; got {shorten(path, 250)}, where there is no file")
-    columns, values = reader(path)
-    columns = [column.strip() for column in columns]
-    file = shorten(path.name)
-    if not columns:
-        raise ValueError(f"expected columns of numbers in {file}; got none")
-    for i, column in enumerate(columns):
-        if not column or column in columns[:i]:
-            raise ValueError(
-                f"expected a name of its own for every column of {file}; got {shorten(column)} at column {i}: "
-                "name it, or leave it out if it is a row number"
-            )
-    if len(values) == 0:
-        raise ValueError(f"expected rows of numbers in {file}; got none")
-    check_finite(values, columns)
-    too_large = np.abs(values) > np.finfo(np.float32).max
-    if too_large.any():
-        row, column = np.argwhere(too_large)[0]
-        raise ValueError(
-            f"expected numbers that fit into float32, up to 3.4e38, in {file}; got {values[row, column]:g} in row "
-            f"{row} (counted from 0) of column {shorten(columns[column])}: scale the column, or take its logarithm"
-        )
-    return Table(tuple(columns), values.astype(np.float32))
+    frame = reader(path)
+    frame.columns = [str(column).strip() for column in frame.columns]
+    return frame
 
 
-def _read_parquet(path: Path) -> tuple[list[str], np.ndarray]:
+def read_column(path: str | Path, name: str) -> list[str]:
+    """One column of a table of any type as text; that of a CSV file as it is written.
+
+    Raises:
+      ValueError: as in `read_frame`, or there is no such column.
+    """
+    path = Path(path).expanduser()
+    frame = read_frame(path)
+    names = list(frame.columns)
+    if name not in names:
+        raise unknown_column(name, names, "--id", shorten(path.name))
+    place = names.index(name)
+    return read_csv_column(path, place) if path.suffix.lower() == ".csv" else list(map(str, frame.iloc[:, place]))
+
+
+def _read_parquet(path: Path) -> Any:
     import pandas as pd
 
     file = shorten(path.name)
     try:
         frame = pd.read_parquet(path)
+        return frame.reset_index(drop=all(name is None for name in frame.index.names))
     except ImportError:
         raise ValueError(f"expected pyarrow, which reads {file}; got none: pip install pyarrow") from None
-    except (ValueError, OSError) as error:
-        raise ValueError(f"expected a Parquet table in {file}; got {shorten(error, 150)}") from None
-    columns = list(map(str, frame.columns))
-    values = np.empty(frame.shape)
-    for i, column in enumerate(columns):
-        series = frame.iloc[:, i]
-        if not pd.api.types.is_numeric_dtype(series.dtype) or pd.api.types.is_complex_dtype(series.dtype):
-            first = next(iter(series), None)
-            raise ValueError(
-                f"expected numbers in column {shorten(column)} of {file}; "
-                f"got {series.dtype}, {shorten(first)} in row 0: drop the column, or encode it"
-            )
-        values[:, i] = series.to_numpy(np.float64, na_value=np.nan)
-    return columns, values
+    except Exception as error:  # a damaged file can fail anywhere
+        raise ValueError(f"expected a Parquet table in {file}; got {describe_error(error)}") from None
 
 
-def _read_npz(path: Path) -> tuple[list[str], np.ndarray]:
+def _read_npz(path: Path) -> Any:
+    import pandas as pd
+
     file = shorten(path.name)
     try:
         with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as loaded:
             arrays = {key: np.asarray(loaded[key]) for key in loaded.files}  # bytes, if no array
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"expected an .npz file of numbers in {file}; got {shorten(error, 150)}") from None
+    except Exception as error:  # as in `_read_parquet`
+        problem = shorten(error, 150) if isinstance(error, (ValueError, zipfile.BadZipFile)) else describe_error(error)
+        raise ValueError(f"expected an .npz file of columns in {file}; got {problem}") from None
     names = None
-    if "columns" in arrays and arrays["columns"].dtype.kind == "U":
+    if "columns" in arrays and arrays["columns"].dtype.kind == "U" and len(arrays) > 1:
         names = [str(name) for name in arrays.pop("columns").ravel()]
-    for key, array in arrays.items():
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"expected numbers in array {shorten(key)} of {file}; got {array.dtype}: leave it out")
+    if len(arrays) == 1 and (array := next(iter(arrays.values()))).dtype.names and array.ndim == 1:
+        arrays = {field: array[field] for field in array.dtype.names}
+    arrays = {key: _native(array, key, file) for key, array in arrays.items()}
     shapes = [array.shape for array in arrays.values()]
     if len(shapes) == 1 and len(shapes[0]) == 2:
-        values = next(iter(arrays.values())).astype(np.float64)
+        values = next(iter(arrays.values()))
         names = list(numbered(values.shape[1])) if names is None else names
         if len(names) != values.shape[1]:
             raise ValueError(f"expected {values.shape[1]} names in 'columns' of {file}; got {len(names)}")
-        return names, values
+        return pd.DataFrame(values, columns=names)
     if not shapes or len(shapes[0]) != 1 or len(set(shapes)) > 1:
         raise ValueError(
             f"expected in {file} one array [n, D], or several [n] of one length; got shapes {shorten(shapes, 100)}"
@@ -164,11 +239,24 @@ def _read_npz(path: Path) -> tuple[list[str], np.ndarray]:
             f"expected the names of the arrays in 'columns' of {file}, {shorten(list(arrays), 100)}; "
             f"got {shorten(names, 100)}"
         )
-    return names, np.stack([arrays[name].astype(np.float64) for name in names], axis=1)
+    return pd.DataFrame({name: arrays[name] for name in names})
 
 
-_READERS: dict[str, Callable[[Path], tuple[list[str], np.ndarray]]] = {
-    ".csv": read_csv,
-    ".parquet": _read_parquet,
-    ".npz": _read_npz,
-}
+def _native(array: np.ndarray, key: str, file: str) -> np.ndarray:
+    """An array in the byte order of this machine, with floats in float64: longer ones are rounded."""
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64)
+    if array.dtype.kind in "biuM":
+        return array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind in "US":
+        try:
+            return array.astype(str).astype(object)
+        except UnicodeDecodeError:
+            pass
+    raise ValueError(
+        f"expected numbers or text in array {shorten(key)} of {file}; got {shorten(array.dtype)}: leave it out"
+    )
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {".csv": read_csv, ".parquet": _read_parquet, ".npz": _read_npz}

@@ -1,8 +1,8 @@
-"""The five tables of the MAF paper (Papamakarios, Pavlakou and Murray, 2017), pre-processed as by its authors' code.
+"""The five tables of the MAF paper (Papamakarios, Pavlakou and Murray, 2017), pre-processed as in its authors' code.
 
-They are read from the authors' archive, Zenodo record 1161203, unpacked: power/data.npy, gas/ethylene_CO.pickle,
-hepmass/1000_train.csv and 1000_test.csv, miniboone/data.npy, BSDS300/BSDS300.hdf5. Densities can be compared with
-published ones only if every step below is theirs:
+They are read from the unpacked archive of the authors, Zenodo record 1161203: power/data.npy, gas/ethylene_CO.pickle,
+hepmass/1000_train.csv and 1000_test.csv, miniboone/data.npy, BSDS300/BSDS300.hdf5. Log-densities compare with published
+ones only if every step below is the same as theirs:
 
   table      D   train      validation  test
   power      6   1,659,917  184,435     204,928
@@ -11,7 +11,7 @@ published ones only if every step below is theirs:
   miniboone  43  29,556     3,284       3,648
   bsds300    63  1,000,000  50,000      250,000
 
-Where one array is cut, test is its last tenth, rounded down, and validation the last tenth of what is left.
+Where one array is split, the test split is its last tenth, rounded down, and validation the last tenth of the rest.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ class Uci(DataSet):
     """The table of the MAF paper with this name, a key of `UCI`.
 
     Attributes:
-      data_dir: where the authors' archive was unpacked.
+      data_dir: the folder into which the authors' archive was unpacked.
     """
 
     data_dir: str = ""
@@ -47,7 +47,7 @@ class Uci(DataSet):
         """The rows of a split.
 
         Raises:
-          ValueError: a file of the archive is not below data_dir, or is not what it should be.
+          ValueError: a file of the archive is missing in data_dir, or is not as expected.
         """
         columns, parts = self._parts
         x = parts[self.split_names.index(split)]
@@ -59,11 +59,12 @@ class Uci(DataSet):
 
 
 def _power(root: Path) -> tuple[list[str], Parts]:
-    """Household power consumption; each value gets uniform noise of the width of its last digit.
+    """Household power consumption, with uniform noise of the width of the last digit on each value.
 
     Rows are shuffled by RandomState(42); columns 3 (global intensity) and 1 (reactive power) are dropped. Noise comes
     from the same generator, in this order: [0, 0.01) for the voltage, [0, 0.001) for the active power, [0, 1) for the
-    three sub-meters; the time gets none. Mean and deviation are those of training and validation rows together.
+    three sub-meters; the time gets none. Mean and standard deviation are those of the training and validation rows
+    together.
     """
     data = _load_npy(root, "power/data.npy")
     if data.shape[1] != 8:
@@ -80,10 +81,10 @@ def _power(root: Path) -> tuple[list[str], Parts]:
 
 
 def _gas(root: Path) -> tuple[list[str], Parts]:
-    """Gas sensors under mixtures of ethylene and CO; in the archive's order, a random sample of the measurements.
+    """Gas sensors under mixtures of ethylene and CO, in the archive's order: a random sample of the measurements.
 
-    The columns Meth, Eth and Time are dropped. Then, as long as two columns are correlated by more than 0.98, the
-    first column that is so with any other is dropped. Mean and deviation (n - 1) are those of all rows, test included.
+    The columns Meth, Eth and Time are dropped. Then, while two columns have a correlation above 0.98, the first column
+    of such a pair is dropped. Mean and standard deviation (n - 1) are those of all rows, the test rows included.
     """
     frame: Any = read_frame(_find(root, "gas/ethylene_CO.pickle"))
     missing = {"Meth", "Eth", "Time"} - set(frame.columns)
@@ -103,11 +104,11 @@ def _gas(root: Path) -> tuple[list[str], Parts]:
 
 
 def _hepmass(root: Path) -> tuple[list[str], Parts]:
-    """Particle collisions with a heavy particle of mass 1000; signal rows alone (label 1), in the files' order.
+    """Particle collisions with a heavy particle of mass 1000: only the signal rows (label 1), in the files' order.
 
-    The label, the first column, is dropped, and the last column of the test file, which the training file has not.
-    Mean and deviation (n - 1) are those of the training file, of which validation is the last tenth. Then columns
-    whose smallest value occurs more than five times in that file are dropped as discrete.
+    The label, which is the first column, is dropped, and so is the last column of the test file, which the training
+    file does not have. Mean and standard deviation (n - 1) are those of the training file; validation is its last
+    tenth. Then columns whose smallest value occurs more than five times in that file are dropped as discrete.
     """
     import pandas as pd
 
@@ -129,15 +130,15 @@ def _hepmass(root: Path) -> tuple[list[str], Parts]:
 
 
 def _miniboone(root: Path) -> tuple[list[str], Parts]:
-    """Neutrino events, cleaned by the authors before archiving; in the file's order.
+    """Neutrino events, cleaned by the authors before archiving, in the file's order.
 
-    Mean and deviation are those of training and validation rows together.
+    Mean and standard deviation are those of training and validation rows together.
     """
     return [], _normalize_by_the_first_two(_cut(_load_npy(root, "miniboone/data.npy")))
 
 
 def _bsds300(root: Path) -> tuple[list[str], Parts]:
-    """Patches of 8x8 pixels of natural images, less their mean and the last pixel; as the authors archived them."""
+    """8x8 patches of natural images without their mean and their last pixel, as the authors archived them."""
     path = _find(root, "BSDS300/BSDS300.hdf5")
     try:
         import h5py

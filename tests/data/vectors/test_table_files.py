@@ -1,13 +1,15 @@
 """Files of tables."""
 
+import datetime
 import zipfile
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from realnvp_jax.data.vectors.table_files import read_table
-from tests.data.vectors.helpers import SPLITS, import_of_nothing, load_table, write
+from realnvp_jax.data.vectors.table_files import read_column
+from tests.data.vectors.helpers import SPLITS, import_of_nothing, load_table, read_table, write
 from tests.helpers import refusal
 
 
@@ -15,8 +17,7 @@ from tests.helpers import refusal
 def test_tables_are_read_as_written(tmp_path, table, name):
     read = read_table(write(tmp_path / name, table))
     assert read.columns == table.columns
-    np.testing.assert_array_equal(read.values, table.values)
-    assert read.values.dtype == np.float32
+    np.testing.assert_array_equal(read.values.astype(np.float32), table.values)
 
 
 def test_integers_and_booleans_become_floats(tmp_path):
@@ -42,24 +43,85 @@ def test_missing_and_unknown_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "expected"),
     [
-        ({"a": np.arange(3), "b": np.array(["x", "y", "z"])}, "expected numbers in array 'b' of 't.npz'; got <U1"),
-        ({"a": np.arange(3), "b": np.array([1, None, 2])}, "expected an .npz file of numbers in 't.npz'; got 'Object"),
+        (
+            {"a": np.arange(3), "b": np.array(["x", "y", "z"])},
+            "column 'b' of 't.npz'; got 'x' in row 0 (counted from 0)",
+        ),
+        ({"a": np.arange(3), "b": np.array([1, None, 2])}, "expected an .npz file of columns in 't.npz'; got 'Object"),
+        (
+            {"a": np.arange(3), "b": np.ones(3, complex)},
+            "expected numbers or text in array 'b' of 't.npz'; got 'complex",
+        ),
+        (
+            {"a": np.arange(3), "b": np.array([b"\xff"] * 3)},
+            "expected numbers or text in array 'b' of 't.npz'; got '|S1'",
+        ),
+        (
+            {"a": np.arange(2), "b": np.array(["2020-01-01", "2020-01-02"], "M8[D]")},
+            "in column 'b' of 't.npz'; got dates",
+        ),
+        (
+            {"a": np.arange(2), "b": np.array(["1e4000", "1"], np.longdouble)},
+            "expected finite values; got NaN or infinite",
+        ),
         ({"a": np.arange(3), "b": np.arange(4)}, "got shapes '[(3,), (4,)]'"),
         ({"a": np.ones((3, 2)), "b": np.arange(3)}, "expected in 't.npz' one array [n, D], or several [n]"),
         ({"a": np.ones((2, 2, 2))}, "one array [n, D]"),
         ({"a": np.float64(1)}, "one array [n, D]"),
         ({}, "got shapes '[]'"),
-        ({"columns": np.array(["a", "b"])}, "got shapes '[]'"),
-        ({"a": np.ones(3)}, "expected at least two columns in 't.npz'; got 1"),
         ({"a": np.ones((3, 2)), "columns": np.array(["a"])}, "expected 2 names in 'columns' of 't.npz'; got 1"),
         ({"a": np.ones(3), "b": np.ones(3), "columns": np.array(["a", "c"])}, "got '['a', 'c']'"),
-        ({"x": np.array([[1.0, 2], [3, np.nan], [4, 5]])}, "row 1, column 'column 1'"),
-        ({"x": np.array([[1, 2], [3, 2]])}, "in column 'column 1'"),
+        ({"x": np.array([[1.0, 2], [3, np.nan], [4, 5]])}, "row 1 (counted from 0), column 'column 1'"),
     ],
 )
 def test_bad_npz_files_are_refused(tmp_path, arrays, expected):
     np.savez(tmp_path / "t.npz", **arrays)
     assert expected in refusal(read_table, tmp_path / "t.npz").replace('"', "'")
+
+
+def test_numbers_that_are_not_native_are_converted(tmp_path):
+    expected = np.array([[1, 2], [-3.5, 2**40], [0.25, 7]])
+    arrays = {"a": expected[:, 0].astype(">f4"), "b": expected[:, 1].astype(">i8")}
+    structured = np.empty(3, [("a", np.longdouble), ("b", ">u8")])
+    structured["a"], structured["b"] = expected.T
+    for content in (arrays, {"x": structured}, {"x": expected.astype(">f8"), "columns": np.array(["a", "b"])}):
+        np.savez(tmp_path / "t.npz", **content)
+        read = read_table(tmp_path / "t.npz")
+        assert read.columns == ("a", "b")
+        np.testing.assert_array_equal(read.values, expected)
+    frame = pd.DataFrame({"a": pd.array([1, -3, 7], "Int16"), "b": [Decimal("1.5"), Decimal(2), Decimal(3)]})
+    frame["c"], frame["d"] = pd.array([True, False, True], "boolean"), pd.array([0.5, 1, 2], "Float32")
+    frame.to_parquet(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(
+        read_table(tmp_path / "t.parquet").values, [[1, 1.5, 1, 0.5], [-3, 2, 0, 1], [7, 3, 1, 2]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "got"),
+    [
+        (pd.date_range("2020", periods=3, tz="UTC"), "got dates or times such as '2020-01-01"),
+        (pd.to_timedelta([1, 2, 3], "s"), "got dates or times such as '0 days 00:00:01"),
+        ([datetime.date(2020, 1, i) for i in (1, 2, 3)], "got dates or times such as '2020-01-01'"),
+        (pd.Categorical(["x", "y", "x"]), "got categories, such as 'x' in row 0 (counted from 0): leave"),
+        ([[1, 2], [3], []], "got '[1 2]' in row 0"),
+        ([b"x", b"y", b"z"], "in row 0"),
+        ([{"x": 1}] * 3, "in row 0"),
+        (pd.arrays.IntervalArray.from_breaks([0, 1, 2, 3]), "in row 0"),
+    ],
+)
+def test_columns_that_are_not_numbers_are_named(tmp_path, column, got):
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"a": [1.5, 2, 3], "x y": column}).to_parquet(path)
+    message = refusal(read_table, path)
+    assert "column 'x y' of 't.parquet'; " in message
+    assert got in message
+    assert "--config.dataset.drop='x y'" in message
+
+
+def test_a_named_index_is_a_column(tmp_path):
+    pd.DataFrame({"a": [1.5, 2, 3], "id": [7, 8, 9]}).set_index("id").to_parquet(tmp_path / "t.parquet")
+    assert read_column(tmp_path / "t.parquet", "id") == ["7", "8", "9"]
 
 
 def test_files_that_are_not_what_they_are_called_are_refused(tmp_path):
@@ -71,16 +133,20 @@ def test_files_that_are_not_what_they_are_called_are_refused(tmp_path):
     refusal(read_table, tmp_path / "t.npz")
     with zipfile.ZipFile(tmp_path / "t.npz", "w") as file:
         file.writestr("readme.txt", "no array")
-    assert "in array 'readme.txt' of 't.npz'" in refusal(read_table, tmp_path / "t.npz")
+    assert "expected in 't.npz' one array [n, D], or several [n] of one length; got shapes" in refusal(
+        read_table, tmp_path / "t.npz"
+    )
 
 
 def test_bad_parquet_files_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
     pd.DataFrame({"a": [1.0, 2], "b": ["red", "blue"]}).to_parquet(path)
-    assert "expected numbers in column 'b' of 't.parquet'; got str, 'red' in row 0" in refusal(read_table, path)
+    assert "expected numbers in column 'b' of 't.parquet'; got 'red' in row 0 (counted from 0): leave" in refusal(
+        read_table, path
+    )
     pd.DataFrame({"a": [1.0, 2], "b": pd.to_datetime(["2020", "2021"])}).to_parquet(path)
     assert "column 'b'" in refusal(read_table, path)
     pd.DataFrame({"a": pd.array([1, None, 2]), "b": [1, 2, 3]}).to_parquet(path)
-    assert "row 1, column 'a'" in refusal(read_table, path)
+    assert "row 1 (counted from 0), column 'a'" in refusal(read_table, path)
     monkeypatch.setattr(pd, "read_parquet", import_of_nothing)
     assert "pip install pyarrow" in refusal(read_table, path)

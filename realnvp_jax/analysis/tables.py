@@ -1,0 +1,148 @@
+"""Tables from files, as a run's flow takes them: its columns by name, its categories, noise on its discrete columns."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from realnvp_jax.analysis.run import Run
+from realnvp_jax.data.examples import Examples
+from realnvp_jax.data.vectors.columns import match_columns, numbered
+from realnvp_jax.data.vectors.discrete import dequantize_columns
+from realnvp_jax.data.vectors.table_files import read_column, read_frame, to_numbers
+from realnvp_jax.models.create import context_columns
+from realnvp_jax.text import shorten, split_names
+
+_STREAM = 3  # of the noise, after those of the three splits
+
+
+def read_table(run: Run, path: Path, id_column: str = "") -> tuple[Examples, list[str]]:
+    """The rows of a table to be scored under a run's flow, and a name for each.
+
+    The table has the columns that the run was trained on, by name and in any order, those of its dataset.context
+    included. Columns that the run's own table had and the run left out may be there, and so may `id_column`; others are
+    refused. If the columns of one of the two have no names, they are matched by position, and a line on stderr says so.
+    Rows with missing values are refused, or dropped and counted on stderr, as in the run.
+
+    Args:
+      run: the run.
+      path: a .csv, .parquet or .npz file.
+      id_column: the column whose values are the rows' names; "" for their numbers, from 0.
+
+    Raises:
+      ValueError: the file cannot be read, or does not fit the run.
+    """
+    frame, file = read_frame(path), shorten(path.name)
+    identifiers = read_column(path, id_column) if id_column else list(map(str, range(len(frame))))
+    context, categories = _context(run)
+    own = tuple(dict.fromkeys(_source(column, context, categories) for column in run.columns()))
+    ignored = {*run.unused_columns(), *([id_column] if id_column else [])} - set(own)
+    kept = [i for i, column in enumerate(frame.columns) if column not in ignored]
+    frame = frame.iloc[:, kept]
+    given = list(frame.columns)
+    if own:
+        frame = frame.iloc[:, _places(own, given, file)]
+        frame.columns = list(own)
+    else:
+        _check_number(run, given, file)
+        print(f"columns of {file} are taken in their order, for the run does not know their names", file=sys.stderr)
+    table = to_numbers(frame, path, context, categories, run.config.dataset.get("missing", "refuse"))
+    num_missing = table.num_rows - len(table.rows)
+    if num_missing:
+        print(
+            f"rows of {file} dropped, since a value is missing: {num_missing:,} of {table.num_rows:,}", file=sys.stderr
+        )
+    conditions = [table.columns.index(name) for name in context_columns(run.config)]
+    modelled = [i for i in range(len(table.columns)) if i not in set(conditions)]
+    names = [table.columns[i] for i in modelled]
+    x = dequantize_columns(table.values[:, modelled], names, run.grids(), (run.config.dataset.seed, _STREAM))
+    contexts = table.values[:, conditions].astype(np.float32) if conditions else None
+    return Examples(x.astype(np.float32), contexts), [identifiers[row] for row in table.rows]
+
+
+def read_contexts(run: Run, path: Path) -> tuple[Float32[np.ndarray, "n K"], list[str]]:
+    """The rows of a table that samples are conditioned on, and the names of its other columns.
+
+    Raises:
+      ValueError: the file cannot be read, or lacks a column of the run's context.
+    """
+    context, categories = _context(run)
+    frame, file = read_frame(path), shorten(path.name)
+    given = list(frame.columns)
+    places = match_columns(context, given)
+    if places is None:
+        missing = shorten(", ".join(name for name in context if name not in given), 100)
+        raise ValueError(
+            f"expected the columns {shorten(', '.join(context), 100)} in {file}; got none called {missing}"
+        )
+    frame, others = frame.iloc[:, places], [column for i, column in enumerate(given) if i not in set(places)]
+    frame.columns = list(context)
+    return to_numbers(frame, path, context, categories).values.astype(np.float32), others
+
+
+def context_values(run: Run) -> dict[str, tuple[str, ...]]:
+    """The columns of the run's context as its table has them, each with its categories, () for one of numbers."""
+    context, categories = _context(run)
+    starts = {name: f"{name}=" for name in context}
+    return {
+        name: tuple(column.removeprefix(start) for column in categories if column.startswith(start))
+        for name, start in starts.items()
+    }
+
+
+def rounded(run: Run, x: np.ndarray) -> np.ndarray:
+    """Samples [n, D] with the columns that the run dequantizes rounded to values that these can take."""
+    grids = run.grids()
+    if not grids:
+        return x
+    columns = [
+        grids[name].round(x[:, i]) if name in grids else x[:, i] for i, name in enumerate(run.modelled_columns())
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _context(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the columns of the run's context as its table has them, and the one-hot columns of its categories."""
+    dataset: Any = run.config.dataset
+    return split_names(dataset.context), tuple(dataset.get("categories", ()))
+
+
+def _source(column: str, context: Sequence[str], categories: Sequence[str]) -> str:
+    """The column of a table that a column of a run was made of."""
+    if column not in categories:
+        return column
+    return next(name for name in context if column.startswith(f"{name}="))
+
+
+def _places(own: Sequence[str], given: Sequence[str], file: str) -> list[int]:
+    """The positions of a run's own columns in a table that has no others."""
+    places = match_columns(own, given)
+    others = [column for column in given if column not in own]
+    if places is None or len(places) != len(given):
+        missing = [column for column in own if column not in given]
+        got = " and ".join(
+            f"{what} {shorten(', '.join(names), 60)}" for what, names in (("no", missing), ("also", others)) if names
+        )
+        raise ValueError(
+            f"expected the run's columns {shorten(', '.join(own), 100)} in {file}, in any order; "
+            f"got {got or 'a column twice'}: rename columns, or leave them out"
+        )
+    if others or tuple(given) == numbered(len(given)):
+        print(f"columns of {file} are taken in their order, for they or the run's have no names", file=sys.stderr)
+    return places
+
+
+def _check_number(run: Run, given: Sequence[str], file: str) -> None:
+    """Raise ValueError unless a table has as many columns as a run, and those of its context."""
+    context = context_columns(run.config)
+    for name in context:
+        if name not in given:
+            known = shorten(", ".join(given), 150)
+            raise ValueError(f"expected the run's dataset.context, {shorten(name)}, in {file}; got the columns {known}")
+    num = len(given) - len(context)
+    if num != run.flow.num_dims:
+        columns = f"{run.flow.num_dims} columns{' besides those of dataset.context' if context else ''}"
+        raise ValueError(f"expected {columns}, as in training, in {file}; got {num}")

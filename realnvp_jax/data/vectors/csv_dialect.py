@@ -1,0 +1,116 @@
+"""How a CSV file is written: what separates its columns, and whether its numbers have decimal commas.
+
+Both are decided from the header and the first 100 rows:
+
+- A separator is a comma, semicolon, tab or pipe that splits the header into two or more cells and each of the rows into
+  equally many. If several do, the file is ambiguous. If none does, it is the one that splits the header into the most
+  cells, or a comma, and reading the file shows what is wrong.
+- Where a comma does not separate the columns, it is a decimal comma if there are numbers such as 12,5. These must not
+  stand beside numbers such as 12.5, and not all of them may be like 1,234, where the comma could group thousands.
+"""
+
+import csv
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from realnvp_jax.text import shorten
+
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+_NUM_ROWS = 100
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+
+
+@dataclasses.dataclass(frozen=True)
+class CsvDialect:
+    """How a CSV file is written.
+
+    Attributes:
+      separator: the character between cells.
+      decimal: the character in front of decimals.
+    """
+
+    separator: str = ","
+    decimal: str = "."
+
+    def lines(self, path: Path) -> Iterator[tuple[int, list[str]]]:
+        """(line number counted from 1, cells) of each line that is not blank; the number is that of a row's last line.
+
+        Raises:
+          csv.Error: the file is not a CSV file.
+          UnicodeDecodeError: it is not UTF-8 text.
+        """
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, delimiter=self.separator)
+            for cells in reader:
+                if len(cells) > 1 or (cells and cells[0].strip()):
+                    yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def find_dialect(path: Path) -> CsvDialect:
+    """How a CSV file is written.
+
+    Raises:
+      csv.Error: the file is not a CSV file.
+      UnicodeDecodeError: it is not UTF-8 text.
+      ValueError: it is ambiguous.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        header = next((line for line in file if line.strip()), "")
+    widths: dict[str, int] = {}
+    rows: dict[str, list[list[str]]] = {}
+    for separator in _NAMES:
+        if separator in header:
+            lines = (cells for _, cells in CsvDialect(separator).lines(path))
+            first, *rows[separator] = itertools.islice(lines, 1 + _NUM_ROWS)
+            widths[separator] = len(first)
+    fitting = [s for s, width in widths.items() if width > 1 and all(len(cells) == width for cells in rows[s])]
+    if len(fitting) > 1:
+        raise ValueError(
+            f"expected one separator in {shorten(path.name)}; got {' and '.join(_NAMES[s] for s in fitting)}, each of "
+            "which splits the header and the first rows into equally many cells: put names and texts in double quotes"
+        )
+    separator = fitting[0] if fitting else max(widths, key=lambda s: widths[s], default=",")
+    return CsvDialect(separator, _decimal(separator, rows.get(separator, []), path))
+
+
+def with_decimal_points(series: Any, column: str, path: Path) -> Any:
+    """A pandas Series of texts from a file with decimal commas; if most are such numbers, with decimal points instead.
+
+    Raises:
+      ValueError: there are decimal points, too.
+    """
+    texts = series.dropna().astype(str)
+    commas = texts.str.fullmatch(_DECIMAL_COMMA.pattern)
+    if len(texts) == 0 or commas.mean() < 0.5:
+        return series
+    points = texts[texts.str.fullmatch(_DECIMAL_POINT.pattern)]
+    if len(points):
+        raise ValueError(
+            f"expected decimal commas in column {shorten(column)} of {shorten(path.name)}, as in its first rows; "
+            f"got {shorten(points.iloc[0])}: write all numbers in the same way"
+        )
+    texts[commas] = texts[commas].str.replace(",", ".")
+    return texts.reindex(series.index)
+
+
+def _decimal(separator: str, rows: list[list[str]], path: Path) -> str:
+    if separator == ",":
+        return "."
+    cells = [cell for row in rows for cell in row]
+    commas = [cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell)]
+    if not commas:
+        return "."
+    point = next((cell for cell in cells if _DECIMAL_POINT.fullmatch(cell)), None)
+    if point is not None or all(_THOUSANDS.fullmatch(cell) for cell in commas):
+        other = f" beside {shorten(point)}" if point is not None else ", which may be decimals or thousands"
+        raise ValueError(
+            f"expected either decimal commas or decimal points in {shorten(path.name)}; "
+            f"got {shorten(commas[0])}{other}: write all numbers with a decimal point, without grouping thousands"
+        )
+    return ","
