@@ -47,7 +47,7 @@ def train(config: Config, workdir: str | Path, command: str | None = None) -> di
 
     Args:
       config: all keys of configs/default.py.
-      workdir: directory of the run's files (see the README).
+      workdir: directory of the run's files (see docs/training.md).
       command: what the user typed, for run.json and for the message that says how to resume.
 
     Returns:
