@@ -24,7 +24,7 @@ from realnvp_jax.runs.metrics_log import MetricsLog
 from realnvp_jax.runs.pending_metrics import PendingMetrics
 from realnvp_jax.runs.profiling import Profile
 from realnvp_jax.runs.recovery import restore_best
-from realnvp_jax.runs.result import describe_result
+from realnvp_jax.runs.result import describe_result, picture_title
 from realnvp_jax.runs.run_data import RunData
 from realnvp_jax.runs.setup import completed, evaluated, make_optimizer, noise_scale
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
@@ -257,7 +257,8 @@ class Trainer:
         )
         if self.flow.levels is not None:  # pictures of vectors wait for the end: they take longer than the training
             path = self.files.path / "samples" / f"step_{self.step:08d}.png"
-            attempt(path, pictures.save_samples, self.experiment, params, path)
+            title = picture_title(self.files.path, self.step)
+            attempt(path, pictures.save_samples, self.experiment, params, path, title)
         self.pending.restart_clock(self.step)
 
     def _show(self, row: dict[str, float], bar: tqdm) -> None:

@@ -4,7 +4,7 @@ import json
 
 from configs import smoke
 from realnvp_jax.runs.files import write_json
-from realnvp_jax.runs.result import read_result
+from realnvp_jax.runs.result import picture_title, read_result
 from realnvp_jax.runs.workdir import Workdir
 from tests.helpers import refusal
 
@@ -21,3 +21,11 @@ def test_a_damaged_result_is_named(tmp_path):
         assert "result.json" in message
         assert message.endswith("start the run again, which evaluates again")
         assert Workdir(tmp_path, smoke.get_config()).result() is None
+
+
+def test_pictures_are_called_after_the_run_its_step_and_its_result(tmp_path):
+    workdir = tmp_path / "digits"
+    assert picture_title(workdir, 1200) == "digits, step 1,200"
+    assert picture_title(workdir, 1200, RESULT) == "digits, step 1,200"  # the result is that of another step
+    assert picture_title(workdir, 2, RESULT) == "digits, step 2: 1.000 ± 0.100 nats"
+    assert picture_title(tmp_path / ("a" * 80), 1) == "a" * 39 + "…, step 1"
