@@ -31,7 +31,7 @@ KEYS = {
     "unroll": (False, "images: layers and blocks one after the other instead of in loops; compiles far longer"),
     "dataset.name": (
         "cifar10",
-        "digits, shapes, folder, npz, tfds, a data set of TFDS, toy data or a table (see the README)",
+        "digits, shapes, folder, npz, tfds, a data set of TFDS, toy data or a table (see docs/data.md)",
     ),
     "dataset.path": (
         "",

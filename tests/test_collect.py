@@ -9,16 +9,23 @@ from configs import smoke
 from tests.helpers import ROOT
 
 
-def test_runs_are_kept_and_tabulated(tmp_path, monkeypatch):
+@pytest.fixture
+def collect():
     spec = importlib.util.spec_from_file_location("collect", ROOT / "results" / "collect.py")
-    collect = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(collect)
-    readme, results, run = tmp_path / "README.md", tmp_path / "results", tmp_path / "runs" / "small"
-    monkeypatch.setattr(collect, "README", readme)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_runs_are_kept_and_tabulated(collect, tmp_path, monkeypatch):
+    pages = {name: tmp_path / f"{name}.md" for name in ("README", "PAGE")}
+    results, run = tmp_path / "results", tmp_path / "runs" / "small"
+    for name, page in pages.items():
+        monkeypatch.setattr(collect, name, page)
+        page.write_text(f"before\n{collect.BEGIN}old\n{collect.END}after\n")
     monkeypatch.setattr(collect, "HERE", results)
     results.mkdir()
     run.mkdir(parents=True)
-    readme.write_text(f"before\n{collect.BEGIN}old\n{collect.END}after\n")
     config = smoke.get_config()
     config.dataset.data_dir = "somewhere"
     (run / "config.json").write_text(config.to_json())
@@ -33,9 +40,20 @@ def test_runs_are_kept_and_tabulated(tmp_path, monkeypatch):
         json.dumps({"command": "a command --workdir=/home/somebody/run", "date": "2026-01-02", "version": "0.2.0"})
     )
     collect.collect(run, None, None)
-    collect.write_table()
+    collect.write_tables()
     assert json.loads((results / "small" / "run.json").read_text())["training_seconds"] == 20
     assert "somewhere" not in (results / "small" / "config.json").read_text()
-    lines = readme.read_text().splitlines()
-    assert (lines[0], lines[-1]) == ("before", "after")
-    assert "| `a command` | 1 x cpu, 2026-01-02, 0.2.0, 0 min, 40 steps of 32 | 2.500 +- 0.250 |" in lines[4]
+    rows = {
+        "README": "| [small](results/small/README.md) | 2.500 +- 0.250 |  | 0 min on 1 x cpu |",
+        "PAGE": "| [small](../results/small/README.md) | digits, 1,000 test images | `a command` | "
+        "1 x cpu, 2026-01-02, 0.2.0, 0 min, 40 steps of 32 | 2.500 +- 0.250 |  |",
+    }
+    for name, page in pages.items():
+        lines = page.read_text().splitlines()
+        assert (lines[0], lines[-1]) == ("before", "after")
+        assert lines[4] == rows[name]
+
+
+def test_the_committed_tables_are_those_of_the_kept_runs(collect):
+    for page, table in ((collect.README, collect.short_table()), (collect.PAGE, collect.full_table())):
+        assert collect.BEGIN + table + collect.END in page.read_text()

@@ -11,6 +11,7 @@ from realnvp_jax.data.vectors.discrete import Grid
 from realnvp_jax.models.create import Config, context_columns, is_of_vectors
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.runs.load import load, newest_or_best_step, other_version
+from realnvp_jax.runs.result import picture_title, read_result
 from realnvp_jax.runs.run_data import RunData
 from realnvp_jax.runs.saved_config import read_config
 from realnvp_jax.runs.setup import evaluated
@@ -44,6 +45,16 @@ class Run:
     def _data(self) -> RunData:
         advice = "say with --data-dir where they are now, or use these with --allow-changed-data"
         return RunData(self.workdir, self.allow_changed_data, advice)
+
+    @property
+    def title(self) -> str:
+        """The title of a picture of the run: its name, the step, and the test result where it is that of the step."""
+        path = self.workdir / "result.json"
+        try:
+            result = read_result(path) if path.is_file() else None
+        except ValueError:  # damaged: a picture can do without it
+            result = None
+        return picture_title(self.workdir, self.step, result)
 
     def columns(self) -> tuple[str, ...]:
         """Names of all columns of the run's table in its order, those of the context included; () if nothing says them.

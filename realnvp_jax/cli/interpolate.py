@@ -22,7 +22,7 @@ manifold   equation 19 of the paper, through four latents
 scales     each example with the latents of its coarse scales kept and those of
            its s finest scales drawn again, three times for each s = 1, 2, ...
 
-Images become a PNG file of each kind, whose corners are the given images; vectors become a CSV file of rows, with
+Images become a PNG file of each kind, in which the given images have a frame; vectors become a CSV file of rows, with
 their places in the columns row and place (with an underscore after them where the run's own columns are called so).
 """
 
@@ -76,7 +76,7 @@ def main(
     for kind in kinds or possible:
         values = _values(run, kind, x, num, seed)
         path = directory / (f"{kind}.png" if run.flow.levels is not None else f"{kind}.csv")
-        _save(run, path, values)
+        _save(run, path, values, kind, are_real=bool(files) or source != "samples")
         written.append(path.name)
     common.write_note(directory, run, {"written": written})
     click.echo(f"{', '.join(written)}: {directory}")
@@ -131,14 +131,27 @@ def _values(run: Any, kind: str, x: np.ndarray, num: int, seed: int) -> np.ndarr
     return values if len(x) == 4 else values[None]
 
 
-def _save(run: Any, path: Path, values: np.ndarray) -> None:
+def places_of_given(kind: str, rows: int, columns: int) -> list[int]:
+    """Numbers, row by row, of the examples that a grid of images goes between or starts from."""
+    if kind == "scales":
+        return [row * columns for row in range(rows)]
+    if kind == "manifold":  # at the angles 0 and pi/2, which is among the angles if their number is a multiple of 4
+        quarters = (0, columns // 4) if columns % 4 == 0 else (0,)
+        return [row * columns + column for row in quarters for column in quarters]
+    return sorted({row * columns + column for row in (0, rows - 1) for column in (0, columns - 1)})
+
+
+def _save(run: Any, path: Path, values: np.ndarray, kind: str, are_real: bool) -> None:
     """A picture of images in rows, or a table of vectors with their places."""
     rows, columns = values.shape[:2]
     if run.flow.levels is not None:
         from realnvp_jax.plots.images import save_image_grid
 
         pixels = np.asarray(run.flow.to_uint8(values.reshape(-1, *run.flow.event_shape)))
-        save_image_grid(pixels, run.flow.levels, path, columns=columns)
+        title, framed = f"{run.title}; {kind}", []
+        if are_real:
+            title, framed = f"{title}; real images are framed", places_of_given(kind, rows, columns)
+        save_image_grid(pixels, run.flow.levels, path, columns, title, framed)
         return
     from realnvp_jax.data.vectors.csv_tables import write_csv
 

@@ -65,7 +65,7 @@ def main(
         rows.append([name, *(f"{v:.3f}" for v in (values.mean(), values.std(), values.min(), values.max()))])
     click.echo(common.table(rows))
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_latent_distributions(groups, run.flow.base, path)
+    save_latent_distributions(groups, run.flow.base, path, f"{run.title}; {len(examples):,} examples of {split}")
     values = {
         "num": len(examples),
         **{

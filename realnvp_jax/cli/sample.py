@@ -34,8 +34,8 @@ _MOST_IN_A_GRID = 1024
 @common.seed_option
 @common.batch_size_option
 @common.output_option(
-    "A .png file (a grid of images, or vectors beside data), .npz, .csv (vectors), or a directory for single "
-    "images; sample.png in the folder analysis of the workdir if not set."
+    "A .png file (a grid of images; or vectors, beside data unless --context is given), .npz, .csv (vectors), or a "
+    "directory for single images; sample.png in the folder analysis of the workdir if not set."
 )
 @common.overwrite_option
 @common.in_one_sentence
@@ -93,7 +93,10 @@ def main(
     else:
         batches = (rounded(run, _counted(batch, clamping)) for batch in batches)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, run, num, batches, columns if len(classes) > 1 else None)
+    title = (
+        run.title + (f"; {context}" if context else "") + (f"; temperature {temperature:g}" if temperature != 1 else "")
+    )
+    _write(path, run, num, batches, columns if len(classes) > 1 else None, title, is_like_data=not context)
     values: dict[str, Any] = {
         "num": num,
         **({"classes": list(classes)} if classes else {}),
@@ -208,7 +211,16 @@ def _counted(batch: np.ndarray, clamping: Any) -> np.ndarray:
     return batch
 
 
-def _write(path: Path, run: Any, num: int, batches: Iterable[np.ndarray], columns: int | None) -> None:
+def _write(
+    path: Path,
+    run: Any,
+    num: int,
+    batches: Iterable[np.ndarray],
+    columns: int | None,
+    title: str,
+    is_like_data: bool,
+) -> None:
+    """Write the samples; a picture of vectors has data beside them if they are drawn as the data are."""
     flow = run.flow
     if path.suffix == ".npz":
         _write_npz(path, num, flow.event_shape, np.dtype(np.uint8 if flow.levels else np.float32), batches)
@@ -222,10 +234,10 @@ def _write(path: Path, run: Any, num: int, batches: Iterable[np.ndarray], column
 
         samples = np.concatenate(list(batches))
         if flow.levels is not None:
-            images.save_image_grid(samples, flow.levels, path, columns)
+            images.save_image_grid(samples, flow.levels, path, columns, title)
         else:
-            splits = run.splits()
-            vectors.save_points(splits.test.x, samples, splits.columns, path)
+            data = run.split("test").x if is_like_data else None
+            vectors.save_points(data, samples, run.modelled_columns(), path, title)
     else:
         _write_pictures(path, flow.levels, batches)
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from realnvp_jax.plots.names import write_title
 
-def save_curves(metrics: Path, path: Path, unit: str) -> None:
+
+def save_curves(metrics: Path, path: Path, unit: str, title: str = "") -> None:
     """Draw the columns of a metrics.csv: training, and validation in both modes, over the steps."""
     from matplotlib.figure import Figure
 
@@ -31,8 +33,9 @@ def save_curves(metrics: Path, path: Path, unit: str) -> None:
     if finite.size:
         low, high = finite.min(), np.quantile(finite, 0.95)
         axes.set_ylim(low - 0.05 * (high - low) - 1e-6, high + 0.05 * (high - low) + 1e-6)
-        axes.legend()
+        figure.legend(loc="outside lower center", ncols=len(curves), frameon=False)  # hides no points
     axes.set_xlabel("step")
     axes.set_ylabel(unit)
     axes.grid(alpha=0.3)
+    write_title(figure, title)
     figure.savefig(path, dpi=150)

@@ -1,6 +1,7 @@
 """Densities on the plane: points, the density on a grid, latents, and the grid of the latents as the flow warps it."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from jaxtyping import Float
 
 from realnvp_jax.base import Uniform
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.plots.names import COORDINATES, LATENTS, name_axes, write_title
 
 Corner = np.ndarray | tuple[float, float]
 Axes = Any  # matplotlib.axes.Axes; Matplotlib is imported when a picture is drawn
@@ -68,7 +70,13 @@ def density_on_grid(
     return DensityGrid(low, high, np.exp(log_prob[: len(points)].astype(np.float64)).reshape(num, num))
 
 
-def draw_points(axes: Axes, points: np.ndarray, title: str, limits: tuple[Corner, Corner]) -> None:
+def draw_points(
+    axes: Axes,
+    points: np.ndarray,
+    title: str,
+    limits: tuple[Corner, Corner],
+    names: Sequence[str] = COORDINATES,
+) -> None:
     """A scatter plot of points on the plane."""
     axes.scatter(points[:, 0], points[:, 1], s=2, alpha=min(1.0, 2000 / len(points)), linewidths=0)
     axes.set(
@@ -77,9 +85,10 @@ def draw_points(axes: Axes, points: np.ndarray, title: str, limits: tuple[Corner
         ylim=(limits[0][1], limits[1][1]),
         aspect=_aspect(*limits),
     )
+    name_axes(axes, names)
 
 
-def draw_density(axes: Axes, grid: DensityGrid, title: str = "density") -> None:
+def draw_density(axes: Axes, grid: DensityGrid, title: str = "density", names: Sequence[str] = COORDINATES) -> None:
     """The density with a colour bar."""
     extent = (grid.low[0], grid.high[0], grid.low[1], grid.high[1])
     image = axes.imshow(
@@ -87,12 +96,14 @@ def draw_density(axes: Axes, grid: DensityGrid, title: str = "density") -> None:
     )
     axes.figure.colorbar(image, ax=axes, label="density")
     axes.set_title(title)
+    name_axes(axes, names)
 
 
 def draw_latents(axes: Axes, flow: Flow, params: Params, points: np.ndarray, colors: np.ndarray | None = None) -> None:
-    """The latents of points, on a normal base with circles that hold 39 %, 86 % and 99 % of it."""
+    """The latents of points, on a normal base with circles that hold 39%, 86% and 99% of it."""
     z = np.asarray(flow.forward(params, points)[0])
     colors = points[:, 0] if colors is None else colors
+    name_axes(axes, LATENTS)
     axes.scatter(z[:, 0], z[:, 1], c=colors, s=2, linewidths=0, cmap="coolwarm")
     if isinstance(flow.base, Uniform):
         axes.set(title="latents on the unit square", aspect="equal", xlim=(0, 1), ylim=(0, 1))
@@ -100,15 +111,22 @@ def draw_latents(axes: Axes, flow: Flow, params: Params, points: np.ndarray, col
     angle = np.linspace(0, 2 * np.pi, 200)
     for radius in (1, 2, 3):
         axes.plot(radius * np.cos(angle), radius * np.sin(angle), color="black", linewidth=0.7)
-    axes.set(title="latents, circles at 1, 2, 3 deviations", aspect="equal", xlim=(-4.5, 4.5), ylim=(-4.5, 4.5))
+    axes.set(
+        title="latents; circles at 1, 2, 3 standard deviations", aspect="equal", xlim=(-4.5, 4.5), ylim=(-4.5, 4.5)
+    )
 
 
 def draw_warped_grid(
-    axes: Axes, flow: Flow, params: Params, limits: tuple[Corner, Corner], radius: float = 3.0
+    axes: Axes,
+    flow: Flow,
+    params: Params,
+    limits: tuple[Corner, Corner],
+    radius: float = 3.0,
+    names: Sequence[str] = COORDINATES,
 ) -> None:
     """The lines of a square grid on the latent plane as they lie in the data's plane.
 
-    The grid reaches over [-radius, radius]^2, or over the unit square of a uniform base, less 0.1 % at its ends.
+    The grid reaches over [-radius, radius]^2, or over the unit square of a uniform base, less 0.1% at its ends.
     """
     low, high = (0.001, 0.999) if isinstance(flow.base, Uniform) else (-radius, radius)
     along = np.linspace(low, high, 601)
@@ -124,31 +142,42 @@ def draw_warped_grid(
         ylim=(limits[0][1], limits[1][1]),
         aspect=_aspect(*limits),
     )
+    name_axes(axes, names)
 
 
-def save_density(grid: DensityGrid, path: Path) -> None:
+def save_density(grid: DensityGrid, path: Path, names: Sequence[str] = COORDINATES, title: str = "") -> None:
     """Draw a density on the plane."""
     from matplotlib.figure import Figure
 
     height = 1.2 + 4.2 * (relative_height(grid.low, grid.high) or 1)
-    figure = Figure(figsize=(6.5, height), layout="constrained")
-    draw_density(figure.add_subplot(), grid, f"density (sums to {grid.mass:.4f})")
+    figure = Figure(figsize=(6.5, height), layout="compressed")
+    draw_density(figure.add_subplot(), grid, f"density (integrates to {grid.mass:.4f})", names)
+    write_title(figure, title)
     figure.savefig(path, dpi=150)
 
 
-def save_latents(flow: Flow, params: Params, points: np.ndarray, path: Path) -> None:
+def save_latents(flow: Flow, params: Params, points: np.ndarray, path: Path, title: str = "") -> None:
     """Draw the latents of up to 10,000 points on the plane, coloured by their first coordinate."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+    figure = Figure(figsize=(5.5, 5.5), layout="compressed")
     draw_latents(figure.add_subplot(), flow, params, points[:10_000])
+    write_title(figure, title)
     figure.savefig(path, dpi=150)
 
 
-def save_warped_grid(flow: Flow, params: Params, grid: DensityGrid, path: Path) -> None:
+def save_warped_grid(
+    flow: Flow,
+    params: Params,
+    grid: DensityGrid,
+    path: Path,
+    names: Sequence[str] = COORDINATES,
+    title: str = "",
+) -> None:
     """Draw the warped grid in the limits of a density's picture."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 5.5), layout="constrained")
-    draw_warped_grid(figure.add_subplot(), flow, params, (grid.low, grid.high))
+    figure = Figure(figsize=(6, 5.5), layout="compressed")
+    draw_warped_grid(figure.add_subplot(), flow, params, (grid.low, grid.high), names=names)
+    write_title(figure, title)
     figure.savefig(path, dpi=150)

@@ -1,6 +1,6 @@
 """Samples of vectors beside data, and latents beside the base distribution."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,33 +8,49 @@ import jax.numpy as jnp
 import numpy as np
 
 from realnvp_jax.base import Base, Logistic, Uniform
+from realnvp_jax.plots.names import name_axes, write_title
 from realnvp_jax.plots.plane import draw_points, limits_of, relative_height
 
 _MAX_CORNER_COLUMNS = 8
+_COLORS = {"data": "tab:blue", "samples": "tab:orange"}
 
 
-def save_points(data: np.ndarray, samples: np.ndarray, columns: Sequence[str], path: Path) -> None:
-    """Data beside samples: two scatter plots of points on the plane, else a corner plot of the first columns."""
+def save_points(
+    data: np.ndarray | None, samples: np.ndarray, columns: Sequence[str], path: Path, title: str = ""
+) -> None:
+    """Draw samples beside data: scatter plots of points on the plane, else a corner plot of the first columns.
+
+    Args:
+      data: [n, columns], as many of them are drawn as there are samples; None to draw the samples alone.
+      samples: [n, columns].
+      columns: names of the axes.
+      path: the PNG file.
+      title: what the picture shows; "" for none.
+    """
     from matplotlib.figure import Figure
 
-    if data.shape[1] == 2:
-        limits = limits_of(data, margin=0.15)
-        figure = Figure(figsize=(10, 0.8 + 4.6 * (relative_height(*limits) or 1)), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        draw_points(left, data[: len(samples)], "data", limits)
-        draw_points(right, samples, "samples", limits)
+    groups = {"samples": samples} if data is None else {"data": data[: len(samples)], "samples": samples}
+    shown = samples if data is None else data
+    if samples.shape[1] == 2:
+        limits = limits_of(shown, margin=0.15)
+        figure = Figure(figsize=(5 * len(groups), 1.2 + 4.6 * (relative_height(*limits) or 1)), layout="compressed")
+        panels = figure.subplots(1, len(groups), squeeze=False)[0]
+        for axes, (name, points) in zip(panels, groups.items(), strict=True):
+            draw_points(axes, points, name, limits, columns)
     else:
-        figure = _corner(data[: len(samples)], samples, columns)
+        figure = _corner(groups, shown, columns)
+    write_title(figure, title)
     figure.savefig(path, dpi=120)
 
 
-def _corner(data: np.ndarray, samples: np.ndarray, columns: Sequence[str]) -> Any:
+def _corner(groups: Mapping[str, np.ndarray], shown: np.ndarray, columns: Sequence[str]) -> Any:
+    """Histograms of single columns, and scatter plots of pairs of them, in the range of the values `shown`."""
     from matplotlib.figure import Figure
 
-    size = min(data.shape[1], _MAX_CORNER_COLUMNS)
+    size = min(shown.shape[1], _MAX_CORNER_COLUMNS)
     figure = Figure(figsize=(1.6 * size + 1, 1.6 * size + 1), layout="constrained")
     grid = figure.subplots(size, size, squeeze=False)
-    low, high = np.quantile(data[:, :size].astype(np.float64), [0.005, 0.995], axis=0)
+    low, high = np.quantile(shown[:, :size].astype(np.float64), [0.005, 0.995], axis=0)
     low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
     for i in range(size):
         for j in range(size):
@@ -42,7 +58,8 @@ def _corner(data: np.ndarray, samples: np.ndarray, columns: Sequence[str]) -> An
             if j > i:
                 axes.axis("off")
                 continue
-            for values, color, label in ((samples, "tab:orange", "samples"), (data, "tab:blue", "data")):
+            for label in reversed(list(groups)):
+                values, color = groups[label], _COLORS[label]
                 if i == j:
                     bins = np.linspace(low[i], high[i], 40)
                     axes.hist(values[:, i], bins=bins, density=True, histtype="step", color=color, label=label)
@@ -52,24 +69,25 @@ def _corner(data: np.ndarray, samples: np.ndarray, columns: Sequence[str]) -> An
                     axes.set_ylim(low[i], high[i])
             axes.set_xlim(low[j], high[j])
             axes.tick_params(labelsize=6, labelbottom=i == size - 1, labelleft=j == 0 and i > 0)
-            # names of columns are no formulas, whatever dollar signs they have
-            axes.set_xlabel(columns[j] if i == size - 1 else "", fontsize=7, parse_math=False)
-            axes.set_ylabel(columns[i] if j == 0 and i > 0 else "", fontsize=7, parse_math=False)
-    grid[0, 0].legend(fontsize=6)
+            names = (columns[j] if i == size - 1 else "", columns[i] if j == 0 and i > 0 else "")
+            name_axes(axes, names, fontsize=7)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    grid[0, -1].legend(handles, labels, fontsize=8, loc="upper right")  # in the empty half
     return figure
 
 
-def save_latent_distributions(groups: dict[str, np.ndarray], base: Base, path: Path) -> None:
+def save_latent_distributions(groups: dict[str, np.ndarray], base: Base, path: Path, title: str = "") -> None:
     """Histogram and Q-Q plot of groups of latents against the base distribution, a row for each group.
 
     Args:
       groups: name -> values, any number of them.
       base: the distribution that they should have.
       path: the PNG file.
+      title: what the picture shows; "" for none.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 0.4 + 3.0 * len(groups)), layout="constrained")
+    figure = Figure(figsize=(8, 0.8 + 3.0 * len(groups)), layout="constrained")
     rows = figure.subplots(len(groups), 2, squeeze=False)
     probabilities = (np.arange(500) + 0.5) / 500
     expected = base_quantiles(base, probabilities)
@@ -81,10 +99,11 @@ def save_latent_distributions(groups: dict[str, np.ndarray], base: Base, path: P
             values.ravel(), bins=np.linspace(low - 0.5, high + 0.5, 80), density=True, color="tab:blue", alpha=0.6
         )
         left.plot(line, density, color="black", linewidth=1)
-        left.set(title=f"{name}: {values.size:,} latents", ylabel="density")
+        left.set(title=f"{name}: {values.size:,} latents", xlabel="latent", ylabel="density")
         right.plot(expected, np.quantile(values.astype(np.float64), probabilities), color="tab:blue")
         right.plot([low, high], [low, high], color="black", linewidth=1, linestyle="--")
         right.set(title="Q-Q", xlabel="quantile of the base", ylabel="quantile of the latents")
+    write_title(figure, title)
     figure.savefig(path, dpi=120)
 
 

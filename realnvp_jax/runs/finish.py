@@ -17,7 +17,7 @@ from realnvp_jax.runs.evaluator import Evaluator
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.files import write_json
 from realnvp_jax.runs.history import note_finish
-from realnvp_jax.runs.result import describe_result
+from realnvp_jax.runs.result import describe_result, picture_title
 from realnvp_jax.runs.trackers import Trackers
 from realnvp_jax.training.steps import cost
 
@@ -75,24 +75,24 @@ def finish(
     note_finish(files.run_path)
     write_json(files.result_path, result)
     trackers.result(result)
-    _draw(experiment, trackers, params, grid)
+    _draw(experiment, trackers, params, grid, picture_title(files.path, result["step"], result))
     print(describe_result(result), flush=True)
     return result
 
 
-def _draw(experiment: Experiment, trackers: Trackers, params: Params, grid: DensityGrid | None) -> None:
+def _draw(experiment: Experiment, trackers: Trackers, params: Params, grid: DensityGrid | None, title: str) -> None:
     """Write the pictures of a finished run; its result is written already, and needs none of them."""
     files = experiment.files
     samples, curve = files.path / "samples.png", files.path / "curves.png"
     drawn = []
     continuous = samples.with_name("samples_continuous.png")
-    if attempt(samples, pictures.save_samples, experiment, params, samples, continuous):
+    if attempt(samples, pictures.save_samples, experiment, params, samples, title, continuous):
         drawn.append(f"samples: {samples}")
         trackers.image(experiment.config.num_steps, "samples", samples)
     if grid is not None:
-        pictures.save_plane(experiment.flow, params, experiment.splits.test.x, grid, files.path)
-        print(f"density on a grid of {grid.density.size:,} points: sums to {grid.mass:.4f}")
-    if attempt(curve, curves.save_curves, files.metrics_path, curve, experiment.unit):
+        pictures.save_plane(experiment, params, grid, title)
+        print(f"density on a grid of {grid.density.size:,} points: integrates to {grid.mass:.4f}")
+    if attempt(curve, curves.save_curves, files.metrics_path, curve, experiment.unit, title):
         drawn.append(f"curves: {curve}")
     if drawn:
         print("  ".join(drawn))

@@ -15,7 +15,9 @@ from realnvp_jax.text import describe_error
 _MOST_ROWS = 256  # of a grid with one class in each row; the other classes are not drawn
 
 
-def save_samples(experiment: Experiment, params: Params, path: Path, continuous: Path | None = None) -> None:
+def save_samples(
+    experiment: Experiment, params: Params, path: Path, title: str, continuous: Path | None = None
+) -> None:
     """Write a grid of `evaluate.num_samples` images, floored to levels, or samples of vectors beside test data.
 
     The images of a class-conditional flow have one class in each row, in the order of its classes; of at least four
@@ -25,6 +27,7 @@ def save_samples(experiment: Experiment, params: Params, path: Path, continuous:
       experiment: the run.
       params: parameters of its flow.
       path: the PNG file.
+      title: of the picture.
       continuous: where to write the same images as they were drawn, before they are floored.
     """
     flow, splits, num = experiment.flow, experiment.splits, experiment.config.evaluate.num_samples
@@ -38,12 +41,12 @@ def save_samples(experiment: Experiment, params: Params, path: Path, continuous:
         num = len(contexts)
     samples = _sample(flow, params, key, num, contexts)
     if flow.levels is None:
-        vectors.save_points(splits.test.x, samples, splits.columns, path)
+        vectors.save_points(splits.test.x, samples, splits.columns, path, title)
     else:
-        images.save_image_grid(np.asarray(flow.to_uint8(samples)), flow.levels, path, columns)
+        images.save_image_grid(np.asarray(flow.to_uint8(samples)), flow.levels, path, columns, title)
         if continuous is not None:
             shades = np.clip(np.floor(samples * (256 / flow.levels)), 0, 255).astype(np.uint8)
-            images.save_image_grid(shades, 256, continuous, columns)
+            images.save_image_grid(shades, 256, continuous, columns, title)
 
 
 def _sample(flow: Flow, params: Params, key: jax.Array, num: int, contexts: np.ndarray | None) -> np.ndarray:
@@ -68,19 +71,19 @@ def plane_density(flow: Flow, params: Params, points: np.ndarray) -> plane.Densi
         return None
 
 
-def save_plane(flow: Flow, params: Params, points: np.ndarray, grid: plane.DensityGrid, directory: Path) -> None:
+def save_plane(experiment: Experiment, params: Params, grid: plane.DensityGrid, title: str) -> None:
     """Write the pictures of a density on the plane: itself, latents and the warped grid. Failures are warnings.
 
     Args:
-      flow: the flow.
-      params: its parameters.
-      points: data, whose latents are shown.
+      experiment: the run, whose test data have their latents shown.
+      params: parameters of its flow.
       grid: the density.
-      directory: where to write.
+      title: of the pictures.
     """
+    flow, splits, directory = experiment.flow, experiment.splits, experiment.files.path
     path = directory / "density.png"
-    attempt(path, plane.save_density, grid, path)
+    attempt(path, plane.save_density, grid, path, splits.columns, title)
     path = directory / "latents.png"
-    attempt(path, plane.save_latents, flow, params, points, path)
+    attempt(path, plane.save_latents, flow, params, splits.test.x, path, title)
     path = directory / "warped_grid.png"
-    attempt(path, plane.save_warped_grid, flow, params, grid, path)
+    attempt(path, plane.save_warped_grid, flow, params, grid, path, splits.columns, title)

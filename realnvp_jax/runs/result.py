@@ -1,5 +1,6 @@
 """The test result of a run, as result.json holds it and as one line says it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,12 @@ def describe_result(result: dict[str, Any]) -> str:
         f"test: {plus_minus(result['mean'], result['standard_error'])} {result['unit']} "
         f"({result['num_examples']} examples, {which}{lost}{average}){mass}"
     )
+
+
+def picture_title(workdir: Path, step: int, result: Mapping[str, Any] | None = None) -> str:
+    """The title of a run's picture: its workdir's name, the step, and the test result where it is that of the step."""
+    name = workdir.resolve().name
+    title = f"{name if len(name) <= 40 else name[:39] + '…'}, step {step:,}"
+    if result is None or result["step"] != step:
+        return title
+    return f"{title}: {plus_minus(result['mean'], result['standard_error'])} {result['unit']}".replace("+-", "±")

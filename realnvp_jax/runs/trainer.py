@@ -23,6 +23,7 @@ from realnvp_jax.runs.metrics_log import MetricsLog
 from realnvp_jax.runs.pending_metrics import PendingMetrics
 from realnvp_jax.runs.profiling import Profile
 from realnvp_jax.runs.recovery import restore_best
+from realnvp_jax.runs.result import picture_title
 from realnvp_jax.runs.setup import noise_scale
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 from realnvp_jax.runs.start_message import print_start
@@ -215,7 +216,8 @@ class Trainer:
         )
         if self.flow.levels is not None:  # pictures of vectors wait for the end: they take longer than the training
             path = self.files.path / "samples" / f"step_{self.step:08d}.png"
-            if attempt(path, pictures.save_samples, self.experiment, params, path):
+            title = picture_title(self.files.path, self.step)
+            if attempt(path, pictures.save_samples, self.experiment, params, path, title):
                 self.trackers.image(self.step, "samples", path)
         self.pending.restart_clock(self.step)
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from realnvp_jax.analysis.run import open_run
+from realnvp_jax.cli.interpolate import places_of_given
 from tests.cli.helpers import realnvp, refused
 
 
@@ -22,8 +23,11 @@ def test_interpolations_of_images(digits, tmp_path):
     assert "linear.png, spherical.png, manifold.png" in printed  # a flow of one scale has no fine scales
     for kind in ("linear", "spherical"):
         with Image.open(tmp_path / "pictures" / f"{kind}.png") as picture:
-            canvas = np.asarray(picture)[..., 0]
-        assert canvas.shape == (3 * 66 + 2, 3 * 66 + 2)
+            canvas = np.asarray(picture)[-(3 * 66 + 2) :]  # below the title
+        assert canvas.shape == (3 * 66 + 2, 3 * 66 + 2, 3)
+        sides = [[tuple(canvas[66 * i + 30, 66 * j]) == (255, 140, 0) for j in range(4)] for i in range(3)]
+        assert sides == [[True] * 4, [False] * 4, [True] * 4]
+        canvas = canvas[..., 0]
         corners = [canvas[row : row + 64 : 8, column : column + 64 : 8] for row in (2, 134) for column in (2, 134)]
         np.testing.assert_array_equal(corners, np.round(test[[3, 1, 4, 5], ..., 0] * (255 / 16)))
     note = json.loads((tmp_path / "pictures.json").read_text())
@@ -31,7 +35,8 @@ def test_interpolations_of_images(digits, tmp_path):
     assert "which is there" in refused("interpolate", "-w", digits, "-o", tmp_path / "pictures")
     realnvp("interpolate", "-w", digits, "--points", 2, "--kind", "linear", "--from", "samples", "-n", 4)
     with Image.open(digits / "analysis" / "interpolate" / "linear.png") as picture:
-        assert picture.size == (4 * 66 + 2, 66 + 2)
+        assert picture.size[0] == 4 * 66 + 2
+        assert not (np.asarray(picture) == (255, 140, 0)).all(axis=-1).any()  # samples are not real
     for arguments, expected in [
         (["--kind", "scales"], "expected a flow of images with two scales or more for --kind scales"),
         (["--kind", "manifold", "--points", 2], "expected --points 4 for --kind manifold"),
@@ -63,3 +68,17 @@ def test_interpolations_of_vectors(moons, shop, tmp_path):
     other = pd.read_csv(tmp_path / "named" / "linear.csv")
     assert list(other) == ["row_", "place", "row", "length, mm"]
     np.testing.assert_allclose(other.to_numpy(), pd.read_csv(tmp_path / "tables" / "linear.csv"), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "places"),
+    [
+        ("linear", (3, 3), [0, 2, 6, 8]),
+        ("spherical", (1, 5), [0, 4]),
+        ("manifold", (8, 8), [0, 2, 16, 18]),
+        ("manifold", (5, 5), [0]),
+        ("scales", (4, 4), [0, 4, 8, 12]),
+    ],
+)
+def test_places_of_the_given_images(kind, shape, places):
+    assert places_of_given(kind, *shape) == places

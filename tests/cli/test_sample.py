@@ -65,7 +65,7 @@ def test_samples_of_images_are_written(digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_samples_of_vectors_are_written(moons, shop, tmp_path):
+def test_samples_of_vectors_are_written(moons, shop, tmp_path, monkeypatch):
     realnvp("sample", "-w", moons, "-n", 50)
     realnvp("sample", "-w", moons, "-n", 50, "-o", tmp_path / "x.csv", "--batch-size", 7)
     realnvp("sample", "-w", moons, "-n", 50, "-o", tmp_path / "x.npz")
@@ -76,6 +76,16 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path):
     assert "this flow is conditional" in refused("sample", "-w", shop, "-o", tmp_path / "shop.csv")
     realnvp("sample", "-w", shop, "-n", 5, "--context", "1", "-o", tmp_path / "shop.csv")
     assert (tmp_path / "shop.csv").read_text().startswith("size,price\n")
+    shown = []
+    monkeypatch.setattr("realnvp_jax.plots.vectors.save_points", lambda *arguments: shown.append(arguments))
+    realnvp("sample", "-w", shop, "-n", 5, "--context", "kind=1", "--temperature", 0.5, "-o", tmp_path / "shop.png")
+    realnvp("sample", "-w", moons, "-n", 5, "-o", tmp_path / "moons.png")
+    (no_data, samples, columns, _, title), (data, *_) = shown
+    assert no_data is None  # all rows of the data are not comparable with samples at one context
+    assert (samples.shape, columns) == ((5, 2), ("size", "price"))
+    assert title.startswith("run, step 2: ")
+    assert title.endswith(" nats; kind=1; temperature 0.5")
+    assert len(data) == 500
     (tmp_path / "kinds.csv").write_text("other,kind\n5,0\n5,1\n")
     printed = realnvp("sample", "-w", shop, "-n", 5, "--context", tmp_path / "kinds.csv", "-o", tmp_path / "both.csv")
     assert "not used, as they are not in dataset.context: the columns other of 'kinds.csv'" in printed
@@ -112,7 +122,8 @@ def test_a_run_has_a_row_of_samples_for_each_class(run, capsys, tmp_path):
     assert config["dataset"]["classes"] == list("0123456789")
     for picture in ("samples.png", "samples_continuous.png", "samples/step_00000002.png"):
         with Image.open(run / picture) as image:
-            assert image.size == (4 * 66 + 2, 10 * 66 + 2)  # four columns and ten rows of 64x64 pixels
+            assert image.size[0] == 4 * 66 + 2  # four columns and ten rows of 64x64 pixels below a title
+            assert 0 < image.size[1] - (10 * 66 + 2) <= 32
     flow, params = realnvp_jax.load(run)
     assert flow.context_size == 10
     x = flow.to_uint8(flow.sample(params, jax.random.key(0), (2,), context=np.eye(10)))
@@ -145,7 +156,7 @@ def test_samples_of_classes_are_drawn(run, shop, tmp_path):
     assert "rows, from the top: '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'" in printed
     assert "70 samples: " in printed
     with Image.open(tmp_path / "all.png") as picture:
-        assert picture.size == (7 * 66 + 2, 10 * 66 + 2)
+        assert picture.size == (7 * 66 + 2, 16 + 10 * 66 + 2)
     assert "class: '3'\n5 samples" in realnvp(
         "sample", "-w", run, "-n", 5, "--label", 3, "-o", tmp_path / "three.npz", "--batch-size", 2
     )

@@ -305,7 +305,7 @@ def test_points_on_the_plane(environment, tmp_path, config, size):
     assert re.search(r"test: -[12]\.\d{3} \+- 0\.\d{3} nats \(500 examples", completed.stdout)
     density_sum = json.loads((tmp_path / "result.json").read_text())["density_sum"]
     assert 0.9 < density_sum < 1.01
-    assert f"sums to {density_sum:.4f}" in completed.stdout
+    assert f"integrates to {density_sum:.4f}" in completed.stdout
     for name in ("samples", "density", "latents", "warped_grid", "curves"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
 

@@ -4,7 +4,7 @@ import json
 
 from configs import smoke
 from realnvp_jax.runs.files import write_json
-from realnvp_jax.runs.result import describe_result, read_result
+from realnvp_jax.runs.result import describe_result, picture_title, read_result
 from realnvp_jax.runs.workdir import Workdir
 from tests.helpers import refusal
 
@@ -26,3 +26,11 @@ def test_a_damaged_result_is_named(tmp_path):
 def test_the_line_of_a_single_example_has_no_error():
     line = describe_result({**RESULT, "standard_error": None, "num_examples": 1})
     assert line == "test: 1.000 nats (1 examples, step 2 of 4 by validation, moving average)"
+
+
+def test_pictures_are_called_after_the_run_its_step_and_its_result(tmp_path):
+    workdir = tmp_path / "digits"
+    assert picture_title(workdir, 1200) == "digits, step 1,200"
+    assert picture_title(workdir, 1200, RESULT) == "digits, step 1,200"  # the result is that of another step
+    assert picture_title(workdir, 2, RESULT) == "digits, step 2: 1.000 ± 0.100 nats"
+    assert picture_title(tmp_path / ("a" * 80), 1) == "a" * 39 + "…, step 1"
