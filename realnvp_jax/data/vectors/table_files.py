@@ -21,7 +21,7 @@ _EXTENSIONS = ".csv, .parquet or .npz"
 EXTENSIONS = (".csv", ".parquet", ".npz")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Table:
     """Rows of real numbers and the names of their columns."""
 
