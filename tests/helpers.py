@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization,
 
 ROOT = Path(__file__).parent.parent
 BATCH = 8
+PATIENCE = 600  # seconds after which a test gives up what should have happened, however busy the machine is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +178,13 @@ ZOO = {
 }
 
 
+def slow_but(quick: Iterable[str], names: Iterable[str]) -> list[Any]:
+    """The names as parameters of a test, of which all but the quick ones are slow."""
+    chosen = set(quick)
+    assert chosen <= set(names)
+    return [name if name in chosen else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 def refusal(function, *arguments, **keywords) -> str:
     """The message with which `function` refuses its arguments: one sentence of at most 400 characters."""
     with pytest.raises(ValueError, match=r"expected .*; got ") as caught:
@@ -222,7 +230,7 @@ def images_of(name: str, **keys: Any) -> FramedImages:
 
 
 def wait_until(condition) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)

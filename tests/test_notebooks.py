@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+from tests.helpers import PATIENCE, ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
-SECONDS = 300
 
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
@@ -35,7 +36,7 @@ def outputs_of(path: Path) -> tuple[str, dict[str, int]]:
 
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(NOTEBOOKS)}}
-    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources=resources).execute()
+    NotebookClient(notebook, timeout=PATIENCE, kernel_name="python3", resources=resources).execute()
     printed, figures = "", {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):

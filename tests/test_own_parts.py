@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from realnvp_jax.cli.main import main
 from realnvp_jax.registry import part_class
+from tests.helpers import PATIENCE, ROOT
 
-ROOT = Path(__file__).parent.parent
 FILE = "examples/own_parts.py"
 
 
@@ -24,7 +24,7 @@ def in_a_process(*arguments: str, **environment: str) -> subprocess.CompletedPro
         env={**os.environ, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "True", **environment},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=PATIENCE,
     )
 
 

@@ -26,7 +26,7 @@ from realnvp_jax.training.parallel import parallel_eval_step, replicate
 from realnvp_jax.training.steps import random_crop
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Scores:
     """Scores of n examples under a flow, x_i being an example and r the reference, which are training examples.
 

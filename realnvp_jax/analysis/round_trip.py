@@ -48,7 +48,7 @@ class RoundTrip:
         return max(self.layers, key=lambda name: np.nan_to_num(self.layers[name][0], nan=np.inf))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Reconstruction:
     """Round trips of examples, and their latents.
 

@@ -15,7 +15,7 @@ from realnvp_jax.training.steps import unit
 NOTABLE_DIFFERENCE = 0.05  # between running statistics and those of a batch
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
     """A split's scores.
 

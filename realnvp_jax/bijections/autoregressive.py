@@ -8,7 +8,7 @@ elements one after the other, in one compiled loop.
 
 import math
 
-import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from realnvp_jax.bijections.bijection import Bijection
@@ -47,16 +47,20 @@ class Autoregressive(Bijection):
         n, size = z.shape[0], math.prod(z.shape[1:])
         in_order = z.reshape(n, size)[:, self.conditioner.sequence].T
 
-        def step(module, carry, now):
-            state, log_det = carry
-            k, z_k = now
-            raw, state = module.conditioner.parameters_of(state, k, context)
-            x_k, log_derivative = module.transform.checked("inverse", z_k[:, None], raw)
-            if self.shows_progress:
-                report_progress("sampling", k, size)
-            return (module.conditioner.put(state, k, x_k[:, 0]), log_det + log_derivative[:, 0]), None
+        module, variables = self.unbind()  # for a loop of JAX: Flax's takes no callback, as the progress bar is
 
-        loop = nn.scan(step, variable_broadcast=True, split_rngs={"params": False}, length=size)
+        def step(carry, now):
+            return module.apply(variables, carry, *now, size, context, method="_next_element"), None
+
         start = self.conditioner.start(n, z.dtype), jnp.zeros((n,), z.dtype)
-        (state, log_det), _ = loop(self, start, (jnp.arange(size), in_order))
+        (state, log_det), _ = jax.lax.scan(step, start, (jnp.arange(size), in_order))
         return self.conditioner.event(state), log_det
+
+    def _next_element(self, carry, k, z_k, size, context):
+        """(state, log_det) with element k of `size` in sequence."""
+        state, log_det = carry
+        raw, state = self.conditioner.parameters_of(state, k, context)
+        x_k, log_derivative = self.transform.checked("inverse", z_k[:, None], raw)
+        if self.shows_progress:
+            report_progress("sampling", k, size)
+        return self.conditioner.put(state, k, x_k[:, 0]), log_det + log_derivative[:, 0]

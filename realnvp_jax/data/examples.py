@@ -8,7 +8,7 @@ import numpy as np
 STREAMS = {"train": 0, "validation": 1, "test": 2}  # of random numbers: the splits of generated data
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Examples:
     """Examples, and what each is conditioned on, if anything.
 

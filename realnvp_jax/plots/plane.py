@@ -20,7 +20,7 @@ Axes = Any  # matplotlib.axes.Axes; Matplotlib is imported when a picture is dra
 _GRID_BATCH = 20_000
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class DensityGrid:
     """A density at the middles of the cells of a grid on the plane.
 

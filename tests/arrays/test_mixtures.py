@@ -21,7 +21,7 @@ def latents(base: str, num: int) -> jax.Array:
 
 
 @mixtures
-@pytest.mark.parametrize("num_components", [1, 7])
+@pytest.mark.parametrize("num_components", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_a_mixture_is_invertible_and_knows_its_derivative(component, base, num_components, x64):
     raw = 2 * jax.random.normal(KEY, (300, num_parameters(num_components)))
     z = latents(base, 300)
@@ -51,7 +51,7 @@ def test_the_density_is_that_of_the_mixture(x64):
 
 
 @pytest.mark.parametrize(("component", "variance"), [("gaussian", 1.0), ("logistic", np.pi**2 / 3)])
-@pytest.mark.parametrize("num_components", [1, 2, 12])
+@pytest.mark.parametrize("num_components", [1, 2, pytest.param(12, marks=pytest.mark.slow)])
 def test_a_mixture_starts_at_mean_0_and_its_components_own_variance(component, variance, num_components, x64):
     x = jnp.linspace(-60, 60, 200_001)
     raw = jnp.zeros((len(x), num_parameters(num_components)))
@@ -132,7 +132,14 @@ def test_the_inverse_at_the_ends_of_the_square():
     assert np.isnan(x[2:]).all()
 
 
-@mixtures
+@pytest.mark.parametrize(
+    ("component", "base"),
+    [
+        (component, base) if component == "logistic" else pytest.param(component, base, marks=pytest.mark.slow)
+        for component in COMPONENTS
+        for base in BASES
+    ],
+)
 def test_the_inverse_is_differentiable(component, base, x64):
     raw = jax.random.normal(KEY, (5, num_parameters(3)))
     z = latents(base, 5)

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from realnvp_jax.bijections.coupling import Coupling
-from tests.helpers import ZOO, build
+from tests.helpers import ZOO, build, slow_but
+
+COUPLINGS = [name for name in ZOO if name.endswith(("coupling 0", "coupling 1"))]
+QUICK = ("checkerboard coupling 0", "channel coupling 1", "additive coupling 0", "vector coupling 0")
 
 
-@pytest.mark.parametrize("name", [name for name in ZOO if name.endswith(("coupling 0", "coupling 1"))])
+@pytest.mark.parametrize("name", slow_but(QUICK, COUPLINGS))
 def test_couplings_leave_the_identity_half_alone_and_see_nothing_else(name, x64):
     coupling, variables, x, _ = build(name)
     assert isinstance(coupling, Coupling)

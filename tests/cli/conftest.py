@@ -26,6 +26,7 @@ def moons(tmp_path_factory):
     config = toy2d.get_config("moons")
     config.num_steps = 6
     config.evaluate.every = 3
+    config.checkpoint.every = 3
     config.evaluate.num_examples = 500
     config.dataset.num_train = 600
     config.model.num_layers = 2

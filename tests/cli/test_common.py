@@ -44,20 +44,19 @@ def test_data_that_have_changed_or_moved(shop, tmp_path):
     assert (tmp_path / "x.csv").read_text().startswith("size,price\n")
 
 
-@pytest.mark.slow
-def test_workdirs_that_cannot_be_opened_are_refused(digits, tmp_path):
+def test_workdirs_that_cannot_be_opened_are_refused(moons, tmp_path):
     for command in ("evaluate", "sample", "reconstruct", "show"):
         assert "expected the workdir of a run, with config.json; got" in refused(command, "-w", tmp_path / "nowhere")
         assert not (tmp_path / "nowhere").exists()
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
-    shutil.copy(digits / "config.json", unfinished)
+    shutil.copy(moons / "config.json", unfinished)
     assert "expected a checkpoint in" in refused("evaluate", "-w", unfinished)
     assert "no test result yet" in realnvp("show", "-w", unfinished)
     (unfinished / "config.json").write_text("[")
     assert "config.json' as it was written; got a damaged file" in refused("show", "-w", unfinished)
-    assert "expected one of the steps [6, 3]" in refused("sample", "-w", digits, "--step", 5, "--overwrite")
-    assert "'best' or 'last'; got 'first'" in refused("sample", "-w", digits, "--step", "first", "--overwrite")
+    assert "expected one of the steps [6, 3]" in refused("sample", "-w", moons, "--step", 5, "--overwrite")
+    assert "'best' or 'last'; got 'first'" in refused("sample", "-w", moons, "--step", "first", "--overwrite")
 
 
 @pytest.mark.slow

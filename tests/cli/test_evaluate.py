@@ -12,10 +12,10 @@ from realnvp_jax.analysis.run import open_run
 from realnvp_jax.analysis.split_evaluation import evaluate
 from realnvp_jax.cli.main import main
 from tests.cli.helpers import realnvp, refused
+from tests.helpers import slow_but
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["digits", "moons", "shop"])
+@pytest.mark.parametrize("name", slow_but(["moons"], ["digits", "moons", "shop"]))
 def test_evaluate_gives_the_number_of_training_to_the_bit(name, request):
     workdir = request.getfixturevalue(name)
     result = json.loads((workdir / "result.json").read_text())

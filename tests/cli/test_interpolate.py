@@ -47,7 +47,6 @@ def test_interpolations_of_images(digits, tmp_path):
     assert not (tmp_path / "others").exists()
 
 
-@pytest.mark.slow
 def test_interpolations_of_vectors(moons, shop, tmp_path):
     printed = realnvp("interpolate", "-w", moons, "-n", 5, "-o", tmp_path / "tables")
     assert "linear.csv, spherical.csv, manifold.csv" in printed

@@ -1,12 +1,9 @@
 """The console program `realnvp`."""
 
-import pytest
-
 import realnvp_jax
 from tests.cli.helpers import realnvp
 
 
-@pytest.mark.slow
 def test_help_is_there_for_every_command():
     text = realnvp("--help")
     for command in ("train", "configs", "evaluate", "sample", "reconstruct", "interpolate", "score", "show", "data"):

@@ -64,7 +64,6 @@ def test_samples_of_images_are_written(digits, tmp_path):
     assert not (tmp_path / "y.npz").exists()
 
 
-@pytest.mark.slow
 def test_samples_of_vectors_are_written(moons, shop, tmp_path, monkeypatch):
     realnvp("sample", "-w", moons, "-n", 50)
     realnvp("sample", "-w", moons, "-n", 50, "-o", tmp_path / "x.csv", "--batch-size", 7)

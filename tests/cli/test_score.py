@@ -41,7 +41,6 @@ def test_scores_of_images(digits, tmp_path):
     assert not (tmp_path / "other.csv").exists()
 
 
-@pytest.mark.slow
 def test_scores_of_vectors(moons, tmp_path):
     rng = np.random.default_rng(0)
     np.savetxt(tmp_path / "far.csv", rng.normal(5, 1, (30, 2)), delimiter=",", header="x,y", comments="")

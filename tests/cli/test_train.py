@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import chex
@@ -22,8 +21,7 @@ from realnvp_jax.cli import train
 from realnvp_jax.runs.checkpoints import Checkpoints
 from realnvp_jax.training.optimizer import Adam, clipped, learning_rate_schedule
 from realnvp_jax.training.state import create_state
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers import PATIENCE, ROOT, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -45,15 +43,9 @@ def command(*arguments: str) -> list[str]:
 
 
 def run(environment, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
-
-
-def wait_for(condition, process: subprocess.Popen, seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the run ended too early"
-        assert time.monotonic() < end, "the run took too long"
-        time.sleep(0.02)
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
 
 
 @pytest.fixture(scope="session")
@@ -121,19 +113,33 @@ def test_a_finished_run_prints_its_result_again(finished, environment):
     assert "seed was 0, now 1" in other.stderr
 
 
+KILLED = """
+import os, runpy, signal
+from realnvp_jax.runs.checkpoints import Checkpoints
+
+save = Checkpoints.save
+
+def save_and_die(self, state, best):
+    save(self, state, best)
+    if int(state.step) == 30:  # the checkpoint of step 20 is complete; this one may be
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Checkpoints.save = save_and_die
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
 @pytest.mark.slow
 def test_killed_and_started_again_is_the_same_to_the_bit(finished, environment, tmp_path):
     whole, _ = finished
-    process = subprocess.Popen(
-        command(f"--workdir={tmp_path}"),
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, "--config=configs/smoke.py", f"--workdir={tmp_path}"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        timeout=PATIENCE,
     )
-    wait_for(lambda: (tmp_path / "checkpoints" / "20").is_dir(), process)
-    process.kill()
-    process.wait()
+    assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "result.json").exists()
     resumed = run(environment, f"--workdir={tmp_path}")
     assert resumed.returncode == 0, resumed.stderr
@@ -157,9 +163,9 @@ def test_an_interrupted_run_saves_and_says_how_to_resume(finished, environment, 
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: (tmp_path / "checkpoints" / "10").is_dir(), process)
+    wait_until(lambda: (tmp_path / "checkpoints" / "10").is_dir() or process.poll() is not None)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     step = re.search(r"stopped and saved at step (\d+); resume with: python train.py --config", errors)
     assert step is not None, errors
@@ -176,9 +182,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(environment, tmp_path):
     assert not (tmp_path / "result.json").exists()
 
 
-@pytest.mark.slow
-def test_eight_devices_and_one_agree(environment):
-    script = """
+ON_DEVICES = """
 import sys
 import jax, numpy as np
 import realnvp_jax
@@ -192,7 +196,7 @@ from realnvp_jax.training.state import create_state
 
 losses, leaves = [], []
 optimizer = clipped(SGD(), 1e-4, 0)
-for memory in ("store", "remat", "invert"):
+for memory in sys.argv[2:]:
     flow = realnvp_jax.image_flow(
         (8, 8, 1), num_scales=1, base_features=4, num_blocks=1, levels=17, memory=memory
     )
@@ -228,12 +232,19 @@ for i in range(3):
 leaves += [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
 np.savez(sys.argv[1], *leaves, losses=losses, devices=jax.device_count())
 """
+
+
+@pytest.mark.parametrize("memories", [("store",), pytest.param(("remat", "invert"), marks=pytest.mark.slow)])
+def test_eight_devices_and_one_agree(memories, environment, tmp_path):
     results = []
     for count in (1, 8):
-        path = Path(environment["JAX_COMPILATION_CACHE_DIR"]) / f"devices_{count}.npz"
+        path = tmp_path / f"devices_{count}.npz"
         flags = f"--xla_force_host_platform_device_count={count}"
         subprocess.run(
-            [sys.executable, "-c", script, str(path)], cwd=ROOT, env={**environment, "XLA_FLAGS": flags}, check=True
+            [sys.executable, "-c", ON_DEVICES, str(path), *memories],
+            cwd=ROOT,
+            env={**environment, "XLA_FLAGS": flags},
+            check=True,
         )
         results.append(np.load(path))
     one, eight = results
@@ -288,8 +299,10 @@ def test_a_table_of_ones_own_with_a_context(environment, tmp_path):
     assert "dataset.context was 'kind', now 'size'" in changed.stderr
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("config", "size"), [("toy2d", "num_layers=2"), ("toy2d_ar", "num_components=3")])
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [("toy2d", "num_layers=2"), pytest.param("toy2d_ar", "num_components=3", marks=pytest.mark.slow)],
+)
 def test_points_on_the_plane(environment, tmp_path, config, size):
     completed = run(
         environment,

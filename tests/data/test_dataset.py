@@ -108,8 +108,7 @@ def test_vectors_are_split_conditioned_and_checked():
     np.testing.assert_array_equal(splits.test.context[:, 0], -splits.test.x[:, 0])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("config", [of_images, of_vectors])
+@pytest.mark.parametrize("config", [pytest.param(of_images, marks=pytest.mark.slow), of_vectors])
 def test_a_run_is_trained_resumed_evaluated_and_loaded(tmp_path, monkeypatch, config):
     config = config()
     train(config, tmp_path / "run")

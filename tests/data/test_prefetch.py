@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from realnvp_jax.data.prefetch import prefetch
-from tests.helpers import wait_until
+from tests.helpers import PATIENCE, wait_until
 
 
 def test_values_are_made_ahead_in_order():
@@ -30,7 +30,7 @@ def test_two_values_are_ready_before_they_are_asked_for_and_errors_come_in_their
 
     def make(i: int) -> int:
         if i == 2:
-            third.wait(10)
+            third.wait(PATIENCE)
             raise RuntimeError("two")
         made.append(i)
         return i

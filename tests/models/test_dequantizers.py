@@ -63,7 +63,9 @@ def test_more_samples_of_a_learned_dequantizer_tighten_the_bound():
     assert one > four > sixteen
 
 
-@pytest.mark.parametrize("make", [functools.partial(small, "image_flow", levels=17), own_flow])
+@pytest.mark.parametrize(
+    "make", [functools.partial(small, "image_flow", levels=17), pytest.param(own_flow, marks=pytest.mark.slow)]
+)
 def test_training_sees_the_pixels_of_bits_per_dim_and_updates_the_statistics(make):
     key, x = jax.random.key(4), pixels(8)
     flow = make()

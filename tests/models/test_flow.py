@@ -12,9 +12,10 @@ import pytest
 import realnvp_jax
 from realnvp_jax import Chain, Flow, Rescale, Uniform, image_flow
 from realnvp_jax.models import pure
-from tests.helpers import perturb
+from tests.helpers import perturb, slow_but
 
 FLOW = image_flow((4, 4, 1), num_scales=2, base_features=2, num_blocks=1, levels=17)
+ONE_SCALE = image_flow((4, 4, 1), num_scales=1, base_features=2, num_blocks=1, levels=17)
 CONDITIONAL = image_flow((2, 2, 1), num_scales=1, base_features=4, num_blocks=1, levels=4, context=3)
 UNIFORM = Flow((8, 8, 3), Chain(), base=Uniform(), preprocessing=Rescale(256), levels=256)
 
@@ -71,8 +72,10 @@ def test_round_trip_and_jacobian_with_preprocessing(x64):
 @pytest.mark.parametrize(
     "flow",
     [
-        image_flow((6, 10, 1), num_scales=2, base_features=2, num_blocks=1),
-        image_flow((8, 8, 2), num_scales=3, base_features=2, num_blocks=1, levels=4),
+        pytest.param(image_flow((6, 10, 1), num_scales=2, base_features=2, num_blocks=1), marks=pytest.mark.slow),
+        pytest.param(
+            image_flow((8, 8, 2), num_scales=3, base_features=2, num_blocks=1, levels=4), marks=pytest.mark.slow
+        ),
         image_flow((7, 5, 3), num_scales=1, base_features=2, num_blocks=1, levels=2, alpha=0.1),
     ],
     ids=str,
@@ -151,13 +154,16 @@ def test_outside_of_the_support_the_density_is_zero(x):
     assert jnp.isfinite(FLOW.log_prob(params, wide)).all()
 
 
-def test_goes_through_jit_grad_vmap_and_pmap(x):
-    params = params_of(FLOW)
-    expected = FLOW.log_prob(params, x)
-    chex.assert_trees_all_close(jax.jit(FLOW.log_prob)(params, x), expected, rtol=1e-6)
-    chex.assert_trees_all_close(jax.vmap(lambda one: FLOW.log_prob(params, one))(x), expected, rtol=1e-5)
-    chex.assert_trees_all_close(jax.pmap(FLOW.log_prob, in_axes=(None, 0))(params, x[None])[0], expected, rtol=1e-6)
-    gradient = jax.jit(jax.grad(lambda p: FLOW.log_prob(p, x).sum()))(params)
+@pytest.mark.parametrize(
+    "flow", [ONE_SCALE, pytest.param(FLOW, marks=pytest.mark.slow)], ids=["one scale", "two scales"]
+)
+def test_goes_through_jit_grad_vmap_and_pmap(flow, x):
+    params = params_of(flow)
+    expected = flow.log_prob(params, x)
+    chex.assert_trees_all_close(jax.jit(flow.log_prob)(params, x), expected, rtol=1e-6)
+    chex.assert_trees_all_close(jax.vmap(lambda one: flow.log_prob(params, one))(x), expected, rtol=1e-5)
+    chex.assert_trees_all_close(jax.pmap(flow.log_prob, in_axes=(None, 0))(params, x[None])[0], expected, rtol=1e-6)
+    gradient = jax.jit(jax.grad(lambda p: flow.log_prob(p, x).sum()))(params)
     chex.assert_trees_all_equal_structs(gradient, params)
     chex.assert_tree_all_finite(gradient)
 
@@ -174,7 +180,7 @@ def test_every_leaf_is_floating_point_and_the_structures_agree(x):
     chex.assert_trees_all_equal_shapes_and_dtypes(shapes, params)
 
 
-@pytest.mark.parametrize("method", ["log_prob", "forward", "inverse", "sample"])
+@pytest.mark.parametrize("method", slow_but(["log_prob", "sample"], ["log_prob", "forward", "inverse", "sample"]))
 def test_compiles_once_for_each_shape_and_value(x, method):
     params = params_of(FLOW)
     cache = pure.sample_and_log_prob if method == "sample" else getattr(pure, method)

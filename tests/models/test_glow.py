@@ -24,7 +24,9 @@ def glow_problem(**choices):
     return flow, params, x, context
 
 
-@pytest.mark.parametrize("choices", [{"context": 2}, {"mixing": "lu", "num_scales": 1, "num_steps": 2}])
+@pytest.mark.parametrize(
+    "choices", [pytest.param({"context": 2}, marks=pytest.mark.slow), {"mixing": "lu", "num_scales": 1, "num_steps": 2}]
+)
 def test_glow_round_trips_and_has_the_log_det_of_its_jacobian(choices, x64):
     flow, params, x, context = glow_problem(**choices)
     z, log_det = flow.forward(params, x, context)
@@ -72,6 +74,7 @@ def test_glow_refuses_sizes_that_it_cannot_divide(shape):
     assert f"got {shape[0]}x{shape[1]}" in refusal(realnvp_jax.glow_flow, shape, num_scales=2)
 
 
+@pytest.mark.slow
 def test_glow_has_the_same_gradients_in_all_memory_modes(x64):
     def gradients(memory):
         flow, params, x, _ = glow_problem(memory=memory, num_scales=1, num_steps=2)

@@ -14,6 +14,7 @@ from realnvp_jax.mode import TRAIN
 from realnvp_jax.models import pure
 from realnvp_jax.training.optimizer import Adam, clipped, l2_penalty
 from realnvp_jax.training.steps import loss_fn
+from tests.helpers import slow_but
 
 DATA = np.load(Path(__file__).parents[1] / "golden" / "authors_8x8x3_2scales.npz")
 NUM_DIMS = 8 * 8 * 3
@@ -37,7 +38,7 @@ def params():
     return from_authors(group("init"), FLOW)
 
 
-@pytest.fixture(scope="module", params=["store", "remat", "invert"])
+@pytest.fixture(scope="module", params=slow_but(["store"], ["store", "remat", "invert"]))
 def loss_and_gradient(request):
     """(parameters, all of the variables) -> ((loss, (mean log_prob, updated variables)), gradient)."""
     flow = realnvp_jax.image_flow((8, 8, 3), num_scales=2, base_features=4, num_blocks=2, memory=request.param)

@@ -137,7 +137,8 @@ def test_a_flow_trains_and_its_density_sums_to_one():
         schedule="cosine",
         progress=False,
     )
-    assert flow.log_prob(params, sample_toy("moons", 5000, 1)).mean() > -1.15
+    # -1.08 to -1.17 from key to key, and with other roundings; the best Gaussian has -1.9
+    assert flow.log_prob(params, sample_toy("moons", 5000, 1)).mean() > -1.25
     grid = plane.density_on_grid(flow, params, *plane.limits_of(x, margin=0.5), num=400)
     assert abs(grid.mass - 1) < 0.01
     samples = flow.sample(params, KEY, (5000,))

@@ -22,11 +22,10 @@ from realnvp_jax.runs.result import read_result
 from realnvp_jax.runs.setup import make_optimizer
 from realnvp_jax.training.state import create_state
 from realnvp_jax.training.steps import NonFiniteLossError
-from tests.helpers import refusal
+from tests.helpers import refusal, slow_but
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("memory", ["remat", "invert"])
+@pytest.mark.parametrize("memory", slow_but(["remat"], ["remat", "invert"]))
 def test_a_run_that_was_stopped_is_the_same_to_the_bit(memory, tmp_path):
     config = smoke.get_config()
     config.update(memory=memory, batch_size=8, num_steps=4, steps_per_dispatch=2, profile=1)

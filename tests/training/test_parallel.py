@@ -1,5 +1,6 @@
 """Batches over devices and processes, and dispatches."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from realnvp_jax.training.parallel import dispatches
-from tests.helpers import ROOT
+from tests.helpers import PATIENCE, ROOT
 
 
 def test_dispatches_end_where_something_is_to_be_done():
@@ -43,19 +44,18 @@ np.savez(path, batches=np.stack(batches), reads=reads)
 
 @pytest.mark.slow
 def test_one_process_and_two_make_the_same_batches(tmp_path):
-    import socket
+    with socket.socket() as held:  # the coordinator shares the port, and no other program is given it meanwhile
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{held.getsockname()[1]}"
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+        def start(num: int, index: int) -> tuple[subprocess.Popen, Path]:
+            path = tmp_path / f"{num}_{index}.npz"
+            arguments = [sys.executable, "-c", BATCHES, address, str(num), str(index), str(path)]
+            return subprocess.Popen(arguments, cwd=ROOT), path
 
-    def start(num: int, index: int) -> tuple[subprocess.Popen, Path]:
-        path = tmp_path / f"{num}_{index}.npz"
-        arguments = [sys.executable, "-c", BATCHES, address, str(num), str(index), str(path)]
-        return subprocess.Popen(arguments, cwd=ROOT), path
-
-    running = [start(1, 0), start(2, 0), start(2, 1)]
-    assert [process.wait(120) for process, _ in running] == [0, 0, 0]
+        running = [start(1, 0), start(2, 0), start(2, 1)]
+        assert [process.wait(PATIENCE) for process, _ in running] == [0, 0, 0]
     whole, first, second = (np.load(path) for _, path in running)
     assert whole["batches"].shape == (6, 8, 1, 1, 1)
     np.testing.assert_array_equal(np.concatenate([first["batches"], second["batches"]], 1), whole["batches"])

@@ -36,7 +36,7 @@ _CHUNK_BYTES = 64 * 2**20  # of decoded images between two looks at the progress
 _KEY = r"[0-9a-f]{32}"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Decoded:
     """A source's images, decoded and framed.
 

@@ -54,7 +54,7 @@ class SplitDescription:
     labels: dict[str, int]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Description:
     """A set of images.
 

@@ -27,7 +27,7 @@ class Labels:
     number: Callable[[int], int]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Source:
     """A split of a data set, not yet decoded.
 

@@ -22,7 +22,7 @@ EXTENSIONS = (".csv", ".parquet", ".npz")
 _EXTENSIONS = ".csv, .parquet or .npz"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Table:
     """Rows of real numbers.
 
