@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from realnvp_jax.training.fit import History, fit
     from realnvp_jax.training.optimizer import SGD, Adam, Optimizer
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _NAMES = {
     "base": ["Base", "Logistic", "Normal", "Uniform"],

@@ -14,6 +14,14 @@ from realnvp_jax.models.create import MODELS, Config, model_keys
 from realnvp_jax.registry import parameters, registered
 from realnvp_jax.text import shorten
 
+_ADDED = (
+    "tracker",
+    "dataset.columns",
+    "dataset.drop",
+    "dataset.categories",
+    "dataset.missing",
+    "dataset.discrete",
+)  # since version 0.3.0; their defaults are what that version did
 _OVERRIDE = re.compile(r"--?(no)?config\.([\w.]+)(=.*)?", re.DOTALL)
 
 
@@ -42,6 +50,19 @@ def filled(config: Config, where: str = "the config") -> Config:
         with complete.unlocked():
             _set(complete, key, value)
     return complete
+
+
+def with_defaults(config: Config) -> Config:
+    """The config of a run, with the defaults of keys that were added after version 0.3.0, which made the run.
+
+    A config without `model`, or of an older version, is returned as it is.
+    """
+    if "mixing" not in config.get("model", {}):
+        return config
+    for key in _ADDED:
+        if not _has(config, key):
+            _set(config, key, default.KEYS[key][0])
+    return config
 
 
 def with_overrides(config: Config, arguments: Sequence[str]) -> Config:

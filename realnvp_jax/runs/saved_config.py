@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from realnvp_jax.models.create import Config
+from realnvp_jax.runs.config_keys import with_defaults
 from realnvp_jax.runs.files import read_json
 
 _MAY_DIFFER = (
@@ -39,7 +40,7 @@ def read_config(workdir: Path, remedy: str = "put back a copy of it") -> Config:
     path = config_path(workdir)
     if not path.is_file():
         raise ValueError(f"expected the workdir of a run, with config.json; got {workdir}")
-    return ConfigDict(read_json(path, remedy))
+    return with_defaults(ConfigDict(read_json(path, remedy)))
 
 
 def config_path(workdir: Path) -> Path:
