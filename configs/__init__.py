@@ -1,1 +1,1 @@
-"""Configs of experiments. In the package they are `realnvp_jax.configs`, a link to this folder."""
+"""Configs of experiments. The package contains them as `realnvp_jax.configs`, a link to this folder."""

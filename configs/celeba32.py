@@ -4,7 +4,7 @@ from realnvp_jax.configs import celeba64
 
 
 def get_config():
-    """One scale less, so that the last one is 4x4 again."""
+    """One scale fewer than `celeba64`, so that the last scale is 4x4 again."""
     config = celeba64.get_config()
     config.model.event_shape = (32, 32, 3)
     config.model.num_scales = 4

@@ -1,8 +1,8 @@
 """The paper's model of CelebA, 64x64. Expected: about 3.02 bits/dim on the test split (the paper).
 
-The aligned images are cut to rows 40 to 187 and columns 15 to 162 and interpolated as by the authors' code, then
-rounded to whole numbers, so that bits/dim is that of discrete pixels. The paper did not round: its number is of other
-data.
+The aligned images are cropped to rows 40 to 187 and columns 15 to 162 and interpolated as in the authors' code, then
+rounded to whole numbers, so that bits/dim refers to discrete pixels. The paper did not round, so its number is not
+exactly comparable.
 """
 
 from realnvp_jax.configs import default

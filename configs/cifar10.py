@@ -4,5 +4,5 @@ from realnvp_jax.configs import default
 
 
 def get_config():
-    """The defaults are this experiment."""
+    """The default config, which is this experiment."""
     return default.get_config()

@@ -1,6 +1,6 @@
 """The paper's CIFAR-10 model with batches of 512 in bfloat16: as many images as cifar10.py, in an eighth of its steps.
 
-The learning rate follows the square root of the batch size, is warmed up and falls to zero, and the parameters are
+The learning rate grows with the square root of the batch size, is warmed up and decays to zero; the parameters are
 averaged. Not run yet; the aim is the 3.49 bits/dim of cifar10.py.
 """
 

@@ -1,7 +1,7 @@
 """Your own pictures: realnvp train folder --config.dataset.path=DIR, a folder of pictures.
 
-PNG, JPEG, WebP, BMP and TIFF files are read, in folders of the folder too. The centred square of every picture is
-resized to 32x32; model.event_shape sets another size, and greyscale by one channel:
+PNG, JPEG, WebP, BMP and TIFF files are read, also in subfolders. The centred square of every picture is resized to
+32x32; model.event_shape sets another size, and one channel makes the pictures greyscale:
 --config.model.event_shape="(64,64,1)". Pictures are split 80 / 10 / 10 in an order that dataset.seed fixes. What to
 expect depends on the pictures: `realnvp data DIR` shows them and simple baselines.
 """
@@ -10,7 +10,7 @@ from realnvp_jax.configs import default
 
 
 def get_config():
-    """A small model for some hundred pictures or more; validation chooses when to stop."""
+    """A small model for a few hundred pictures or more; validation chooses the best step."""
     config = default.get_config()
     config.num_steps = 2000
     config.batch_size = 16

@@ -1,6 +1,6 @@
 """The paper's model of downsampled ImageNet, 32x32. Expected: 4.28 bits/dim on its validation split (the paper).
 
-TFDS calls it downsampled_imagenet/32x32. Where the archives are no longer offered for download, put train_32x32.tar and
+TFDS calls it downsampled_imagenet/32x32. If the archives can no longer be downloaded, put train_32x32.tar and
 valid_32x32.tar into dataset.manual_dir.
 """
 

@@ -1,6 +1,6 @@
 """The paper's model of downsampled ImageNet, 64x64. Expected: 3.98 bits/dim on its validation split (the paper).
 
-The paper has two residual blocks in a conditioner; the commands in the README of its authors' code have four.
+The paper has two residual blocks per conditioner; the commands in the README of the authors' code have four.
 """
 
 from realnvp_jax.configs import imagenet32

@@ -1,4 +1,4 @@
-"""20x20 black-and-white images of rectangles, discs and triangles by RealNVP, to compare shapes_pixelcnn with.
+"""20x20 black-and-white images of rectangles, discs and triangles by RealNVP, for comparison with shapes_pixelcnn.
 
 Expected: 0.26 bits/dim on the test split.
 """

@@ -1,15 +1,15 @@
-"""A table of your own: --config=configs/table.py --config.dataset.path=FILE, a .csv, .parquet or .npz file.
+"""Your own table: --config=configs/table.py --config.dataset.path=FILE, a .csv, .parquet or .npz file.
 
 docs/tables.md shows what to do about text, dates, categories, counts and missing values. The rows are shuffled by
 dataset.seed, then split 80 / 10 / 10. What to expect depends on the table: tests/benchmarks/gaussians.py fits a
-Gaussian, to compare with.
+Gaussian for comparison.
 """
 
 from realnvp_jax.configs import default
 
 
 def get_config():
-    """A model for a few hundred to a few hundred thousand rows; validation chooses when to stop."""
+    """A model for a few hundred to a few hundred thousand rows; validation chooses the best step."""
     config = default.get_config()
     config.num_steps = 10_000
     config.batch_size = 256

@@ -1,12 +1,12 @@
 """Tables by name: --config=configs/tabular.py:NAME.
 
-breast_cancer, wine                        scikit-learn's, their features
+breast_cancer, wine                        the features of scikit-learn's tables
 synthetic_table, gaussian_mixture          generated (realnvp_jax.data.vectors.mixture)
-power, gas, hepmass, miniboone, bsds300    those of the MAF paper, where dataset.data_dir has the public archive
+power, gas, hepmass, miniboone, bsds300    those of the MAF paper; dataset.data_dir is the public archive
 
 Expected test log-density, nats per row (a Gaussian with full covariance): breast_cancer 37.0 (30.5), wine -21.6
 (-22.9), synthetic_table -10.6 (-14.6), gaussian_mixture -11.73 (-12.75; the true density -11.68). Those of the MAF
-paper were not run yet.
+paper have not been run yet.
 """
 
 from realnvp_jax.configs import table
@@ -16,7 +16,7 @@ _SMALL = ("breast_cancer", "wine")
 
 
 def get_config(name: str = "synthetic_table"):
-    """`configs/table.py`, smaller for small tables and longer for the papers' tables."""
+    """`configs/table.py`, with a smaller model for small tables and more steps for the MAF paper's tables."""
     config = table.get_config()
     config.dataset.name = name
     if name in (*_PAPERS, "gaussian_mixture"):
@@ -45,11 +45,11 @@ def get_config(name: str = "synthetic_table"):
         config.learning_rate = 3e-4
         config.schedule.name = "constant"
         config.evaluate.every = 10
-        config.dataset.noise = 0.4  # 107 rows of 13 columns; chosen over other shuffles of the rows
+        config.dataset.noise = 0.4  # 107 rows of 13 columns; chosen on other shuffles of the rows
         config.model.num_bins = 4
         config.model.hidden = (16,)
     if name == "gaussian_mixture":
-        config.num_steps = 4000  # with these sizes and this noise by validation; larger flows overfit 50,000 points
+        config.num_steps = 4000  # sizes and noise chosen by validation; larger flows overfit 50,000 points
         config.batch_size = 512
         config.learning_rate = 2e-3
         config.dataset.noise = 0.05

@@ -8,7 +8,7 @@ from realnvp_jax.configs import toy2d
 
 
 def get_config(name: str = "moons"):
-    """A mixture of 12 Gaussians for each coordinate, to the unit square; less than a minute on two CPU cores."""
+    """A mixture of 12 Gaussians for each coordinate maps it to [0, 1]; trains within a minute on two CPU cores."""
     config = toy2d.get_config(name)
     config.num_steps = 8000
     config.model.name = "autoregressive_flow"

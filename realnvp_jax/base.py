@@ -1,7 +1,7 @@
 """Base distributions: independent, identically distributed over every dimension of the latent.
 
 Each is a hashable specification with `log_density(z)`, elementwise, `sample(key, shape)`, `has_scale`, which says
-whether a temperature can scale its deviation, and `support`, the interval that holds its values.
+whether a temperature can scale its standard deviation, and `support`, the interval that holds its values.
 """
 
 import abc

@@ -1,4 +1,4 @@
-"""Checks of data at the door (values that are numbers, columns that vary) and of what a part returns."""
+"""Checks of input data (finite values, columns that vary) and of what a part returns."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 SMALLEST_DEVIATION = 1e-30  # float32 has no number below 1.2e-38, and relative steps of 1.2e-7
-FEWEST_STEPS = 1000  # of float32 in a standard deviation
+FEWEST_STEPS = 1000  # float32 steps per standard deviation
 
 
 def check_finite(values: jax.Array | np.ndarray, columns: Sequence[str] | None = None, what: str = "values") -> None:
@@ -15,8 +15,8 @@ def check_finite(values: jax.Array | np.ndarray, columns: Sequence[str] | None =
 
     Args:
       values: the examples.
-      columns: names of the columns of a table [n, D]; None calls them by their numbers.
-      what: what they are called in the message.
+      columns: names of the columns of a table [n, D]; None to call them by their numbers.
+      what: what the values are called in the message.
     """
     array = np.asarray(values)
     if len(array) == 0:
@@ -35,11 +35,11 @@ def check_finite(values: jax.Array | np.ndarray, columns: Sequence[str] | None =
 
 
 def check_not_constant(values: np.ndarray, columns: Sequence[str] | None = None) -> None:
-    """Raise ValueError if a column of [n, D] with n > 1 has one value only: its density would be singular.
+    """Raise ValueError if a column of [n, D] with n > 1 is constant: its density would be singular.
 
     Args:
       values: the examples.
-      columns: names of the columns; None calls them by their numbers.
+      columns: names of the columns; None to call them by their numbers.
     """
     constant = np.flatnonzero((values == values[:1]).all(axis=0)) if len(values) > 1 else np.empty(0, int)
     if constant.size:
@@ -56,7 +56,7 @@ def check_scale(values: np.ndarray, columns: Sequence[str] | None = None) -> Non
 
     Args:
       values: the examples, as float64 or integers; no column is constant.
-      columns: names of the columns; None calls them by their numbers.
+      columns: names of the columns; None to call them by their numbers.
     """
     deviation, largest = values.std(axis=0, dtype=np.float64), np.abs(values).max(axis=0)
     small = np.flatnonzero(deviation < SMALLEST_DEVIATION)
@@ -83,7 +83,7 @@ def check_distinct(values: np.ndarray, columns: Sequence[str] | None = None) -> 
 
     Args:
       values: the examples.
-      columns: names of the columns; None calls them by their numbers.
+      columns: names of the columns; None to call them by their numbers.
     """
     seen: dict[bytes, int] = {}
     for i, column in enumerate(np.ascontiguousarray(values.T)):
@@ -96,13 +96,13 @@ def check_distinct(values: np.ndarray, columns: Sequence[str] | None = None) -> 
 
 
 def check_returned(part: object, what: str, values: jax.Array, shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless what a part returned has this shape: another that broadcasts would count wrongly.
+    """Raise ValueError unless a part's result has this shape: another one might broadcast to a wrong sum.
 
     Args:
       part: a transform, a bijection, a base or a dequantizer.
       what: what the values are called in the message.
-      values: what it returned.
-      shape: what it should have.
+      values: what the part returned.
+      shape: the shape that they should have.
     """
     if np.shape(values) != shape:
         raise ValueError(f"expected {type(part).__name__} to return {what} of shape {shape}; got {np.shape(values)}")

@@ -1,4 +1,4 @@
-"""Compiled programs are kept on disk, so that the second run of a program starts at once."""
+"""Keep compiled programs on disk, so that the second run of a program starts at once."""
 
 import hashlib
 import platform
@@ -13,9 +13,10 @@ _MAX_BYTES = 2 * 2**30
 def enable_compilation_cache() -> None:
     """Use JAX's persistent compilation cache in the user's cache directory.
 
-    The programs (`train.py`, `realnvp`) call this; in one's own program it is one line. A cache that has been chosen
-    already, by JAX_COMPILATION_CACHE_DIR or jax.config, is left as it is. JAX_ENABLE_COMPILATION_CACHE=false turns it
-    off, and where the directory cannot be written there is none. Beyond 2 GiB what was not used for longest is deleted.
+    `train.py` and `realnvp` call this; call it in your own program for the same effect. A cache that has already been
+    chosen, by JAX_COMPILATION_CACHE_DIR or jax.config, is left as it is. JAX_ENABLE_COMPILATION_CACHE=false turns the
+    cache off; it is also off if the directory cannot be written. Beyond 2 GiB, the least recently used programs are
+    deleted.
     """
     if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
@@ -30,12 +31,12 @@ def enable_compilation_cache() -> None:
 
 
 def compilation_cache_dir() -> Path:
-    """A directory for this kind of processor: compiled programs of one must not run on another that shares the home."""
+    """A directory for this kind of processor: another kind with the same home must not run its compiled programs."""
     return platformdirs.user_cache_path("realnvp_jax") / "compiled" / hashlib.sha256(_processor()).hexdigest()[:12]
 
 
 def _processor() -> bytes:
-    """What tells this kind of processor from others: its model and its instruction sets."""
+    """What identifies this kind of processor: its model and its instruction sets."""
     try:
         lines = Path("/proc/cpuinfo").read_bytes().split(b"\n\n")[0].splitlines()
     except OSError:

@@ -1,6 +1,6 @@
 """Parameters from other implementations.
 
-`from_authors` reads the variables of the authors' TensorFlow code. Names inside of a coupling:
+`from_authors` reads the variables of the authors' TensorFlow code. Names inside a coupling:
 
     bn_in/{beta,mean,var}                      conditioner/norm_in
     resnet/h_in/{weights,biases}               conditioner/conv_in
@@ -36,7 +36,7 @@ _LEAVES = {
     "mean": ("batch_stats", "statistics/mean"),
     "var": ("batch_stats", "statistics/variance"),
 }
-_STACKS = {  # whether the scale is the last -> its stacks of checkerboard and of channel-wise couplings
+_STACKS = {  # whether the scale is the last one -> names of its checkerboard and channel-wise stacks
     False: ("before/layers_0", "before/layers_2"),
     True: ("before", "before"),
 }
@@ -56,19 +56,19 @@ _LAYERS = (  # the authors' name within a coupling -> ours
 def from_authors(variables: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
     """Rename, reshape and stack the authors' variables into the parameters of an `image_flow`.
 
-    Only names and shapes are looked at, so a mapping of gradients or of statistics works as well; part of the names
-    gives a tree with those leaves only. A leaf stacks the variables of couplings of one shape, and of the residual
-    blocks in them; those that are not among the names are NaN in it. Step counters are ignored.
+    Only names and shapes matter, so a mapping of gradients or statistics works as well; an incomplete mapping gives a
+    tree with only the leaves that it names. A leaf stacks the variables of couplings of one shape, and of the residual
+    blocks in them; missing variables of a stack are NaN. Step counters are ignored.
 
     Args:
       variables: arrays by the authors' names, e.g. "scale_0/coupling_0/resnet/h_in/weights".
-      flow: the `image_flow` that they belong to.
+      flow: the `image_flow` that the variables belong to.
 
     Returns:
-      The dict {"params": ..., "batch_stats": ...}; a collection without leaves is left out.
+      The dict {"params": ..., "batch_stats": ...}, without empty collections.
 
     Raises:
-      ValueError: the flow is not an image_flow, a name is unknown to it, or a size does not fit.
+      ValueError: the flow is not an image_flow, it does not know a name, or a size does not fit.
     """
     if not isinstance(flow.bijection, RealNVP) or not isinstance(flow.bijection.conditioner, ResNet):
         raise ValueError(f"expected an image_flow; got {flow}")
@@ -94,7 +94,7 @@ def _shapes(flow: Flow) -> dict[str, Any]:
 
 
 def _stacked(pieces: Mapping[tuple[int, ...], Any], shape: tuple[int, ...]) -> jax.Array:
-    """The leaf with every piece at its index, and NaN where there is none."""
+    """The leaf with every piece at its index, and NaN elsewhere."""
     num_axes = len(next(iter(pieces)))
     numpy = jnp if any(isinstance(piece, Tracer) for piece in pieces.values()) else np
     missing = numpy.full(shape[num_axes:], np.nan, next(iter(pieces.values())).dtype)
@@ -125,7 +125,7 @@ def _module(name: str, num_blocks: int) -> tuple[str, tuple[int, ...]] | None:
     """(path within a coupling, index of the block if it is in one)."""
     skip = re.fullmatch(r"resnet/skip_(in|\d+)", name)
     if skip is not None:
-        stream = 0 if skip[1] == "in" else int(skip[1]) + 1  # which the skip connection starts from
+        stream = 0 if skip[1] == "in" else int(skip[1]) + 1  # the stream that the skip connection starts from
         return ("conditioner/skip_out", ()) if stream == num_blocks else ("conditioner/blocks/skip", (stream,))
     block = re.match(r"resnet/block_(\d+)/", name)
     for pattern, path in _LAYERS:

@@ -1,7 +1,7 @@
-"""From log-densities to what is reported.
+"""From log-densities to the reported numbers.
 
-With log_prob in nats per pixel unit, the bits per dimension of discrete data are -log_prob / (D log 2), and
-nothing else: uniform pixels under a uniform density give exactly log2(levels).
+With log_prob in nats, as a density over pixel units, the bits per dimension of discrete data are
+-log_prob / (D log 2), with no further constants: uniform pixels under a uniform density give exactly log2(levels).
 """
 
 import jax
@@ -26,7 +26,7 @@ def log_mean_exp(log_prob: Float[Array, "k *batch"]) -> Float[Array, "*batch"]:
 
 
 def mean_and_standard_error(values: np.ndarray) -> tuple[float, float | None]:
-    """Mean and standard error of the mean, in float64; a single value does not tell an error: None."""
+    """Mean and standard error of the mean, in float64; the error of a single value is None."""
     values = np.asarray(values, dtype=np.float64)
     if values.size < 2:
         return float(values.mean()), None

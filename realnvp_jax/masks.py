@@ -2,9 +2,9 @@
 
 Everywhere `True` marks the identity half. A mask is a pure function of (kind, parity, shape) and never a
 parameter. Each kind is a hashable specification that splits its input into (identity half, transformed half) and merges
-the two again: `Checkerboard` and `ImageHalves` over the cells of an image, and `Halves` of the last axis.
+the two again: `Checkerboard` and `ImageHalves` mask the cells of an image, and `Halves` splits the last axis.
 
-In a loop over layers the parity is an array, known at run time only: `mask.with_parity(parity)`.
+In a loop over layers the parity is an array that is known only at run time: `mask.with_parity(parity)`.
 
 Vectors are always split by `Halves`. A `VectorMask` puts their elements in another order first.
 """
@@ -31,9 +31,9 @@ def checkerboard(height: int, width: int, parity: Parity) -> Bool[Array, "height
 
 @dataclasses.dataclass(frozen=True)
 class CellMask(abc.ABC):
-    """A mask over the cells of an image. Both halves keep the image's shape, with zeros in the other's cells.
+    """A mask over the cells of an image. Both halves keep the image's shape, with zeros in the cells of the other half.
 
-    It is the base class of the parts of the kind "image_mask".
+    The base class of the parts of the kind "image_mask".
     """
 
     parity: Parity = 0
@@ -80,7 +80,7 @@ class Checkerboard(CellMask):
 @register("image_mask", "halves")
 @dataclasses.dataclass(frozen=True)
 class ImageHalves(CellMask):
-    """Half of an image conditions the other half: a bad mask, to compare the checkerboard with.
+    """One half of an image conditions the other half: a bad mask, for comparison with the checkerboard.
 
     Parity 0 and 1 keep the top and the bottom half, 2 and 3 the left and the right half.
     """
@@ -100,8 +100,8 @@ class ImageHalves(CellMask):
 class Halves:
     """Halves of the last axis: the channel-wise mask of images, and the mask of vectors.
 
-    Parity 0 keeps the first half, parity 1 the second; of an odd size the first half is the larger. The halves are
-    real halves: each has its own channels, or elements, only. A parity at run time needs an even size.
+    Parity 0 keeps the first half, parity 1 the second; if the size is odd, the first half is the larger one. Each half
+    holds only its own channels or elements (no zeros). A parity that is known only at run time needs an even size.
     """
 
     parity: Parity = 0
@@ -112,7 +112,7 @@ class Halves:
         return Halves(parity)
 
     def _in_order(self, first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(first, second) for parity 0, (second, first) for parity 1: its own inverse."""
+        """(first, second) for parity 0, (second, first) for parity 1. This is its own inverse."""
         if isinstance(self.parity, int):
             return (first, second) if self.parity == 0 else (second, first)
         return jnp.where(self.parity == 0, first, second), jnp.where(self.parity == 0, second, first)
@@ -122,7 +122,7 @@ class Halves:
         return size // 2 if self.parity == 0 else (size + 1) // 2
 
     def cells(self, shape: tuple[int, ...]) -> None:
-        """Real halves have no cells to tell apart."""
+        """None, since there is no mask over cells."""
         return None
 
     def split(self, x: Float[Array, "*n size"]) -> tuple[Float[Array, "*n first"], Float[Array, "*n second"]]:
@@ -137,7 +137,7 @@ class Halves:
         return jnp.concatenate(self._in_order(identity, transformed), axis=-1)
 
     def only_transformed(self, values: jax.Array) -> jax.Array:
-        """`values`: a transformed half has no cells of the identity half."""
+        """`values` unchanged, since the transformed half has no cells of the identity half."""
         return values
 
 
@@ -153,13 +153,13 @@ class VectorMask(abc.ABC):
 
     @abc.abstractmethod
     def orders(self, num_dims: int, count: int) -> Int[np.ndarray, "count num_dims"] | None:
-        """Orders of the elements whose halves are the masks, one for each pair of couplings; None as they come."""
+        """Orders of the elements whose halves are the masks, one for each pair of couplings; None to keep the order."""
 
 
 @register("vector_mask", "halves")
 @dataclasses.dataclass(frozen=True)
 class VectorHalves(VectorMask):
-    """The first and the second half of the elements as they come."""
+    """The first and the second half of the elements, in the given order."""
 
     def orders(self, num_dims, count):
         """None."""

@@ -7,12 +7,12 @@ With weights w_k, means m_k and scales s_k, and C the CDF and c the density of t
     uniform base    z = F(x),              dz/dx = f(x)
     normal base     z = Phi^-1(F(x)),      dz/dx = f(x) / phi(z)
 
-log f is a log-sum-exp, finite far outside of the mixture. The normal base and the inverse go through the log-odds
+log f is a log-sum-exp, finite even far outside the mixture. The normal base and the inverse go through the log-odds
 l = log F - log(1 - F), from the logarithms of both wherever the probabilities themselves would underflow. The inverse
 searches x between the smallest and the largest of the components' own quantiles, which enclose it.
 
-The 3 K raw parameters of an element are K logits of the weights, K means and K log-scales, as differences from a
-mixture of mean 0 and the component's own variance, which for K = 1 is the standard normal or logistic itself.
+The 3 K raw parameters of an element are K logits of the weights, K means and K log-scales. They are differences from an
+initial mixture with mean 0 and the variance of one component; for K = 1 this is the standard normal or logistic.
 """
 
 import functools
@@ -27,20 +27,20 @@ from jaxtyping import Array, Float
 COMPONENTS = ("gaussian", "logistic")
 BASES = ("uniform", "normal")
 
-_LARGEST_LOG_SCALE = 8.0  # of a component, in either direction; reached smoothly
-_FURTHEST = 1e18  # deviations from a component: the square of more overflows in float32
-_FAR_LOG_ODDS = 60.0  # probabilities of less underflow in float32 soon
-_SEARCH_STEPS = 100  # a bound: most elements need less than ten
+_LARGEST_LOG_SCALE = 8.0  # smooth bound on the |log-scale| of a component
+_FURTHEST = 1e18  # standard deviations from a component: float32 overflows on larger squares
+_FAR_LOG_ODDS = 60.0  # beyond it, probabilities soon underflow in float32
+_SEARCH_STEPS = 100  # upper bound: most elements need fewer than ten
 
 
 def num_parameters(num_components: int) -> int:
-    """Raw parameters of one element's mixture."""
+    """Number of raw parameters of one element's mixture."""
     return 3 * num_components
 
 
 @functools.cache
 def _initial(num_components: int, component: str) -> tuple[np.ndarray, float]:
-    """Means at equally probable quantiles of one component, and the log-scale that brings the variance to its own."""
+    """Means at equally probable quantiles of one component, and the log-scale that gives the mixture its variance."""
     odds = np.arange(1, num_components + 1) - 0.5
     logits = np.log(odds) - np.log(num_components - odds)
     if component == "logistic":
@@ -89,7 +89,7 @@ def normal_quantile(log_odds: Float[Array, "*n"]) -> Float[Array, "*n"]:
     log_p = jax.nn.log_sigmoid(-jnp.abs(log_odds))
     tail = jnp.sqrt(jnp.maximum(-2 * log_p - jnp.log(-log_p) - np.log(4 * np.pi), 0))
     z = jnp.where(log_p < -10, -tail, ndtri(jnp.exp(jnp.maximum(log_p, -12))))
-    for _ in range(4):  # Newton's steps on log Phi, which is concave
+    for _ in range(4):  # Newton steps on log Phi, which is concave
         z = z - (log_ndtr(z) - log_p) * _mills_ratio(z)
     return jnp.where(log_odds < 0, z, -z)
 
@@ -142,9 +142,9 @@ def mixture_inverse(
 ) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
     """(x, log dx/dz), elementwise: the inverse of `mixture_forward`.
 
-    On the uniform base 0 stands for what a generator rounds to it and is taken for half of the resolution at 1; 1 is
-    taken for the number below it. What lies outside of [0, 1] has no inverse and gives NaN. Differentiable by the
-    implicit function theorem.
+    With the uniform base, z = 0 (to which random generators round) is replaced by half of the floating-point resolution
+    at 1, and z = 1 by the next smaller number. Values outside [0, 1] have no inverse and give NaN. Differentiable by
+    the implicit function theorem.
     """
     if base == "uniform":
         limits = jnp.finfo(z.dtype)
@@ -172,7 +172,7 @@ def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], 
         return log_odds, jnp.exp(-log_slope)
 
     def from_probabilities(x):
-        """The same for probabilities that do not underflow, with one transcendental function a component."""
+        """The same for probabilities that do not underflow, with one transcendental function per component."""
         u = (x[..., None] - means) * inverse_scales
         tail = jax.nn.sigmoid(-jnp.abs(u)) if component == "logistic" else ndtr(-jnp.abs(u))
         is_left = u < 0
@@ -191,16 +191,16 @@ def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], 
 
 
 def _search(log_odds_and_step, log_odds: Array, low: Array, high: Array, smallest_scale: Array) -> Array:
-    """The x in [low, high] with given log-odds, by Newton's method within a bracket.
+    """The x in [low, high] with the given log-odds, by Newton's method within a bracket.
 
-    A step that would leave the bracket, or is longer than half of the one before, becomes a bisection.
+    A step that would leave the bracket, or is longer than half of the previous step, becomes a bisection.
 
     Args:
       log_odds_and_step: x -> (log-odds at x, dx by d log-odds).
-      log_odds: the aim.
-      low: where they are lower, or equal.
-      high: where they are higher, or equal.
-      smallest_scale: of a component, whose resolution is enough.
+      log_odds: the log-odds to reach.
+      low: an x with log-odds that are lower or equal.
+      high: an x with log-odds that are higher or equal.
+      smallest_scale: smallest scale of a component, which sets the resolution of the search.
     """
     resolution = jnp.finfo(low.dtype).eps
 

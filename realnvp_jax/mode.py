@@ -1,10 +1,10 @@
-"""How a pass through a model is made.
+"""The mode of a pass through a model.
 
     EVALUATE      running statistics; nothing changes, and every example is independent of its batch
     TRAIN         batch statistics, with gradients through them; the running statistics are updated
     INITIALIZE    batch statistics; layers that take their first values from data (ActNorm, standardization) set them
 
-`TRAIN.over("devices")` takes the statistics of the global batch, over the devices of that axis.
+`TRAIN.over("devices")` takes the statistics of the global batch, over all devices of that axis.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
-"""Arrays from outside as arrays that JAX takes: any byte order, long doubles, data frames, lists of numbers.
+"""Convert a user's data to arrays that JAX takes: any byte order, long doubles, data frames, lists of numbers.
 
-What has an exact counterpart is converted; anything else is refused with the place of what does not fit. Long doubles
-are rounded to float64, as float64 is rounded to float32 later on.
+Values with an exact counterpart are converted; an error says where any others are. Long doubles are rounded to float64,
+just as float64 is rounded to float32 later.
 """
 
 from typing import Any
@@ -13,15 +13,15 @@ from realnvp_jax.text import describe_error, shorten
 
 
 def native_array(values: Any, what: str = "values") -> jax.Array | np.ndarray:
-    """An array with a native dtype; arrays of JAX are returned as they are.
+    """Convert to an array with a native dtype; JAX arrays are returned as they are.
 
     Args:
       values: an array, a data frame or a structured array (whose columns become the last axis), or nested lists.
-      what: what they are called in messages.
+      what: what the values are called in messages.
 
     Raises:
       TypeError: there are values that are not numbers, such as categories, dates or text.
-      ValueError: lists are ragged, some entries are masked, or a long double overflows float64.
+      ValueError: lists are ragged, entries are masked, or a long double overflows float64.
     """
     if isinstance(values, jax.Array):
         return values
@@ -79,7 +79,7 @@ def _numbers(array: np.ndarray, what: str, where: str = "") -> np.ndarray:
 
 
 def _first_other(array: np.ndarray) -> str:
-    """The place of the first entry that is not a number."""
+    """Where the first entry is that is not a number."""
     for place in np.ndindex(array.shape):
         if not isinstance(array[place], (int, float, np.number)):
             return f", {shorten(array[place])} at {place}"

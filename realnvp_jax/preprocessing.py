@@ -22,7 +22,7 @@ from realnvp_jax.random import draw
 def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
     """Raise TypeError unless `x` holds integers, ValueError unless they lie in [0, levels).
 
-    Values under a JAX transformation cannot be looked at; only their type is checked then.
+    Under a JAX transformation values cannot be inspected, and only their type is checked.
     """
     if not jnp.issubdtype(x.dtype, jnp.integer):
         hint = ": convert them, x.astype('uint8')" if x.dtype == bool else ""
@@ -57,7 +57,7 @@ def dequantize(key: jax.Array, x: ArrayLike, levels: int = 256) -> Float[Array, 
 
     Raises:
       TypeError: x does not hold integers.
-      ValueError: a pixel lies outside [0, levels) (checked outside of JAX transformations only).
+      ValueError: a pixel lies outside [0, levels) (not checked under JAX transformations).
     """
     array = native_array(x, "pixels")
     check_pixels(array, levels)
@@ -67,7 +67,7 @@ def dequantize(key: jax.Array, x: ArrayLike, levels: int = 256) -> Float[Array, 
 def dequantize_each(
     key: jax.Array, indices: Integer[Array, " n"], x: Integer[Array, "n *event"]
 ) -> Float[Array, "n *event"]:
-    """`dequantize` with noise that depends on the key and on each example's own index, and on nothing else.
+    """`dequantize` with noise that depends only on the key and on each example's index.
 
     The same example gets the same noise in a batch of any size, on any number of devices.
     """
@@ -83,14 +83,14 @@ def floor_to_levels(x: Float[Array, "..."], levels: int) -> Integer[Array, "..."
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """Leaves x alone: the whole real line is its support."""
+    """The identity, whose support is the whole real line."""
 
     def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
         """Whether x is in the support, elementwise."""
         return jnp.isfinite(x)
 
     def interior_point(self) -> float:
-        """A point inside of the support."""
+        """A point inside the support."""
         return 0.0
 
     def forward(self, x: Float[Array, "..."]) -> tuple[Array, Array]:
@@ -113,7 +113,7 @@ class Rescale:
         return (x >= 0) & (x <= self.levels)
 
     def interior_point(self) -> float:
-        """A point inside of the support."""
+        """A point inside the support."""
         return self.levels / 2
 
     def forward(self, x: Float[Array, "..."]) -> tuple[Array, Array]:
@@ -136,7 +136,7 @@ class Center:
         return jnp.isfinite(x)
 
     def interior_point(self) -> float:
-        """A point inside of the support."""
+        """A point inside the support."""
         return self.levels / 2
 
     def forward(self, x: Float[Array, "..."]) -> tuple[Array, Array]:
@@ -152,7 +152,7 @@ class Center:
 class Logit:
     """y = log p - log(1 - p) with p = alpha + (1 - 2 alpha) x / levels.
 
-    The squash towards the middle keeps p off 0 and 1 for every pixel. The support, where 0 < p < 1, is wider
+    The squash towards the middle keeps p away from 0 and 1 for every pixel. The support, where 0 < p < 1, is wider
     than the pixels: x in (-alpha, 1 - alpha) levels / (1 - 2 alpha).
 
     log |dy/dx| = log((1 - 2 alpha) / levels) - log p - log(1 - p).
@@ -170,7 +170,7 @@ class Logit:
         return (p > 0) & (p < 1)
 
     def interior_point(self) -> float:
-        """A point inside of the support."""
+        """A point inside the support."""
         return self.levels / 2
 
     def forward(self, x: Float[Array, "..."]) -> tuple[Array, Array]:
@@ -182,7 +182,7 @@ class Logit:
     def inverse(self, y: Float[Array, "..."]) -> tuple[Array, Array]:
         """Value and elementwise log-derivative.
 
-        The value stays a few units in the last place inside of the support, so that every sample has a finite
+        The value stays a few units in the last place inside the support, so that every sample has a finite
         density; the log-derivative is that of the exact map.
         """
         margin = 4 * jnp.finfo(y.dtype).eps

@@ -6,17 +6,17 @@ import jax
 from jaxtyping import Array, Int
 from tqdm import tqdm
 
-_REPORTS = 100  # at most, of one loop
+_REPORTS = 100  # updates of the bar, at most, per loop
 
 _bars: dict[str, tqdm] = {}
 
 
 def report_progress(what: str, k: Int[Array, ""], total: int) -> None:
-    """Show, from inside of a compiled loop, how many of its steps are done; nothing outside of a terminal.
+    """Show, from inside a compiled loop, how many of its steps are done; outside of a terminal, show nothing.
 
     Args:
       what: what the loop does, such as "sampling".
-      k: the step, 0 ... total - 1; the bar appears with the first and goes away with the last.
+      k: the step, 0 ... total - 1; the bar appears at the first step and disappears at the last.
       total: number of steps.
     """
     every = -(-total // _REPORTS)
@@ -29,11 +29,11 @@ def report_progress(what: str, k: Int[Array, ""], total: int) -> None:
 
 def _show(what: str, total: int, k) -> None:
     if k == 0:
-        if what in _bars:  # of a loop that was interrupted
+        if what in _bars:  # left over from an interrupted loop
             _bars[what].close()
         _bars[what] = tqdm(total=total, desc=what, leave=False, disable=None)
     bar = _bars.get(what)
-    if bar is None:  # several devices report; another one has been here last
+    if bar is None:  # several devices report; another one closed the bar
         return
     bar.update(max(int(k) + 1 - bar.n, 0))
     if k == total - 1:

@@ -1,7 +1,7 @@
 """Parts by name.
 
-A part is a small frozen object with parameters of its own: a dataclass, or a Flax module whose fields are parameters.
-Wherever a factory takes a part, it takes the object, or the name under which its class is registered:
+A part is a small frozen object with parameters: a dataclass, or a Flax module whose fields are parameters. Wherever a
+factory takes a part, it takes the object or the name under which its class is registered:
 
     realnvp_jax.register("transform", "mine", Mine)
     realnvp_jax.vector_flow(2, transform="mine", size=3)         # the same as transform=Mine(size=3)
@@ -20,7 +20,7 @@ from typing import Any
 
 from realnvp_jax.text import shorten
 
-PART_KINDS = (  # of what a flow is made of
+PART_KINDS = (  # the kinds of parts of a flow
     "transform",
     "image_mask",
     "vector_mask",
@@ -45,16 +45,16 @@ def parameter(
     below: float | int | None = None,
     choices: Sequence[Any] = (),
 ) -> Any:
-    """A field of a part, with its meaning and its range.
+    """Declare a field of a part, with its meaning and its range.
 
     Args:
-      default: the default value. Where it is an integer, values must be integers; where it is a float, finite numbers.
+      default: the default value. If it is an integer, values must be integers; if it is a float, finite numbers.
       meaning: one line for the help text.
       at_least: smallest value.
       at_most: largest value.
-      above: lower bound that is itself excluded.
-      below: upper bound that is itself excluded.
-      choices: all the values that are allowed.
+      above: exclusive lower bound.
+      below: exclusive upper bound.
+      choices: all allowed values.
     """
     bounds = {"at least": at_least, "at most": at_most, "above": above, "below": below}
     limits = {name: bound for name, bound in bounds.items() if bound is not None}
@@ -76,7 +76,7 @@ def check_value(name: str, value: Any, field: dataclasses.Field) -> None:
             raise ValueError(f"expected {name} to be one of {tuple(choices)}; got {str(value)[:60]!r}")
         return
     if isinstance(value, list):
-        raise ValueError(f"expected {name} to be a tuple, which can be hashed; got the list {str(value)[:60]}")
+        raise ValueError(f"expected {name} to be a tuple, which is hashable; got the list {str(value)[:60]}")
     if isinstance(field.default, bool) and not isinstance(value, bool):
         raise ValueError(f"expected {name} to be True or False; got {str(value)[:60]!r}")
     kind = _number_type(field.default)
@@ -106,20 +106,20 @@ def _number_type(default: Any) -> Any:
 
 
 def register(kind: str, name: str, part: type | None = None) -> Any:
-    """Register the class of a part under a name; without `part`, a decorator that does so.
+    """Register the class of a part under a name; without `part`, return a decorator that does so.
 
-    In a config, the parameters of all parts of a model are keys of `config.model` (those of an optimizer, of
-    `config.optimizer`): a parameter with the name of a key of `configs.default` takes its value from that key. Choose
+    In a config, the parameters of a model's parts are keys of `config.model` (those of an optimizer are keys of
+    `config.optimizer`). A parameter with the name of a key in `configs.default` takes its value from that key. Choose
     names that are not arguments of the factories.
 
     Args:
       kind: transform, image_mask, vector_mask, mixing, normalization, conditioner, dequantizer, base, optimizer,
         dataset or tracker.
-      name: the name for factories and configs.
+      name: the name to use in factories and configs.
       part: the class.
 
     Raises:
-      ValueError: the kind is unknown, or another class has the name.
+      ValueError: the kind is unknown, or another class already has the name.
     """
     if part is None:
         return lambda part: register(kind, name, part)
@@ -132,7 +132,7 @@ def register(kind: str, name: str, part: type | None = None) -> Any:
 
 
 def _origin(part: type) -> tuple[str, str]:
-    """Where a class is defined, which is the same in a file that is imported a second time under another name."""
+    """Where a class is defined: the same if its file is imported a second time under another name."""
     file = getattr(sys.modules.get(part.__module__), "__file__", None)
     return file or part.__module__, part.__qualname__
 
@@ -150,7 +150,7 @@ def part_class(kind: str, name: str) -> type:
     """The class that is registered under a name.
 
     Raises:
-      ValueError: there is none.
+      ValueError: no class has the name.
     """
     named = registered(kind)
     if name not in named:
@@ -161,16 +161,16 @@ def part_class(kind: str, name: str) -> type:
 
 
 def listed(names: Iterable[str], length: int = 150) -> str:
-    """The names, separated by commas; as many as fit into a message of one sentence."""
+    """As many of the names, separated by commas, as fit into a one-sentence message."""
     text = ", ".join(names)
     return text if len(text) <= length else f"{text[:length].rpartition(',')[0]}, ..."
 
 
 def advice(name: str, names: Collection[str]) -> str:
-    """What to do about a name that is not one of the registered names."""
+    """Advice for a name that is not one of the registered names."""
     near = difflib.get_close_matches(str(name), names, n=1)
     register_first = "first import the file that registers it (for commands, realnvp --import FILE)"
-    return f"did you mean {near[0]!r}? If it is a part of your own, {register_first}" if near else register_first
+    return f"did you mean {near[0]!r}? If it is your own part, {register_first}" if near else register_first
 
 
 def parameters(part: type) -> dict[str, dataclasses.Field]:
@@ -191,12 +191,12 @@ def config_keys(group: str, kinds: Sequence[str]) -> dict[str, tuple[Any, str]]:
 def make_parts(
     chosen: Mapping[str, tuple[str, Any, type]], options: Mapping[str, Any], shared: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The parts that a factory was given as objects or by name.
+    """The parts that a factory was given, as objects or by name, all as objects.
 
     Args:
       chosen: argument of the factory -> (kind, object or registered name, class that an object must have).
-      options: parameters of the parts that are given by name. Each goes to every one of them that has it.
-      shared: the factory's own arguments that go the same way, where a part has them.
+      options: parameters of the parts that are given by name. Each is passed to every such part that has it.
+      shared: the factory's own arguments that are passed on likewise to every part that has them.
 
     Returns:
       Argument -> object.

@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-_SMALLEST_SHARE = 1e-3  # of a bin in the width or height
+_SMALLEST_SHARE = 1e-3  # smallest share of a bin in the total width or height
 _SMALLEST_SLOPE = 1e-3
 
 
 def num_parameters(num_bins: int) -> int:
-    """Raw parameters of one element's spline."""
+    """Number of raw parameters of one element's spline."""
     return 3 * num_bins - 1
 
 
@@ -69,7 +69,7 @@ def spline_forward(
     """(y, log dy/dx), elementwise.
 
     Args:
-      x: values; outside of [-bound, bound] they are returned as they are.
+      x: values; those outside [-bound, bound] are returned unchanged.
       raw: `num_parameters` values for each element.
       bound: B.
     """

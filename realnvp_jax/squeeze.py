@@ -2,10 +2,10 @@
 
 The authors' code uses two orders of the new channels, and both matter for reproducing it:
 
-* `squeeze` is colour-major, channel = 4 c + 2 i + j for the pixel (i, j) of the block. It stands around the
+* `squeeze` is colour-major, channel = 4 c + 2 i + j for the pixel (i, j) of the block. It is used around the
   channel-wise couplings, whose halves are therefore mostly halves of the *colours*.
 * `squeeze_diagonal` is position-major, channel = k C + c with the positions k in the order (0,0), (1,1),
-  (0,1), (1,0). It stands before the factor-out: the first half of its channels is the main diagonal of every
+  (0,1), (1,0). It is used before factoring out: the first half of its channels is the main diagonal of every
   block, which goes on to the next scale, the second half the off-diagonal, which is factored out.
 
 Both are permutations, so their log-determinant is zero.

@@ -1,4 +1,4 @@
-"""Values and errors inside messages, and lists of names in configs."""
+"""Text helpers: values and errors in messages, and lists of names in configs."""
 
 import csv
 
@@ -10,7 +10,7 @@ def shorten(value: object, length: int = 60) -> str:
 
 
 def plus_minus(mean: float, standard_error: float | None) -> str:
-    """A mean and its standard error, without the error where there is none."""
+    """A mean with its standard error, or alone if there is no error."""
     return f"{mean:.3f}" if standard_error is None else f"{mean:.3f} +- {standard_error:.3f}"
 
 

@@ -1,1 +1,1 @@
-"""What is done with a trained flow: evaluate, sample, reconstruct, interpolate, score."""
+"""What you can do with a trained flow: evaluate, sample, reconstruct, interpolate and score."""

@@ -1,12 +1,12 @@
-"""How unusual data are under a trained flow: scores to find anomalies and data of another kind with.
+"""How unusual data are under a trained flow: scores for finding anomalies and out-of-distribution data.
 
 What likelihood cannot do: it does not tell by itself whether data come from the distribution of the training data.
 Flows trained on CIFAR-10 give a higher likelihood to the images of SVHN than to those of CIFAR-10 (Nalisnick et al.,
 2019, "Do deep generative models know what they don't know?"), and smooth or simple images, a uniform grey among them,
 are often more likely than every training image. A density says how much probability there is around a point, not
-whether the training data have such points, and it changes with the units of the data. Hence the two scores that correct
-it: by the complexity of the image, and by the distance from typical values. Neither is reliable on every pair of data
-sets: measure them with `aurocs` on data for which the answer is known.
+whether the training data have such points, and it changes with the units of the data. Two further scores correct for
+this: one by the complexity of the image, the other by the distance from typical values. Neither is reliable on every
+pair of data sets: measure them with `aurocs` on data for which the answer is known.
 """
 
 import dataclasses
@@ -28,20 +28,20 @@ from realnvp_jax.training.steps import random_crop
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scores:
-    """Scores of n examples under a flow, x_i being an example and r the reference, which are training examples.
+    """Scores of n examples x_i under a flow, relative to a reference r, a set of training examples.
 
     Attributes:
-      log_prob: log p(x_i) in nats; of images that of the dequantized pixels, -bits/dim * D * log 2. Smaller means more
+      log_prob: log p(x_i) in nats; for images, of the dequantized pixels: -bits/dim * D * log 2. Smaller means more
         anomalous, as far as likelihood tells.
       percentile: percent of the reference with a smaller log_prob: 0 is less likely than all of it, 100 more likely.
         Smaller means more anomalous; near 100 is suspicious as well (see the module).
-      typicality: |mean over r of -log p(r) - (-log p(x_i))|, in nats per dimension of images, in nats of vectors: the
-        distance of -log p from its mean, the estimate of the entropy. Larger means more anomalous. Nalisnick et al.
+      typicality: |mean over r of -log p(r) - (-log p(x_i))|, in nats per dimension for images, in nats for vectors:
+        the distance of -log p from its mean, an estimate of the entropy. Larger means more anomalous. Nalisnick et al.
         (2019), "Detecting out-of-distribution inputs to deep generative models using typicality", for single examples.
-      bits_per_dim: of images, otherwise None. Larger means more anomalous, as far as likelihood tells.
-      complexity_corrected: bits/dim of an image less those of its file without loss, the smaller of PNG and WebP; None
-        unless images have one or three channels. Larger means more anomalous. Serra et al. (2020), "Input complexity
-        and out-of-distribution detection with likelihood-based generative models".
+      bits_per_dim: bits/dim of images; None for vectors. Larger means more anomalous, as far as likelihood tells.
+      complexity_corrected: bits/dim of an image minus those of its losslessly compressed file, the smaller of PNG and
+        WebP; None unless images have one or three channels. Larger means more anomalous. Serra et al. (2020), "Input
+        complexity and out-of-distribution detection with likelihood-based generative models".
     """
 
     log_prob: Float[np.ndarray, " n"]
@@ -51,7 +51,7 @@ class Scores:
     complexity_corrected: Float[np.ndarray, " n"] | None = None
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Those scores that there are, by name, always in the same order."""
+        """The scores that are not None, by name, always in the same order."""
         order = ("log_prob", "bits_per_dim", "percentile", "complexity_corrected", "typicality")
         return {name: getattr(self, name) for name in order if getattr(self, name) is not None}
 
@@ -61,20 +61,20 @@ def score_examples(
 ) -> Scores:
     """Score examples under a run's flow, each by itself, in evaluation mode.
 
-    The noise of an image, and its place where the run draws crops, depend on the seed and the image's number only.
-    The files of `complexity_corrected` are made at the highest effort, which takes some milliseconds an image.
+    The noise on an image, and its crop if the run draws crops, depend only on the seed and the image's number.
+    For `complexity_corrected` images are compressed at the highest effort, which takes a few milliseconds per image.
 
     Args:
       run: the run.
-      examples: what is scored; of the model's shape, or of that of the run's data where it draws crops from them.
-      reference: training examples, some thousand are enough.
-      seed: of the noise and the crops; None for that of `evaluate`.
+      examples: the examples to score, in the model's shape, or in the shape of the run's data if it draws crops.
+      reference: training examples; a few thousand are enough.
+      seed: seed of the noise and the crops; None for the seed that `evaluate` uses.
       batch_size: examples at a time; None for the run's `evaluate.batch_size`. It does not change the scores.
 
     Raises:
-      TypeError: images are not integers, or vectors are.
-      ValueError: there are no examples or no reference, shapes or levels are not those of the flow, batch_size is less
-        than 1, or the reference has densities that are not finite.
+      TypeError: images do not hold integers, or vectors do.
+      ValueError: there are no examples or no reference, shapes or levels do not fit the flow, batch_size is less
+        than 1, or some densities of the reference are not finite.
     """
     flow = run.flow
     if batch_size is not None and batch_size < 1:
@@ -90,7 +90,7 @@ def score_examples(
     )
     if not np.isfinite(of_reference).all():
         count = int((~np.isfinite(of_reference)).sum())
-        raise ValueError(f"expected a finite density of the reference; got {count} of {len(reference)} that are not")
+        raise ValueError(f"expected finite densities of the reference; got {count} of {len(reference)} that are not")
     nats = 1.0 if flow.levels is None else np.log(2)  # for one unit of a score
     typicality = np.abs(of_reference.mean() - scores) * nats
     if flow.levels is None:
@@ -120,20 +120,20 @@ def _check(run: Run, examples: Examples, what: str) -> None:
 
 
 def _percentile(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Percent of the reference that is smaller; NaN of NaN."""
+    """Percent of the reference that is smaller; NaN for NaN."""
     smaller = np.searchsorted(np.sort(reference), values, side="left")
     return np.where(np.isnan(values), np.nan, 100 * smaller / len(reference))
 
 
 def aurocs(inside: Scores, outside: Scores) -> dict[str, float]:
-    """How well each score tells data of another kind from data like the training data.
+    """How well each score separates out-of-distribution data from data like the training data.
 
-    The area under the ROC curve: the probability that a score takes an example of `outside` for more anomalous than one
-    of `inside`, ties counting half. 1 is perfect, 0.5 is chance; below 0.5 the score takes data from outside for *more*
-    normal than those from inside, as likelihood often does (see the module).
+    The area under the ROC curve: the probability that a score rates an example of `outside` as more anomalous than one
+    of `inside`, ties counting half. 1 is perfect, 0.5 is chance; below 0.5 the score rates data from outside as *more*
+    normal than data from inside, as likelihood often does (see the module docstring).
 
     Args:
-      inside: scores of data like the training data, but not trained on: the test split.
+      inside: scores of data like the training data that were not trained on, such as the test split.
       outside: scores of other data.
 
     Returns:
@@ -141,7 +141,7 @@ def aurocs(inside: Scores, outside: Scores) -> dict[str, float]:
       "typicality".
 
     Raises:
-      ValueError: there are no scores, or some are NaN.
+      ValueError: there are no scores, or some of them are NaN.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -155,7 +155,7 @@ def aurocs(inside: Scores, outside: Scores) -> dict[str, float]:
             if len(values) == 0 or np.isnan(values).any():
                 got = f"{int(np.isnan(values).sum())} that are NaN" if len(values) else "none"
                 raise ValueError(f"expected scores of the data {what} that are numbers; got {got} of {len(values)}")
-        ranks = np.unique(np.concatenate(parts), return_inverse=True)[1]  # infinite scores are in order, too
+        ranks = np.unique(np.concatenate(parts), return_inverse=True)[1]  # also ranks infinite scores
         is_outside = np.repeat([0, 1], [len(part) for part in parts])
         areas[name] = float(roc_auc_score(is_outside, ranks))
     return areas

@@ -28,7 +28,7 @@ from realnvp_jax.models.flow import Flow, Params
 
 KINDS = ("linear", "spherical")
 
-_PARALLEL = 1e-6  # a smaller sine of the angle is that of rounding errors
+_PARALLEL = 1e-6  # a smaller sine of the angle is a rounding error
 
 
 def interpolate(
@@ -46,8 +46,8 @@ def interpolate(
       flow: the flow.
       params: its parameters.
       corners: latents of two points, [2, *event], or of four, [4, *event]: the first row of the grid goes from corner 0
-        to corner 1, the last one from corner 2 to corner 3.
-      num: points along a side, the corners included.
+        to corner 1, the last row from corner 2 to corner 3.
+      num: number of points along a side, including the corners.
       kind: linear, or spherical (along great circles, with norms that change linearly).
       context: what the density is conditioned on, [context_size], or one for each point.
 
@@ -56,7 +56,7 @@ def interpolate(
 
     Raises:
       TypeError: the corners hold integers.
-      ValueError: there are not two or four corners, or they have another shape or lie outside of the base's support;
+      ValueError: there are not two or four corners, or they have another shape or lie outside the base's support;
         the kind is unknown; num < 2; context has the wrong shape.
     """
     given = _checked_corners(flow, corners, (2, 4))
@@ -83,15 +83,15 @@ def manifold(
       flow: the flow.
       params: its parameters.
       corners: latents z1, z2, z3, z4, [4, *event].
-      num: of equally spaced angles in [0, 2 pi).
+      num: number of equally spaced angles in [0, 2 pi).
       context: what the density is conditioned on, [context_size], or one for each point.
 
     Returns:
-      [num, num, *event]; phi changes from row to row, phi' from column to column. Entry (0, 0) is that of z1.
+      [num, num, *event]; phi changes from row to row, phi' from column to column. Entry (0, 0) belongs to z1.
 
     Raises:
       TypeError: the corners hold integers.
-      ValueError: there are not four corners, or they have another shape or lie outside of the base's support; num < 2;
+      ValueError: there are not four corners, or they have another shape or lie outside the base's support; num < 2;
         context has the wrong shape.
     """
     given = _checked_corners(flow, corners, (4,))
@@ -105,7 +105,7 @@ def manifold(
 
 
 def _checked_corners(flow: Flow, corners: ArrayLike, counts: tuple[int, ...]) -> np.ndarray:
-    """Corners as [2 or 4, num_dims], in the precision of the flow."""
+    """Check the corners and return them as [2 or 4, num_dims], in the precision of the flow."""
     values = np.asarray(corners)
     if values.ndim == 0 or len(values) not in counts or values.shape[1:] != flow.event_shape:
         shapes = " or ".join(str((count, *flow.event_shape)) for count in counts)
@@ -123,7 +123,7 @@ def _checked_corners(flow: Flow, corners: ArrayLike, counts: tuple[int, ...]) ->
 
 
 def _to_normal_space(flow: Flow, z: np.ndarray) -> np.ndarray:
-    """Phi^-1 of uniform latents; 0 and 1 stand for the numbers that the inverse of a mixture takes them for."""
+    """Phi^-1 of uniform latents; 0 and 1 are replaced by the numbers that the inverse of a mixture replaces them by."""
     if not isinstance(flow.base, Uniform):
         return z
     limits = np.finfo(z.dtype)
@@ -132,7 +132,7 @@ def _to_normal_space(flow: Flow, z: np.ndarray) -> np.ndarray:
 
 
 def _from_normal_space(flow: Flow, z: np.ndarray) -> np.ndarray:
-    """Phi for a uniform base: the inverse of `_to_normal_space`."""
+    """Phi for a uniform base: inverse of `_to_normal_space`."""
     return ndtr(z) if isinstance(flow.base, Uniform) else z
 
 

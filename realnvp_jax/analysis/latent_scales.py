@@ -1,8 +1,8 @@
 """Images whose coarse latents are kept and whose fine latents are drawn again.
 
-In the multi-scale architecture every latent is factored out at one scale, half of what is left at each. The first,
-finest scales hold details, the last one what an image is about (appendix D of the paper): of an image's latents, those
-of the scales >= s are kept and those of the scales < s drawn from the base.
+In the multi-scale architecture each scale but the last factors out half of the remaining latents. The first, finest
+scales hold details; the last one holds what an image is about (appendix D of the paper). Here the latents of the
+scales >= s are kept, and those of the scales < s are drawn from the base.
 """
 
 import functools
@@ -20,13 +20,13 @@ from realnvp_jax.models.multiscale import MultiScale
 
 
 def latent_scales(flow: Flow) -> Int[np.ndarray, "height width channels"]:
-    """The scale at which each position of the latent is factored out, from 0, the finest; the last one keeps the rest.
+    """The scale that factors out each position of the latent, counted from the finest, 0; the last keeps the rest.
 
     Args:
       flow: a flow of images with scales (`MultiScale`).
 
     Raises:
-      ValueError: it is another flow.
+      ValueError: the flow has no scales.
     """
     if not isinstance(flow.bijection, MultiScale):
         raise ValueError(f"expected a flow of images with scales; got a {type(flow.bijection).__name__}")
@@ -36,19 +36,19 @@ def latent_scales(flow: Flow) -> Int[np.ndarray, "height width channels"]:
 def resample_scales(
     flow: Flow, params: Params, key: jax.Array, x: ArrayLike, num: int, *, context: ArrayLike | None = None
 ) -> Float[np.ndarray, "n num_scales num *event"]:
-    """Images with the latents of their coarse scales and new ones at the fine scales, in the data's units.
+    """Images that keep the latents of their coarse scales and get new ones at the fine scales, in the data's units.
 
     Args:
       flow: a flow of images with scales (`MultiScale`).
       params: its parameters.
-      key: random key; the draw of entry [i, s, j] depends on it and on i, s and j alone.
+      key: random key; the draw of entry [i, s, j] depends only on the key and on i, s and j.
       x: integer pixels [n, *event].
-      num: of images for each x and each scale.
+      num: number of images for each x and each scale.
       context: what the density is conditioned on, [context_size] or [n, context_size].
 
     Returns:
-      [n, num_scales, num, *event]: entry [i, s, j] keeps the latents of x[i] of the scales >= s, and draws the others.
-      With s = 0 it is x[i] itself, at the middles of the cells.
+      [n, num_scales, num, *event]: entry [i, s, j] keeps the latents of x[i] at the scales >= s and draws the others.
+      For s = 0 it is x[i] itself, at pixel + 0.5.
 
     Raises:
       TypeError: x does not hold integers.
@@ -68,7 +68,7 @@ def resample_scales(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _draw(flow: Flow, key: jax.Array, numbers: Int[Array, "n k"]) -> Array:
-    """Latents of the base, [n, *event]; each depends on the key and on its own k numbers."""
+    """Latents from the base, [n, *event]; each depends on the key and on its row of k numbers."""
     return jax.vmap(lambda row: flow.base.sample(functools.reduce(jax.random.fold_in, row, key), flow.event_shape))(
         numbers
     )

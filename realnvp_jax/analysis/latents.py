@@ -1,4 +1,4 @@
-"""Latents of examples, and the values of latents, in batches of one size so that each compiles once."""
+"""Examples to latents and latents to values, in batches of one size so that each direction compiles once."""
 
 import functools
 import math
@@ -21,8 +21,8 @@ def to_latents(
 ) -> Float[np.ndarray, "n *event"]:
     """Latents of examples, [n, *event].
 
-    Pixels are taken at the middles of their cells, pixel + 0.5, so that what the inverse brings back floors to the very
-    pixels. (On a uniform base single precision has no latents for what lies beyond 5 standard deviations: those are 1.)
+    Pixels are taken at pixel + 0.5, so that the values that the inverse returns floor to the same pixels. (With a
+    uniform base, single precision cannot represent the latents of values beyond 5 standard deviations: they become 1.)
 
     Args:
       flow: the flow.
@@ -46,7 +46,7 @@ def to_latents(
 def from_latents(
     flow: Flow, params: Params, z: ArrayLike, context: ArrayLike | None = None
 ) -> Float[np.ndarray, "..."]:
-    """Values in the data's units of latents [*batch, *event].
+    """Values, in the data's units, of latents [*batch, *event].
 
     Args:
       flow: the flow.
@@ -73,12 +73,12 @@ def _in_batches(flow: Flow, function: Callable[..., Any], values: np.ndarray, co
 
 
 def _broadcast_context(flow: Flow, context: ArrayLike | None, batch: tuple[int, ...]) -> np.ndarray | None:
-    """Context as [product of the batch, context_size]; whether there has to be one the flow says itself."""
+    """Context as [product of the batch, context_size]; the flow itself raises if it needs a context and gets none."""
     if context is None:
         return None
     shape, width = np.shape(context), flow.context_size
     if not width:
-        raise ValueError(f"expected no context, the flow was built without a context size; got one of shape {shape}")
+        raise ValueError(f"expected no context: this flow was built without a context size; got one of shape {shape}")
     leading = zip(shape[-2::-1], reversed(batch), strict=False)
     if shape[-1:] != (width,) or len(shape) > len(batch) + 1 or any(n not in (1, size) for n, size in leading):
         raise ValueError(f"expected context of shape ({width},) or {(*batch, width)}; got {shape}")

@@ -1,4 +1,4 @@
-"""Examples from files, as a run's flow takes them: pictures and folders of them, arrays of images, and tables."""
+"""Read examples for a run's flow from files: pictures, folders of pictures, arrays of images, and tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,23 +19,24 @@ _ARRAYS = (".npz", ".npy")
 def read_examples(
     run: Run, paths: Sequence[str], *, split: str = "all", resize: bool = False, id_column: str = ""
 ) -> tuple[Examples, list[str]]:
-    """Data to be scored under a run's flow, and a name for each: a file's path, or the number of a row, from 0.
+    """Data to score under a run's flow, and a name for each example: a file's path, or a row number counted from 0.
 
-    Images become what the run was trained on: they are cut and resized if its own were, and reduced to
-    `dataset.num_bits` if these are set, so that they must be given with all their 8 bits. Otherwise they must have the
-    model's shape, unless `resize`. A run of fewer levels without num_bits takes arrays only, as they are.
+    Images are prepared as the run's own images were: cropped and resized if the run crops, and reduced to
+    `dataset.num_bits` if that is set (so they must be given with all their 8 bits). If the run does not crop, they must
+    have the model's shape, unless `resize` is set. A run with fewer than 256 levels and no num_bits takes arrays only,
+    and takes them as they are.
 
     Args:
       run: the run.
-      paths: of images, pictures and folders of them (in the order of their names), or one .npz or .npy file of uint8
-        images; of vectors, one .csv, .parquet or .npz file as `analysis.tables.read_table` takes it.
-      split: of a folder, the name of one in it; of an .npz file of several arrays, the name of one. "all" otherwise.
-      resize: cut out the largest centred part of the model's aspect ratio and resize it to the model's shape, whatever
-        the run did, with its resample and num_bits; colours are converted.
-      id_column: of a table, the column whose values name the rows; "" for their numbers.
+      paths: for images, pictures and folders of pictures (read in the order of their names), or one .npz or .npy file
+        of uint8 images; for vectors, one .csv, .parquet or .npz file as `analysis.tables.read_table` takes it.
+      split: the name of a subfolder of a folder, or of an array in an .npz file with several; otherwise "all".
+      resize: whatever the run did, crop the largest centred part with the model's aspect ratio and resize it to the
+        model's shape, with the run's resample and num_bits; colours are converted.
+      id_column: the column of a table whose values name the rows; "" to name rows by their numbers.
 
     Raises:
-      ValueError: there is nothing to read, or something is not as it is said above; a file is not a picture.
+      ValueError: there is nothing to read, an argument or a file is not as described above, or a file is not a picture.
     """
     if not paths:
         raise ValueError("expected files to score; got none")
@@ -50,7 +51,7 @@ def read_examples(
             raise ValueError(f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}")
         return read_table(run, files[0], id_column)
     if id_column:
-        raise ValueError(f"expected --id with a table, for a flow of vectors; got {shorten(id_column)} for images")
+        raise ValueError(f"expected --id only with a table, for a flow of vectors; got {shorten(id_column)} for images")
     if not any(file.suffix in _ARRAYS and not file.is_dir() for file in files):
         return _read_pictures(run, files, split, resize)
     if len(files) > 1:
@@ -59,11 +60,11 @@ def read_examples(
 
 
 class _OtherShapeError(BadPictureError):
-    """An image that has not the model's shape, but that of the arguments."""
+    """An image without the model's shape; the arguments are the shape that it has."""
 
 
 class _RunFraming(Framing):
-    """The run's framing, which tells images of another shape from bad ones."""
+    """The run's framing, with a separate error for images of another shape."""
 
     def frame(self, x: np.ndarray) -> np.ndarray:
         if self.crop == "none" and x.shape != self.shape:
@@ -75,18 +76,18 @@ def framing_of(run: Run, resize: bool = False) -> Framing:
     """How pictures become the images that a run was trained on.
 
     Args:
-      run: the run, of images.
-      resize: cut out the centre and resize it instead, whatever the run did.
+      run: a run on images.
+      resize: crop the centre and resize it instead, whatever the run did.
     """
     height, width, channels = run.flow.event_shape
-    dataset = run.config.dataset  # that of an older run has not all the keys
+    dataset = run.config.dataset  # configs of older runs lack some keys
     resample, num_bits = dataset.get("resample", "antialias"), dataset.get("num_bits", 0)
     crop, from_height = ("centre", 0) if resize else (dataset.get("crop", "none"), dataset.get("resize", 0))
     return _RunFraming((height, width, channels), crop, from_height, resample, num_bits)
 
 
 def _has_few_levels(run: Run) -> bool:
-    """Whether the model has fewer levels than pictures, and nothing says how to reduce them."""
+    """Whether the model has fewer levels than pictures have, and no key says how to reduce them."""
     return (run.flow.levels or 256) < 256 and not run.config.dataset.get("num_bits", 0)
 
 
@@ -94,7 +95,7 @@ def _refusal(run: Run, error: OSError | BadPictureError, what: str | Path) -> Va
     name = shorten(what, 150)
     if not isinstance(error, _OtherShapeError):
         reason = (error.strerror or "not readable") if isinstance(error, OSError) else error
-        return ValueError(f"expected images that can be used; got {name}: {reason}")
+        return ValueError(f"expected usable images; got {name}: {reason}")
     (height, width, channels), shape = error.args, run.flow.event_shape
     got, how = f"{height}x{width} in {name}", "--resize crops the centre and resizes"
     if channels != shape[2]:
@@ -115,7 +116,7 @@ def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tup
             problem = problem if path.exists() else "where there is no file"
             raise ValueError(f"expected {what}; got {shorten(path, 200)}, {problem}")
         if split != "all":
-            raise ValueError(f"expected the split 'all' of files that are pictures; got {shorten(split)}")
+            raise ValueError(f"expected the split 'all' for single pictures; got {shorten(split)}")
         files.append(path)
     if _has_few_levels(run):
         raise ValueError(

@@ -1,8 +1,8 @@
-"""Is the flow invertible in floating point? x -> z -> x over examples, layer by layer, and the latents it passes.
+"""Is the flow invertible in floating point? Errors of x -> z -> x, layer by layer, and the latents in between.
 
-Couplings divide by exp(s) what they multiplied by it, so a round trip is exact but for rounding, which a layer of
-large scales amplifies. A layer's error is that of its own round trip, layer.inverse(layer.forward(y)) - y, relative
-to the largest |y| of the example (or 1, if that is larger).
+The inverse of a coupling divides by the exp(s) that `forward` multiplied by, so a round trip is exact except for
+rounding, which a layer with large scales amplifies. A layer's error is that of its own round trip,
+layer.inverse(layer.forward(y)) - y, relative to the largest |y| of the example (or to 1, if that is larger).
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from realnvp_jax.training.evaluation import evaluation_key
 from realnvp_jax.training.steps import random_crop
 
 _ERRORS, _ORDER = "round_trip_errors", "order_of_layers"
-_ALL = "the flow"  # name of a bijection that is one layer
+_ALL = "the flow"  # the layer name used where the whole bijection is one layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +33,8 @@ class RoundTrip:
     Attributes:
       largest: largest absolute error of a value, in the data's units (pixels are 1 apart).
       mean: mean absolute error.
-      changed: share of pixels that floor to another value than before; 0 for vectors.
-      layers: layer name -> (largest, mean) relative error of its own round trip.
+      changed: fraction of pixels that floor to a different value after the round trip; 0 for vectors.
+      layers: layer name -> (largest, mean) relative error of that layer's round trip.
     """
 
     largest: float
@@ -44,7 +44,7 @@ class RoundTrip:
 
     @property
     def worst_layer(self) -> str:
-        """The layer with the largest error of its own."""
+        """The layer with the largest error."""
         return max(self.layers, key=lambda name: np.nan_to_num(self.layers[name][0], nan=np.inf))
 
 
@@ -53,9 +53,9 @@ class Reconstruction:
     """Round trips of examples, and their latents.
 
     Attributes:
-      float32: as the flow is used.
-      float64: the same parameters and examples in double precision; what float32 should be compared with.
-      latents: [n, *event].
+      float32: errors in single precision, in which the flow is used.
+      float64: errors of the same parameters and examples in double precision, for comparison.
+      latents: latents of the examples, [n, *event].
     """
 
     float32: RoundTrip
@@ -72,7 +72,7 @@ def reconstruct(
       flow: the flow.
       params: its parameters.
       examples: the examples; pixels are dequantized.
-      seed: of the dequantization noise; None for that of evaluation.
+      seed: seed of the dequantization noise; None for the seed of evaluation.
       batch_size: examples at a time; it does not change the result.
     """
     key = evaluation_key() if seed is None else jax.random.key(seed)
@@ -127,7 +127,7 @@ def continuous(flow: Flow, params: Params, key: jax.Array, numbers: jax.Array, x
 def _round_trip_of_batch(
     flow: Flow, params: Any, x: jax.Array, context: jax.Array | None
 ) -> tuple[jax.Array, jax.Array, Any]:
-    """(z, x again, the layers' errors in a tree of their names)."""
+    """(z, reconstructed x, the layers' errors in a tree of their names)."""
     y, _ = flow.preprocessing.forward(x)
     with nn.intercept_methods(_note_round_trips()):
         (z, _), noted = flow.bijection.apply(params, y, context, method="forward", mutable=["intermediates"])
@@ -136,7 +136,7 @@ def _round_trip_of_batch(
 
 
 def _note_round_trips():
-    """An interceptor that sows, in every layer that `forward` passes, the error of that layer's own round trip."""
+    """An interceptor that sows, in every layer that `forward` passes through, the error of that layer's round trip."""
     inside, order = False, 0
 
     def intercept(call, arguments, options, method):
@@ -163,7 +163,7 @@ def _note_round_trips():
 
 
 def _named(tree: Any, path: tuple[str, ...] = ()) -> list[tuple[str, int, np.ndarray]]:
-    """(layer name, its place in the order of `forward`, errors [n]) of what was sown; stacked layers are numbered."""
+    """(layer name, position in the order of `forward`, errors [n]) of the sown errors; stacked layers are numbered."""
     found = []
     for name in tree:
         if name == _ORDER:

@@ -28,9 +28,9 @@ class Run:
       config: its config.
       flow: the flow.
       params: its parameters.
-      step: which step they are from.
-      ema: whether they are the moving average.
-      allow_changed_data: whether to use data that are not those that the run was started with; what differs is printed.
+      step: the step that the parameters are from.
+      ema: whether the parameters are the moving average.
+      allow_changed_data: whether to use data that have changed since the run was started; the differences are printed.
     """
 
     workdir: Path
@@ -43,23 +43,23 @@ class Run:
 
     @functools.cached_property
     def _data(self) -> RunData:
-        advice = "say with --data-dir where they are now, or use these with --allow-changed-data"
+        advice = "give their present place with --data-dir, or use these with --allow-changed-data"
         return RunData(self.workdir, self.allow_changed_data, advice)
 
     @property
     def title(self) -> str:
-        """The title of a picture of the run: its name, the step, and the test result where it is that of the step."""
+        """The title of a picture of the run: its name, the step, and the test result if it belongs to that step."""
         path = self.workdir / "result.json"
         try:
             result = read_result(path) if path.is_file() else None
-        except ValueError:  # damaged: a picture can do without it
+        except ValueError:  # damaged: a picture can do without the result
             result = None
         return picture_title(self.workdir, self.step, result)
 
     def columns(self) -> tuple[str, ...]:
-        """Names of all columns of the run's table in its order, those of the context included; () if nothing says them.
+        """Names of all columns of the run's table in its order, including those of the context; () if unknown.
 
-        They are kept in the workdir; a run of a version before 0.3 has those of its data, if these are there.
+        The workdir holds them; for a run from before version 0.3 they are read from its data, if these still exist.
         """
         if self._data.fingerprint is not None:
             return self._data.fingerprint.columns
@@ -69,13 +69,13 @@ class Run:
             return ()
 
     def modelled_columns(self) -> tuple[str, ...]:
-        """Names of the columns of vectors, without those of the context; numbers if nothing says them."""
+        """Names of the columns of vectors, without those of the context; numbers if the names are not known."""
         context = context_columns(self.config)
         names = tuple(column for column in self.columns() if column not in context)
         return names or numbered(self.flow.num_dims)
 
     def unused_columns(self) -> tuple[str, ...]:
-        """Names of the columns that the run's table had and that the run left out."""
+        """Names of the columns of the run's table that the run left out."""
         return self._data.fingerprint.unused if self._data.fingerprint is not None else ()
 
     def grids(self) -> dict[str, Grid]:
@@ -84,10 +84,10 @@ class Run:
         return {column: Grid(*grid) for column, grid in saved.items()}
 
     def splits(self) -> Splits:
-        """The run's data, as it was trained and evaluated with them.
+        """The data that the run was trained and evaluated with.
 
         Raises:
-          ValueError: they are not there any more, or are not the same any more.
+          ValueError: the data no longer exist, or have changed.
         """
         return self._splits
 
@@ -102,7 +102,7 @@ class Run:
         """One split of the data.
 
         Raises:
-          ValueError: there is none of this name, or the data are not there any more.
+          ValueError: there is no such split, or the data no longer exist.
         """
         if name not in SPLITS:
             raise ValueError(f"expected a split, one of {', '.join(SPLITS)}; got {name!r}")
@@ -116,10 +116,10 @@ def open_run(
 
     Args:
       workdir: the run's directory.
-      step: "best" by validation (of an unfinished run without one, the newest), "last", or the number of a step with a
-        checkpoint.
-      data_dir: where the run's data are now, if they have been moved: its dataset.data_dir; or the file or folder that
-        was its dataset.path, or the directory that this file is in.
+      step: "best" by validation (the newest for an unfinished run that has no validation result yet), "last", or the
+        number of a step with a checkpoint.
+      data_dir: where the run's data are now, if they have been moved: the new dataset.data_dir, or the new place of
+        dataset.path: the file or folder itself, or the directory that contains it.
       allow_changed_data: see `Run`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Any number of samples in bounded memory; sample number i is the same whatever the batch size."""
+"""Any number of samples in bounded memory; sample number i is the same for any batch size."""
 
 import dataclasses
 import functools
@@ -17,12 +17,12 @@ from realnvp_jax.models.flow import Flow, Params
 
 @dataclasses.dataclass
 class Clamping:
-    """How many sampled values were floored to pixels from outside of their range, or were not finite.
+    """How many sampled values had to be clamped to the range of pixels, or were not finite.
 
     Attributes:
-      values: number of values.
-      clamped: those outside of [0, levels).
-      non_finite: NaN and infinite ones; they become 0.
+      values: number of all values.
+      clamped: number of values outside [0, levels).
+      non_finite: number of NaN and infinite values; they become 0.
     """
 
     values: int = 0
@@ -31,7 +31,7 @@ class Clamping:
 
 
 def draw_latents(flow: Flow, key: jax.Array, numbers: jax.Array) -> jax.Array:
-    """Latents [n, *event] of the base; each depends on the key and on its number alone."""
+    """Latents [n, *event] from the base; each depends only on the key and on its number."""
     return jax.vmap(lambda i: flow.base.sample(jax.random.fold_in(key, i), flow.event_shape))(numbers)
 
 
@@ -51,17 +51,17 @@ def sample_in_batches(
     repeat: int = 1,
     batch_size: int = 100,
 ) -> Iterator[np.ndarray]:
-    """Samples in the data's units, [up to batch_size, *event] at a time, compiled once.
+    """Yield samples in the data's units, [up to batch_size, *event] at a time, compiled once.
 
     Args:
       flow: the flow.
       params: its parameters.
-      num: how many.
-      seed: of the latents.
+      num: number of samples.
+      seed: seed of the latents.
       temperature: factor on the base distribution's standard deviation.
       context: [k, context_size] for a conditional flow; sample i gets row i // repeat, modulo k.
-      repeat: how many samples one after the other get the same context.
-      batch_size: how many at a time.
+      repeat: how many consecutive samples get the same context.
+      batch_size: number of samples at a time.
 
     Raises:
       ValueError: num, repeat or batch_size is less than 1; the temperature is negative, or not 1 with a uniform base;
@@ -102,7 +102,7 @@ def _batches(
 
 
 def to_pixels(flow: Flow, samples: np.ndarray, clamping: Clamping) -> np.ndarray:
-    """Samples floored and clamped to uint8 pixels; what was clamped is added to `clamping`."""
+    """Samples floored and clamped to uint8 pixels; the counts are added to `clamping`."""
     assert flow.levels is not None
     finite = np.isfinite(samples)
     clamping.values += samples.size

@@ -12,7 +12,7 @@ from realnvp_jax.training.evaluation import evaluate_train_mode, evaluation_key
 from realnvp_jax.training.parallel import parallel_eval_step, replicate
 from realnvp_jax.training.steps import unit
 
-NOTABLE_DIFFERENCE = 0.05  # between running statistics and those of a batch
+NOTABLE_DIFFERENCE = 0.05  # between the scores under running statistics and under those of a batch
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,13 +21,13 @@ class Evaluation:
 
     Attributes:
       split: its name.
-      scores: one for each example, [n].
+      scores: the score of each example, [n].
       mean: their mean.
-      standard_error: of the mean, over examples; None of a single one.
+      standard_error: standard error of the mean over examples; None for a single example.
       unit: bits/dim (smaller is better), or nats (larger is better).
-      num_samples: K of the importance-weighted bound.
-      train_mode: mean score under the statistics of batches of the run's size; None without batch norm, and for more
-        than one sample.
+      num_samples: K in the importance-weighted bound.
+      train_mode: mean score under the statistics of batches of the run's size; None without batch norm or with
+        num_samples > 1.
     """
 
     split: str
@@ -40,7 +40,7 @@ class Evaluation:
 
     @property
     def modes_differ(self) -> bool:
-        """Whether running statistics give another result than those of a batch, by 0.05 or more."""
+        """Whether the results under running statistics and under those of a batch differ by 0.05 or more."""
         return self.train_mode is not None and abs(self.train_mode - self.mean) >= NOTABLE_DIFFERENCE
 
 
@@ -53,11 +53,11 @@ def evaluate(
       run: the run.
       split: "train", "validation" or "test".
       num_samples: K dequantizations of each image: the bound -1/(D log 2) log 1/K sum_k p(x + u_k).
-      seed: of the dequantization noise; None for that of training, which gives the number in result.json.
+      seed: seed of the dequantization noise; None for the one that training uses, which reproduces result.json.
       batch_size: examples at a time; None for the run's `evaluate.batch_size`. It does not change the result.
 
     Raises:
-      ValueError: there is no such split or its data are gone; num_samples is less than 1, or not 1 for vectors.
+      ValueError: there is no such split or its data no longer exist; num_samples is less than 1, or not 1 for vectors.
     """
     flow = run.flow
     if num_samples < 1 or (num_samples > 1 and flow.levels is None):
@@ -69,7 +69,7 @@ def evaluate(
     step = parallel_eval_step(flow, num_samples=num_samples)
     scores = evaluate_examples(step, params, examples, size, key, progress=True)
     train_mode = None
-    if run.params.get("batch_stats") and num_samples == 1:  # the bound of several samples is another quantity
+    if run.params.get("batch_stats") and num_samples == 1:  # the bound for several samples is a different quantity
         step = parallel_eval_step(flow, train_mode=True)
         of_batches = evaluate_train_mode(step, params, examples, run.config.batch_size, key)
         train_mode = float(of_batches.mean(dtype=np.float64))

@@ -1,4 +1,4 @@
-"""Tables from files, as a run's flow takes them: its columns by name, its categories, noise on its discrete columns."""
+"""Read tables for a run's flow from files: match columns by name, encode categories, add noise to discrete columns."""
 
 import sys
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from realnvp_jax.data.vectors.table_files import read_column, read_frame, to_num
 from realnvp_jax.models.create import context_columns
 from realnvp_jax.text import shorten, split_names
 
-_STREAM = 3  # of the noise, after those of the three splits
+_STREAM = 3  # random stream of the noise; the three splits have 0, 1 and 2
 
 
 def read_table(run: Run, path: Path, id_column: str = "") -> tuple[Examples, list[str]]:
-    """The rows of a table to be scored under a run's flow, and a name for each.
+    """The rows of a table to score under a run's flow, and a name for each.
 
-    The table has the columns that the run was trained on, by name and in any order, those of its dataset.context
-    included. Columns that the run's own table had and the run left out may be there, and so may `id_column`; others are
-    refused. If the columns of one of the two have no names, they are matched by position, and a line on stderr says so.
-    Rows with missing values are refused, or dropped and counted on stderr, as in the run.
+    The table has the columns that the run was trained on, including those of dataset.context, by name and in any order.
+    It may also contain columns that the run left out of its own table, and `id_column`; any others are refused. If the
+    columns of either table have no names, columns are matched by position, and a line on stderr says so. Rows with
+    missing values are refused, or dropped and counted on stderr, as in the run.
 
     Args:
       run: the run.
       path: a .csv, .parquet or .npz file.
-      id_column: the column whose values are the rows' names; "" for their numbers, from 0.
+      id_column: the column whose values name the rows; "" to name rows by their numbers, counted from 0.
 
     Raises:
       ValueError: the file cannot be read, or does not fit the run.
@@ -48,12 +48,12 @@ def read_table(run: Run, path: Path, id_column: str = "") -> tuple[Examples, lis
         frame.columns = list(own)
     else:
         _check_number(run, given, file)
-        print(f"columns of {file} are taken in their order, for the run does not know their names", file=sys.stderr)
+        print(f"columns of {file} are matched by position, since the run does not know their names", file=sys.stderr)
     table = to_numbers(frame, path, context, categories, run.config.dataset.get("missing", "refuse"))
     num_missing = table.num_rows - len(table.rows)
     if num_missing:
         print(
-            f"rows of {file} dropped, since a value is missing: {num_missing:,} of {table.num_rows:,}", file=sys.stderr
+            f"rows of {file} dropped because a value is missing: {num_missing:,} of {table.num_rows:,}", file=sys.stderr
         )
     conditions = [table.columns.index(name) for name in context_columns(run.config)]
     modelled = [i for i in range(len(table.columns)) if i not in set(conditions)]
@@ -84,7 +84,7 @@ def read_contexts(run: Run, path: Path) -> tuple[Float32[np.ndarray, "n K"], lis
 
 
 def context_values(run: Run) -> dict[str, tuple[str, ...]]:
-    """The columns of the run's context as its table has them, each with its categories, () for one of numbers."""
+    """The context columns of the run's table, each with its categories; () for a column of numbers."""
     context, categories = _context(run)
     starts = {name: f"{name}=" for name in context}
     return {
@@ -94,7 +94,7 @@ def context_values(run: Run) -> dict[str, tuple[str, ...]]:
 
 
 def rounded(run: Run, x: np.ndarray) -> np.ndarray:
-    """Samples [n, D] with the columns that the run dequantizes rounded to values that these can take."""
+    """Samples [n, D], with the columns that the run dequantizes rounded to values that they can take."""
     grids = run.grids()
     if not grids:
         return x
@@ -105,20 +105,20 @@ def rounded(run: Run, x: np.ndarray) -> np.ndarray:
 
 
 def _context(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the columns of the run's context as its table has them, and the one-hot columns of its categories."""
+    """Names of the context columns of the run's table, and the one-hot columns of its categories."""
     dataset: Any = run.config.dataset
     return split_names(dataset.context), tuple(dataset.get("categories", ()))
 
 
 def _source(column: str, context: Sequence[str], categories: Sequence[str]) -> str:
-    """The column of a table that a column of a run was made of."""
+    """The column of a table that a column of a run was made from."""
     if column not in categories:
         return column
     return next(name for name in context if column.startswith(f"{name}="))
 
 
 def _places(own: Sequence[str], given: Sequence[str], file: str) -> list[int]:
-    """The positions of a run's own columns in a table that has no others."""
+    """The positions of the run's columns in a table, which must have no others."""
     places = match_columns(own, given)
     others = [column for column in given if column not in own]
     if places is None or len(places) != len(given):
@@ -131,12 +131,12 @@ def _places(own: Sequence[str], given: Sequence[str], file: str) -> list[int]:
             f"got {got or 'a column twice'}: rename columns, or leave them out"
         )
     if others or tuple(given) == numbered(len(given)):
-        print(f"columns of {file} are taken in their order, for they or the run's have no names", file=sys.stderr)
+        print(f"columns of {file} are matched by position, since they or the run's have no names", file=sys.stderr)
     return places
 
 
 def _check_number(run: Run, given: Sequence[str], file: str) -> None:
-    """Raise ValueError unless a table has as many columns as a run, and those of its context."""
+    """Raise ValueError unless a table has as many columns as a run, and its context columns."""
     context = context_columns(run.config)
     for name in context:
         if name not in given:

@@ -1,4 +1,4 @@
-"""Autoregressive maps: each element through a transform whose parameters come from the elements before it.
+"""Autoregressive maps: each element passes through a transform whose parameters come from the elements before it.
 
     z_k = transform(x_k; conditioner(x_1 ... x_{k-1}))
 
@@ -22,7 +22,7 @@ class Autoregressive(Bijection):
     """An autoregressive map.
 
     Attributes:
-      conditioner: network from the elements before one, and the context, to the parameters of the transform.
+      conditioner: network from the previous elements and the context to the parameters of the transform.
       transform: elementwise transform.
       shows_progress: whether `inverse` shows a progress bar.
     """
@@ -42,12 +42,13 @@ class Autoregressive(Bijection):
 
     def inverse(self, z, context=None):
         """Latent to data."""
-        if self.is_initializing():  # the loop below makes no parameters
+        if self.is_initializing():  # the loop below cannot create parameters
             self.forward(z, context)
         n, size = z.shape[0], math.prod(z.shape[1:])
         in_order = z.reshape(n, size)[:, self.conditioner.sequence].T
 
-        module, variables = self.unbind()  # for a loop of JAX: Flax's takes no callback, as the progress bar is
+        # Flax's loop does not allow callbacks, such as the progress bar's; JAX's does.
+        module, variables = self.unbind()
 
         def step(carry, now):
             return module.apply(variables, carry, *now, size, context, method="_next_element"), None
@@ -57,7 +58,7 @@ class Autoregressive(Bijection):
         return self.conditioner.event(state), log_det
 
     def _next_element(self, carry, k, z_k, size, context):
-        """(state, log_det) with element k of `size` in sequence."""
+        """(state, log_det) after element k of `size`."""
         state, log_det = carry
         raw, state = self.conditioner.parameters_of(state, k, context)
         x_k, log_derivative = self.transform.checked("inverse", z_k[:, None], raw)

@@ -6,10 +6,10 @@ A bijection is a Flax module with two methods,
     inverse(z, context=None)                -> (x, log_det)     latent -> data
 
 where x and z have shape [n, *event] and log_det, log |det dz/dx| for `forward` and log |det dx/dz| for `inverse`, has
-shape [n]. The inverse is that of the evaluation mode.
+shape [n]. `inverse` is the inverse of `forward` in evaluation mode.
 
-`pull_back` goes backwards through a training pass from its output alone, so that a stack of bijections can be trained
-in memory that does not grow with its depth (`bijections.stack`).
+`pull_back` differentiates a training pass from its output alone, so that the memory for training a stack of bijections
+does not grow with its depth (`bijections.stack`).
 """
 
 import abc
@@ -32,7 +32,7 @@ Variables = Mapping[str, Any]
 class Bijection(nn.Module):
     """Base class: an invertible, differentiable map with a tractable log-determinant."""
 
-    is_elementary = True  # False of compositions and permutations, which have no rounding of their own
+    is_elementary = True  # False for compositions and permutations, which add no rounding error
 
     def __post_init__(self):
         check_parameters(self)
@@ -51,7 +51,7 @@ class Bijection(nn.Module):
         return self
 
     def at(self, place: Any) -> "Bijection":
-        """The layer of a stack at a place, which says what it differs in from the others; by default in nothing."""
+        """The layer of a stack at a place, which tells how it differs from the others; by default not at all."""
         return self
 
     def pull_back(
@@ -65,20 +65,20 @@ class Bijection(nn.Module):
     ) -> tuple[Array, tuple[Any, Array, Any]]:
         """Input and gradients of a training pass from its output, for an unbound module.
 
-        The inverse in evaluation mode, given the statistics that the pass normalized by as its running statistics, is
-        the inverse of the pass. From the input that it finds the pass is differentiated as usual. A subclass may save
-        work by sharing computations between the two.
+        With the statistics of the training pass in place of the running ones, the inverse in evaluation mode inverts
+        the pass. It recovers the input, from which the pass is then differentiated as usual. A subclass may save work
+        by sharing computations between the two.
 
         Args:
-          variables: those of the training pass.
-          used: the collection of the statistics that it normalized by.
-          z: its output.
-          context: what it was conditioned on.
-          mode: its mode.
-          cotangents: gradients in z and log_det.
+          variables: variables of the training pass.
+          used: the statistics that the pass normalized by, a collection.
+          z: output of the pass.
+          context: what the pass was conditioned on.
+          mode: mode of the pass.
+          cotangents: gradients with respect to z and log_det.
 
         Returns:
-          The pass's input, and the gradients in variables["params"], the input and the context.
+          The input of the pass, and the gradients with respect to variables["params"], the input and the context.
         """
         x, _ = self.apply({**variables, "batch_stats": used}, z, context, method="inverse")
 
@@ -90,7 +90,7 @@ class Bijection(nn.Module):
 
 
 def run(module: nn.Module, variables: Variables, method: str, *arguments: Any) -> Any:
-    """What a method of an unbound module returns; updates of statistics are dropped."""
+    """The result of a method of an unbound module; updates of statistics are dropped."""
     return module.apply(variables, *arguments, method=method, mutable=["batch_stats"])[0]
 
 
@@ -115,7 +115,7 @@ def inverse_through(layers: Sequence[Bijection], z: Float[Array, "n *event"], co
 
 
 class Inverse(Bijection):
-    """The inverse of a bijection: `forward` is its inverse, in evaluation mode also during training.
+    """The inverse of a bijection: `forward` applies its inverse, in evaluation mode even during training.
 
     Attributes:
       bijection: the bijection that is inverted.
@@ -168,11 +168,11 @@ class Chain(Bijection):
 
 
 class Reordered(Bijection):
-    """Another bijection of vectors on their elements in another order, which is undone behind it.
+    """A bijection of vectors applied to their elements in another order; the order is restored afterwards.
 
     Attributes:
-      bijection: the other one.
-      order: numbers of the elements in their new order, or None for the order as it is.
+      bijection: the bijection that sees the reordered elements.
+      order: indices of the elements in their new order, or None to keep the order.
     """
 
     is_elementary = False
@@ -194,7 +194,7 @@ class Reordered(Bijection):
         return self._restore(x), log_det
 
     def pull_back(self, variables, used, z, context, mode, cotangents):
-        """That of the other bijection, between the two orders."""
+        """Pull back through the wrapped bijection, between the two orders."""
         mine = {collection: tree["bijection"] for collection, tree in variables.items() if "bijection" in tree}
         z_bar, log_det_bar = cotangents
         bars = self._reorder(z_bar), log_det_bar

@@ -30,7 +30,7 @@ class Coupling(Bijection):
       mask: which half is which.
       conditioner: network from (identity half, mask cells, context) to the parameters of the transform.
       transform: elementwise transform of the transformed half.
-      normalization: bijection on the transformed half behind the transform, or None.
+      normalization: bijection of the transformed half after the transform, or None.
     """
 
     mask: Mask
@@ -45,7 +45,7 @@ class Coupling(Bijection):
     def parameters(
         self, identity: Float[Array, "n *half"], shape: tuple[int, ...], context: Context = None, mode: Mode = EVALUATE
     ) -> Float[Array, "n *parameters"]:
-        """The conditioner's output for the identity half of an x of that shape."""
+        """The conditioner's output for the identity half of an x with the given shape."""
         return self.conditioner(identity, self.mask.cells(shape), context, mode)
 
     def transform_half(
@@ -85,7 +85,7 @@ class Coupling(Bijection):
         return self.mask.merge(identity, transformed), log_det
 
     def pull_back(self, variables, used, z, context, mode, cotangents):
-        """One evaluation of the conditioner serves the inverse and the gradients: the identity half is the input's."""
+        """One evaluation of the conditioner serves inverse and gradients: input and output share the identity half."""
         z_bar, log_det_bar = cotangents
         identity, transformed = self.mask.split(z)
 
@@ -116,14 +116,14 @@ def coupling(
     normalization: Normalization,
     transformed_channels: int,
 ) -> Coupling:
-    """A coupling layer of copies of parts.
+    """A coupling layer built from copies of the given parts.
 
     Args:
       mask: which half is which.
-      conditioner: the network; its output's size and its normalization are set here.
+      conditioner: the network; its output size and its normalization are set here.
       transform: elementwise transform of the transformed half.
-      normalization: behind the transform, and for the network's own layers.
-      transformed_channels: channels of the transformed half.
+      normalization: normalization after the transform, and in the network's own layers.
+      transformed_channels: number of channels of the transformed half.
     """
     out_features = transform.parameters_per_dim * transformed_channels
     return Coupling(

@@ -2,7 +2,7 @@
 
 A learned matrix is W = P L U, with a fixed permutation P, a unit lower triangular L and an upper triangular U with the
 diagonal exp(log_diagonal), so that log |det W| = sum(log_diagonal). (Kingma and Dhariwal, Glow, 2018,
-Section 3.2.) It acts on the last axis, of images at every position alike: an invertible 1x1 convolution.
+Section 3.2.) It acts on the last axis; on images it acts on every position alike, as an invertible 1x1 convolution.
 """
 
 import math
@@ -19,7 +19,7 @@ from realnvp_jax.mode import EVALUATE
 from realnvp_jax.registry import register
 
 CONSTANTS = "constants"  # the collection of numbers that are drawn once and not trained
-_SMALLEST_STD = 1e-6  # below it a direction of standardized data counts as constant
+_SMALLEST_STD = 1e-6  # standardized data count as constant in directions with less
 
 
 class DiagonalScaling(Bijection):
@@ -47,7 +47,7 @@ class Factors(NamedTuple):
     """A matrix P L U.
 
     Attributes:
-      permutation: numbers of the channels in their new order, or None.
+      permutation: indices of the channels in their new order, or None.
       lower: L.
       upper: U.
       log_det: log |det L U|.
@@ -62,10 +62,10 @@ class Factors(NamedTuple):
 class Linear(Bijection):
     """z = x P L U on the last axis: base class of the learned matrices."""
 
-    permutes = False  # whether P is another permutation than the identity
+    permutes = False  # whether P is not the identity
 
     def factors(self, channels: int) -> Factors:
-        """The matrix in its factors."""
+        """The factors of the matrix."""
         if self.is_initializing():
             for name, value in self._initial(channels).items():
                 self.put_variable(CONSTANTS if name == "places" else "params", name, value)
@@ -117,8 +117,8 @@ class Linear(Bijection):
 class LearnedLinear(Linear):
     """A learned matrix that starts as the identity.
 
-    `flow.init(key, x)` makes it start as the upper triangular matrix that gives the batch covariance 1 (the model of
-    one such map is then the best Gaussian), unless the batch has too few examples or a singular covariance.
+    With `flow.init(key, x)` it starts as the upper triangular matrix that gives the batch unit covariance (a flow of
+    one such map is then the best Gaussian fit), unless the batch has too few examples or a singular covariance.
     """
 
     def _set_by(self, x, axis_name):
@@ -150,7 +150,7 @@ class InvertibleConv(Linear):
         key, dtype = self.make_rng("params"), jnp.result_type(float)
         rotation, _ = jnp.linalg.qr(jax.random.normal(key, (channels * channels,), dtype).reshape(channels, channels))
         permutation, lower, upper = jax.scipy.linalg.lu(rotation)
-        signs = jnp.sign(jnp.diag(upper))  # P (D L D) (D U) with D = diag(signs) is a rotation or reflection as well
+        signs = jnp.sign(jnp.diag(upper))  # P (D L D) (D U) with D = diag(signs) is orthogonal, too
         lower, upper = signs[:, None] * lower * signs[None], signs[:, None] * upper
         return {
             "lower": lower[jnp.tril_indices(channels, -1)],

@@ -20,19 +20,19 @@ class Normalize(Bijection):
     """Shift and scale per channel.
 
     Attributes:
-      statistics: what x is normalized by.
+      statistics: mean and standard deviation that x is normalized by.
     """
 
     statistics: Normalization
 
     def normalize(self, x: Float[Array, "n *positions channels"], cells: Cells = None, mode: Mode = EVALUATE) -> Values:
-        """`forward`; with a mask over cells, those of its identity half stay zero."""
+        """`forward`; with a mask over cells, the cells of the identity half stay zero."""
         mean, log_std = self.statistics(x, cells, mode)
         z = (x - mean) * jnp.exp(-log_std)
         return z if cells is None else jnp.where(cells, x, z), -_log_det(log_std, x, cells)
 
     def denormalize(self, z: Float[Array, "n *positions channels"], cells: Cells = None) -> Values:
-        """`inverse`; with a mask over cells, those of its identity half stay zero."""
+        """`inverse`; with a mask over cells, the cells of the identity half stay zero."""
         mean, log_std = self.statistics(z, cells)
         x = z * jnp.exp(log_std) + mean
         return x if cells is None else jnp.where(cells, z, x), _log_det(log_std, z, cells)

@@ -1,4 +1,4 @@
-"""Learned priors as bijections: normal latents with a mean and a log_scale, brought to the standard normal.
+"""Learned priors as bijections: latents with a learned mean and log_scale, mapped to the standard normal.
 
     z = (x - mean) exp(-log_scale),    log |det| = -sum(log_scale)
 
@@ -17,7 +17,7 @@ Image = Float[Array, "n height width channels"]
 
 
 class SplitPrior(nn.Module):
-    """The prior of a factored-out half, a 3x3 convolution of the half that goes on, and a linear map of the context."""
+    """The prior of a factored-out half: a 3x3 convolution of the other half, plus a linear map of the context."""
 
     @nn.compact
     def _mean_and_log_scale(self, kept: Image, channels: int, context: Context) -> tuple[Image, Image]:
@@ -44,7 +44,7 @@ class SplitPrior(nn.Module):
 
 
 class TopPrior(Bijection):
-    """The prior of the last scale: a mean and a log_scale for each channel, and a linear map of the context."""
+    """The prior of the last scale: a mean and a log_scale for each channel, plus a linear map of the context."""
 
     @nn.compact
     def _mean_and_log_scale(self, x: Image, context: Context) -> tuple[Image, Image]:

@@ -1,13 +1,13 @@
-"""Many layers of one kind in a loop: their parameters are stacked, and the time to compile does not grow with them.
+"""Many layers of one kind in a loop: their parameters are stacked, and compile time does not grow with their number.
 
-What the backward pass of training is computed from is a choice:
+`memory` chooses what the backward pass of training is computed from:
 
-    store     from what JAX keeps of every layer's forward pass (its parts may keep less, as they declare)
+    store     from what JAX keeps of every layer's forward pass (the layer's parts may declare that they keep less)
     remat     from the layer's input alone: its forward pass is computed again
-    invert    from the stack's output alone: each layer's input is found by its own inverse, under the statistics that
-              the forward pass normalized by (two vectors for each normalization), so that memory does not grow with the
-              number of layers. The price is the evaluation of the inverse, and its rounding. (Gomez et al., The
-              Reversible Residual Network, 2017, for residual networks.)
+    invert    from the stack's output alone: each layer's inverse recovers its input, with the statistics that the
+              forward pass normalized by (two vectors for each normalization), so memory does not grow with the
+              number of layers. The price is the evaluation of the inverse, and its rounding errors. (Gomez et al.,
+              The Reversible Residual Network, 2017, for residual networks.)
 """
 
 from typing import Any
@@ -26,15 +26,15 @@ MEMORY = ("store", "remat", "invert")
 
 
 class Stack(Bijection):
-    """A bijection, repeated with parameters of its own in every layer.
+    """A bijection, repeated with separate parameters for each layer.
 
     Attributes:
       layer: one of the layers.
-      num_layers: how many.
-      places: what the layers differ in besides their parameters, which `layer.at` takes: a number for each layer, or a
-        tuple of numbers; () for nothing.
+      num_layers: number of layers.
+      places: how the layers differ besides their parameters: for each layer the argument of `layer.at`, a number or a
+        tuple of numbers; () if they do not differ.
       memory: what the backward pass of training is computed from: store, remat or invert.
-      unroll: one layer after the other instead of a loop, which compiles many times longer.
+      unroll: write out one layer after the other instead of a loop; compiling takes many times longer.
     """
 
     is_elementary = False
@@ -76,7 +76,7 @@ class Stack(Bijection):
         return np.asarray(self.places, np.int32) if self.places else None
 
     def _forward_invertible(self, x: jax.Array, context: Context, mode: Mode) -> Values:
-        """A training pass that keeps its output and the statistics that it used; in reverse mode only."""
+        """A training pass that keeps only its output and the statistics that it used; for reverse mode only."""
         layer, variables = self.layer.unbind()
         places = self._places()
         trips = self.num_layers if self.unroll else 1

@@ -1,4 +1,4 @@
-"""What the commands share: their options, errors in one sentence, and a note beside every output of how it was made."""
+"""What the commands share: options, one-sentence errors, and a note beside every output on how it was made."""
 
 import datetime
 import functools
@@ -14,7 +14,7 @@ import click
 Command = Callable[..., Any]
 
 _DATA_DIR = "Where the run's data are now, if they have been moved: a directory, or the file or folder of dataset.path."
-_ALLOW_CHANGED_DATA = "Use the run's data though they have changed since it was started; what differs is printed."
+_ALLOW_CHANGED_DATA = "Use the run's data even if they have changed since it was started; the differences are printed."
 
 
 def run_options(command: Command) -> Command:
@@ -32,18 +32,18 @@ def run_options(command: Command) -> Command:
 
 
 SEEDS = click.IntRange(0, 2**32 - 1)
-seed_option = click.option("--seed", type=SEEDS, default=0, show_default=True, help="Of everything random.")
+seed_option = click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of everything random.")
 noise_seed_option = click.option(
-    "--seed", type=SEEDS, help="Of the dequantization noise; that of training's own evaluation if not set."
+    "--seed", type=SEEDS, help="Seed of the dequantization noise. [default: the seed of the evaluation in training]"
 )
 batch_size_option = click.option(
     "--batch-size", type=click.IntRange(min=1), help="Examples at a time; the result does not depend on it."
 )
-overwrite_option = click.option("--overwrite", is_flag=True, help="Write over what is there.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Overwrite existing files.")
 
 
 def output_option(help_text: str) -> Callable[[Command], Command]:
-    """--output, with what it defaults to in its help."""
+    """The option --output; its help says what it defaults to."""
     return click.option("-o", "--output", type=click.Path(path_type=Path), help=help_text)
 
 
@@ -54,7 +54,7 @@ def in_one_sentence(command: Command) -> Command:
     def wrapped(*arguments: Any, **options: Any) -> Any:
         from absl import logging
 
-        logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
+        logging.set_verbosity(logging.ERROR)  # hide the libraries' log messages
         options = {name: value.expanduser() if isinstance(value, Path) else value for name, value in options.items()}
         try:
             return command(*arguments, **options)
@@ -67,7 +67,7 @@ def in_one_sentence(command: Command) -> Command:
 
 
 def open_run(workdir: Path, step: str, data_dir: str, allow_changed_data: bool) -> Any:
-    """The run, and a line about it."""
+    """Open the run, and print a line about it."""
     from realnvp_jax.analysis.run import open_run as open_it
 
     run = open_it(workdir, int(step) if step.isdecimal() else step, data_dir, allow_changed_data)
@@ -79,18 +79,18 @@ def open_run(workdir: Path, step: str, data_dir: str, allow_changed_data: bool) 
 def free_path(
     output: Path | None, workdir: Path, default: str, overwrite: bool, extensions: tuple[str, ...] = ()
 ) -> Path:
-    """Where to write, after a look at what is there; nothing is made yet.
+    """The path to write to, checked against what exists; nothing is created yet.
 
     Args:
-      output: --output.
-      workdir: the run's directory, which has the default in its folder analysis.
-      default: file name.
-      overwrite: --overwrite.
-      extensions: those that the file may have; "" is a directory. None given is a directory too.
+      output: the option --output, or None.
+      workdir: the run's directory; the default output is in its folder analysis.
+      default: file name of the default output.
+      overwrite: the option --overwrite.
+      extensions: allowed extensions of the file; "" (or no extensions at all) means a directory.
 
     Raises:
-      ValueError: something is there already, and not `overwrite`; a directory is there for a file or the other way
-        round; the file has another extension.
+      ValueError: the output exists and `overwrite` is not set; a directory is where a file should be or the other way
+        round; or the file has another extension.
     """
     from realnvp_jax.text import shorten
 
@@ -102,23 +102,21 @@ def free_path(
         raise ValueError(f"expected --output with one of the extensions {expected}; got {shorten(path.name)}")
     if path.exists() and path.is_dir() != (extension == ""):
         raise ValueError(
-            f"expected a {'file' if extension else 'directory'} to write; got {shorten(path)}, which is none"
+            f"expected a {'file' if extension else 'directory'} to write; got {shorten(path)}, which is not one"
         )
     for there in (path, note_path(path)):
         if not overwrite and there.exists() and not (there.is_dir() and not any(there.iterdir())):
-            raise ValueError(
-                f"expected a new file to write; got {shorten(there, 200)}, which is there: add --overwrite"
-            )
+            raise ValueError(f"expected a new file to write; got {shorten(there, 200)}, which exists: add --overwrite")
     return path
 
 
 def note_path(path: Path) -> Path:
-    """Where it is written down how `path` was made."""
+    """The path of the note on how the output at `path` was made."""
     return path.with_name(path.name + ".json")
 
 
 def write_note(path: Path, run: Any, values: dict[str, Any]) -> None:
-    """Write how an output was made, and its numbers, beside it."""
+    """Write a note beside an output: how it was made, and its numbers."""
     import jax
 
     import realnvp_jax
@@ -140,7 +138,7 @@ def write_note(path: Path, run: Any, values: dict[str, Any]) -> None:
 
 
 def command_line() -> str:
-    """What the user typed, to type again."""
+    """The command that the user typed, ready to be typed again."""
     program = Path(sys.argv[0])
     if program.name == "main.py":  # python -m realnvp_jax.cli.main
         return shlex.join(["realnvp", *sys.argv[1:]])

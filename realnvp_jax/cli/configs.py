@@ -12,7 +12,7 @@ from realnvp_jax.cli import common
 @click.argument("name", required=False)
 @common.in_one_sentence
 def main(name: str | None) -> None:
-    r"""List the configs that ship, with the result to expect; or print the file of one, to start your own from.
+    r"""List the configs that ship, with the expected results; or print the file of one, as a start for your own.
 
     \b
     Examples:

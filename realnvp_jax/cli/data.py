@@ -1,4 +1,4 @@
-"""`realnvp data`: look at a set of images, or at the cache of decoded ones."""
+"""`realnvp data`: look at a set of images, or at the cache of decoded images."""
 
 from pathlib import Path
 
@@ -11,19 +11,17 @@ from realnvp_jax.plots.images import save_image_grid
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("name_or_path", required=False)
-@click.option(
-    "--data-dir", default="", help="TFDS's data directory, TFDS_DATA_DIR or ~/tensorflow_datasets if not set."
-)
-@click.option("--manual-dir", default="", help="Where original files are that were downloaded by hand.")
-@click.option("--cache-dir", default="", help="Cache of decoded images; in the user's cache directory if not set.")
+@click.option("--data-dir", default="", help="TFDS's data directory. [default: TFDS_DATA_DIR or ~/tensorflow_datasets]")
+@click.option("--manual-dir", default="", help="Directory of original files that were downloaded by hand.")
+@click.option("--cache-dir", default="", help="Cache of decoded images. [default: in the user's cache directory]")
 @click.option(
     "--size",
     type=click.IntRange(min=1),
-    help="Height and width to crop and resize to; the images' own, or 32 if they have several, if not set.",
+    help="Height and width to crop and resize to. [default: the images' own size, or 32 if it varies]",
 )
-@click.option("--greyscale", is_flag=True, help="One channel, with --size.")
+@click.option("--greyscale", is_flag=True, help="Convert to one channel; needs --size.")
 @click.option("--crop", default="none", help="none, centre, or rows and columns such as 40:188,15:163.")
-@click.option("--num-bits", default=0, help="Keep so many of 8 bits.")
+@click.option("--num-bits", default=0, help="Keep this many of the 8 bits. [default: all]")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("contact_sheet.png"),
               show_default=True, help="Where to write a hundred images of the first split.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Write the contact sheet over an existing file.")
@@ -43,14 +41,14 @@ def main(
     show_cache: bool,
     clear: bool,
 ) -> None:
-    """Say what a set of images holds, and draw a contact sheet.
+    """Describe a set of images, and draw a contact sheet.
 
     NAME_OR_PATH is digits, shapes, the name of a TFDS data set (cifar10, downsampled_imagenet/32x32), a folder of
-    pictures, an .npz or .npy file, or a directory that TFDS has prepared; a folder comes before a data set of the same
-    name. Printed are the number of images, the levels
-    that pixels take, mean and deviation of each channel (the highest level is 1), images that are exactly equal, files
-    that cannot be used, and the bits/dim of simple codes, fitted to the training split and evaluated on the test split
-    (or on the last fifth, if there is one split only).
+    pictures, an .npz or .npy file, or a directory that TFDS has prepared; a folder takes precedence over a data set of
+    the same name. The command prints the number of images, the levels that pixels take, the mean and standard
+    deviation of each channel (the highest level is 1), the number of exact duplicates, files that cannot be used, and
+    the bits/dim of simple codes, fitted to the training split and evaluated on the test split (or on the last fifth, if
+    there is only one split).
     """
     directory = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
     if show_cache or clear:

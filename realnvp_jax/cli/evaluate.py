@@ -10,10 +10,12 @@ from realnvp_jax.cli import common
 @click.command()
 @common.run_options
 @click.option("--split", default="test", show_default=True, help="train, validation or test.")
-@click.option("--num-samples", default=1, show_default=True, help="K dequantizations of the importance-weighted bound.")
+@click.option("--num-samples", default=1, show_default=True, help="K dequantizations per image in the bound.")
 @common.noise_seed_option
 @common.batch_size_option
-@click.option("--csv", type=click.Path(dir_okay=False, path_type=Path), help="File for the score of every example.")
+@click.option(
+    "--csv", type=click.Path(dir_okay=False, path_type=Path), help="CSV file to write the score of every example to."
+)
 @common.overwrite_option
 @common.in_one_sentence
 def main(
@@ -28,12 +30,12 @@ def main(
     csv: Path | None,
     overwrite: bool,
 ) -> None:
-    """Mean score of a split in evaluation mode, every example once, with its standard error.
+    """Print the mean score of a split in evaluation mode, over every example, with its standard error.
 
     Images: bits per dimension; --num-samples K averages the likelihood over K dequantizations, which tightens the
-    bound (the paper has K = 1). Vectors: log-density in nats. With the defaults this is the number in result.json.
-    Where the flow has batch norm, the score under the statistics of batches is shown beside it: a difference of 0.05
-    or more means that the running statistics do not fit yet.
+    bound (the paper uses K = 1). Vectors: log-density in nats. The defaults reproduce the number in result.json.
+    If the flow has batch norm, the score under the statistics of batches is printed as well: a difference of 0.05 or
+    more means that the running statistics do not fit yet.
     """
     from realnvp_jax.analysis.split_evaluation import NOTABLE_DIFFERENCE, evaluate
     from realnvp_jax.data.vectors.csv_tables import write_csv

@@ -11,9 +11,9 @@ from realnvp_jax.cli import common
 
 _KINDS = ("linear", "spherical", "manifold", "scales")
 
-_HELP = """Go between two or four examples in latent space, and draw fine latents again.
+_HELP = """Interpolate between two or four examples in latent space, and resample fine latents.
 
-The examples are the first of FILES (images or a table), or chosen by --seed from a split or from samples.
+The examples are the first ones in FILES (images or a table), or --seed chooses them from a split or from samples.
 
 \b
 linear     straight lines between the latents
@@ -22,21 +22,37 @@ manifold   equation 19 of the paper, through four latents
 scales     each example with the latents of its coarse scales kept and those of
            its s finest scales drawn again, three times for each s = 1, 2, ...
 
-Images become a PNG file of each kind, in which the given images have a frame; vectors become a CSV file of rows, with
-their places in the columns row and place (with an underscore after them where the run's own columns are called so).
+Images are written as one PNG file for each kind, in which the given images are framed; vectors as one CSV file for each
+kind, with their positions in the columns row and place (followed by an underscore if the run has columns of that name).
 """
 
 
 @click.command(help=_HELP)
 @click.argument("files", nargs=-1)
 @common.run_options
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Which; all that apply if not set.")
-@click.option("--points", type=click.Choice(["2", "4"]), default="4", show_default=True, help="How many to go between.")
-@click.option("--from", "source", default="test", show_default=True, help="Split that they are taken from, or samples.")
-@click.option("-n", "--num", type=click.IntRange(min=2), default=8, show_default=True, help="Steps along a side.")
-@click.option("--resize", is_flag=True, help="Cut out the centre of images of another size, and resize it.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(_KINDS),
+    help="Kind of interpolation; may be repeated. [default: all that apply]",
+)
+@click.option(
+    "--points",
+    type=click.Choice(["2", "4"]),
+    default="4",
+    show_default=True,
+    help="Number of examples to interpolate between.",
+)
+@click.option(
+    "--from", "source", default="test", show_default=True, help="Split to take the examples from, or samples."
+)
+@click.option(
+    "-n", "--num", type=click.IntRange(min=2), default=8, show_default=True, help="Number of points along a side."
+)
+@click.option("--resize", is_flag=True, help="Crop the centre of images of another size, and resize it.")
 @common.seed_option
-@common.output_option("Directory; interpolate in the folder analysis of the workdir if not set.")
+@common.output_option("Output directory. [default: interpolate in the folder analysis of the workdir]")
 @common.overwrite_option
 @common.in_one_sentence
 def main(
@@ -54,7 +70,7 @@ def main(
     output: Path | None,
     overwrite: bool,
 ) -> None:
-    """Go between two or four examples in latent space, and draw fine latents again."""
+    """Interpolate between two or four examples in latent space, and resample fine latents."""
     from realnvp_jax.models.multiscale import MultiScale
 
     count = int(points)
@@ -83,12 +99,12 @@ def main(
 
 
 def _examples(run: Any, files: tuple[str, ...], source: str, count: int, seed: int, resize: bool) -> np.ndarray:
-    """The examples to go between, [count, *event]."""
+    """The examples to interpolate between, [count, *event]."""
     from realnvp_jax.analysis.read import read_examples
     from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
 
     if run.flow.context_size:
-        raise ValueError("expected a run without a context to interpolate in; got a conditional one")
+        raise ValueError("expected an unconditional run to interpolate in; got a conditional one")
     if files:
         x = read_examples(run, files, resize=resize)[0].x
     elif source == "samples":
@@ -98,12 +114,12 @@ def _examples(run: Any, files: tuple[str, ...], source: str, count: int, seed: i
         split = run.split(source).x
         x = split[np.random.default_rng(seed).permutation(len(split))[:count]]
     if len(x) < count:
-        raise ValueError(f"expected {count} examples to go between; got {len(x)}")
+        raise ValueError(f"expected {count} examples to interpolate between; got {len(x)}")
     return _cut(run, np.asarray(x[:count]))
 
 
 def _cut(run: Any, x: np.ndarray) -> np.ndarray:
-    """The centre of images of a run that draws random crops from larger ones."""
+    """The centres of the images, if the run draws random crops from larger ones."""
     shape = run.flow.event_shape
     if run.flow.levels is None or x.shape[1:] == shape:
         return x
@@ -132,17 +148,17 @@ def _values(run: Any, kind: str, x: np.ndarray, num: int, seed: int) -> np.ndarr
 
 
 def places_of_given(kind: str, rows: int, columns: int) -> list[int]:
-    """Numbers, row by row, of the examples that a grid of images goes between or starts from."""
+    """Positions, counted row by row, of the given examples in a grid of images."""
     if kind == "scales":
         return [row * columns for row in range(rows)]
-    if kind == "manifold":  # at the angles 0 and pi/2, which is among the angles if their number is a multiple of 4
+    if kind == "manifold":  # at the angles 0 and pi/2, if the number of angles is a multiple of 4
         quarters = (0, columns // 4) if columns % 4 == 0 else (0,)
         return [row * columns + column for row in quarters for column in quarters]
     return sorted({row * columns + column for row in (0, rows - 1) for column in (0, columns - 1)})
 
 
 def _save(run: Any, path: Path, values: np.ndarray, kind: str, are_real: bool) -> None:
-    """A picture of images in rows, or a table of vectors with their places."""
+    """Write images as a picture with a grid, or vectors as a table with their positions."""
     rows, columns = values.shape[:2]
     if run.flow.levels is not None:
         from realnvp_jax.plots.images import save_image_grid
@@ -163,7 +179,7 @@ def _save(run: Any, path: Path, values: np.ndarray, kind: str, are_real: bool) -
 
 
 def _distinct(name: str, names: Sequence[str]) -> str:
-    """The name, with as many underscores after it as make it differ from all the others."""
+    """The name, followed by as many underscores as it takes to differ from all the others."""
     while name in names:
         name += "_"
     return name

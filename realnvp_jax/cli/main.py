@@ -10,22 +10,22 @@ from realnvp_jax.runs.python_files import import_file
 
 _COMMANDS = {
     "train": "Train a flow from a config, or resume a run.",
-    "configs": "List the configs that ship, with the result to expect.",
+    "configs": "List the configs that ship, with the expected results.",
     "evaluate": "Bits/dim of images or nats of vectors on a split, with its standard error.",
     "sample": "Draw any number of samples.",
-    "reconstruct": "Errors of data -> latents -> data, layer by layer, and the latents beside their base.",
-    "interpolate": "Between two or four examples; resample fine scales; the paper's manifold.",
+    "reconstruct": "Round-trip errors data -> latents -> data by layer; compare latents with the base.",
+    "interpolate": "Interpolate between examples; resample fine scales; draw the paper's manifold.",
     "score": "Anomaly and out-of-distribution scores of images, arrays or tables.",
-    "show": "What a workdir holds.",
-    "data": "What a data set, a folder or a file of images holds.",
+    "show": "Describe what a workdir holds.",
+    "data": "Describe the images of a data set, a folder or a file.",
 }
 
 
 class _Commands(click.Group):
-    """Commands whose modules are imported when they are used, so that --help is quick."""
+    """Commands whose modules are imported only when they are used, so that --help is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of the help."""
+        """The names, in the order of the help."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -60,7 +60,7 @@ Examples:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Python file that registers parts of your own; may be repeated.",
+    help="Python file that registers your own parts; may be repeated.",
 )
 @common.in_one_sentence
 def main(files: tuple[Path, ...]) -> None:

@@ -13,11 +13,16 @@ from realnvp_jax.cli import common
 @common.run_options
 @click.option("--split", default="test", show_default=True, help="train, validation or test.")
 @click.option(
-    "-n", "--num", type=click.IntRange(min=1), default=1000, show_default=True, help="Examples, from the first."
+    "-n",
+    "--num",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Number of examples, from the start of the split.",
 )
 @common.noise_seed_option
 @common.batch_size_option
-@common.output_option("PNG file of the latents' distributions; reconstruct.png in the folder analysis if not set.")
+@common.output_option("PNG file of the latents' distributions. [default: reconstruct.png in the folder analysis]")
 @common.overwrite_option
 @common.in_one_sentence
 def main(
@@ -32,11 +37,11 @@ def main(
     output: Path | None,
     overwrite: bool,
 ) -> None:
-    """Send examples to their latents and back, and look at both.
+    """Send examples to their latents and back, and report on both.
 
-    Printed are the largest and the mean error in the data's units (pixels are 1 apart), in single and in double
-    precision, and the error of every layer's own round trip, relative to what goes into it: a layer that stands out is
-    badly conditioned. The picture shows the latents of each scale beside the base distribution.
+    The command prints the largest and the mean error in the data's units (pixels are 1 apart), in single and in double
+    precision, and the error of every layer's own round trip, relative to its input: a layer that stands out is badly
+    conditioned. The picture shows the latents of each scale beside the base distribution.
     """
     from realnvp_jax.analysis.round_trip import reconstruct
     from realnvp_jax.plots.vectors import save_latent_distributions
@@ -79,7 +84,7 @@ def main(
 
 
 def latent_groups(flow: Any, latents: np.ndarray) -> dict[str, np.ndarray]:
-    """Latents by the scale at which they are factored out, the finest first; all together where there are no scales."""
+    """Latents grouped by the scale that factors them out, finest first; one group if there are no scales."""
     from realnvp_jax.analysis.latent_scales import latent_scales
     from realnvp_jax.models.multiscale import MultiScale
 

@@ -20,22 +20,22 @@ _MOST_IN_A_GRID = 1024
     "-n",
     "--num",
     type=click.IntRange(min=1),
-    help="How many (of several classes, at least); 64, or as many as --context has rows, if not set.",
+    help="Number of samples (the least number if there are several classes). [default: 64, or the rows of --context]",
 )
 @click.option("--temperature", default=1.0, show_default=True, help="Factor on the base's standard deviation.")
 @click.option(
-    "--label", default="", help="Of a class-conditional run: a class, or several separated by commas; all if not set."
+    "--label", default="", help="For class-conditional runs: a class, or several separated by commas. [default: all]"
 )
 @click.option(
     "--context",
     default="",
-    help="For conditional flows: columns such as temp=0.5,city=Bern, numbers alone, or a table with rows.",
+    help="For conditional flows: columns such as temp=0.5,city=Bern, bare numbers, or a table file with rows.",
 )
 @common.seed_option
 @common.batch_size_option
 @common.output_option(
-    "A .png file (a grid of images; or vectors, beside data unless --context is given), .npz, .csv (vectors), or a "
-    "directory for single images; sample.png in the folder analysis of the workdir if not set."
+    "A .png file (a grid of images; or vectors, beside data unless --context is given), .npz or .csv (vectors), or a "
+    "directory for single images. [default: sample.png in the folder analysis of the workdir]"
 )
 @common.overwrite_option
 @common.in_one_sentence
@@ -53,12 +53,12 @@ def main(
     output: Path | None,
     overwrite: bool,
 ) -> None:
-    """Draw samples, in bounded memory for any number.
+    """Draw any number of samples, in bounded memory.
 
-    Sample number i depends on the seed and on i alone. Images are floored to pixels and clamped to their range; the
-    share of values that had to be clamped, and of those that were not finite, is printed. Columns of a table that the
-    run dequantizes are rounded to the values that they can take. Samples of several classes come one class after the
-    other, and a grid of them has one class in each row.
+    Sample number i depends only on the seed and on i. Images are floored to pixels and clamped to their range; the
+    command prints what share of the values had to be clamped, and what share was not finite. Columns of a table that
+    the run dequantizes are rounded to the values that they can take. Samples of several classes come one class after
+    the other, and a grid of them has one class per row.
     """
     from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
     from realnvp_jax.analysis.tables import rounded
@@ -116,7 +116,7 @@ def main(
 
 
 def _classes(label: str, context: str, run: Any) -> dict[str, int]:
-    """Names and numbers of the classes to sample, in this order; {} for a run without classes, or with --context."""
+    """Names and numbers of the classes to sample, in order; {} for a run without classes, or with --context."""
     from realnvp_jax.data.images.labels import find_classes
     from realnvp_jax.models.create import class_names
 
@@ -135,7 +135,7 @@ def _classes(label: str, context: str, run: Any) -> dict[str, int]:
 
 
 def _contexts(text: str, run: Any) -> np.ndarray | None:
-    """The rows that samples are conditioned on."""
+    """The rows that the samples are conditioned on."""
     from realnvp_jax.analysis.tables import context_values, read_contexts
     from realnvp_jax.data.vectors.table_files import EXTENSIONS
     from realnvp_jax.models.create import is_class_conditional
@@ -148,7 +148,7 @@ def _contexts(text: str, run: Any) -> np.ndarray | None:
         return np.array([_named_values(text, columns) if "=" in text else _numbers(text)], np.float32)
     if not columns:
         raise ValueError(
-            f"expected a run with columns as its context for {shorten(text, 150)}; got none: use --label, or numbers"
+            f"expected a run that is conditioned on columns for {shorten(text, 150)}; got none: use --label, or numbers"
         )
     contexts, others = read_contexts(run, Path(text).expanduser())
     if others:
@@ -160,7 +160,7 @@ def _contexts(text: str, run: Any) -> np.ndarray | None:
 
 
 def _numbers(text: str) -> list[float]:
-    """The numbers of 0.5,-1."""
+    """Parse numbers such as 0.5,-1."""
     try:
         return [float(number) for number in text.split(",")]
     except ValueError:
@@ -170,7 +170,7 @@ def _numbers(text: str) -> list[float]:
 
 
 def _named_values(text: str, columns: Mapping[str, Sequence[str]]) -> list[float]:
-    """The values of temp=0.5,city=Bern in the order of the run's columns, one-hot where they are categories."""
+    """Parse values such as temp=0.5,city=Bern into the order of the run's columns, with one-hot categories."""
     from realnvp_jax.text import shorten, split_names
 
     known = shorten(", ".join(columns) or "none", 100)
@@ -205,7 +205,7 @@ def _named_values(text: str, columns: Mapping[str, Sequence[str]]) -> list[float
 
 
 def _counted(batch: np.ndarray, clamping: Any) -> np.ndarray:
-    """A batch of vectors, its values that are not finite counted."""
+    """Return a batch of vectors as it is, and count its non-finite values."""
     clamping.values += batch.size
     clamping.non_finite += int((~np.isfinite(batch)).sum())
     return batch
@@ -220,7 +220,7 @@ def _write(
     title: str,
     is_like_data: bool,
 ) -> None:
-    """Write the samples; a picture of vectors has data beside them if they are drawn as the data are."""
+    """Write the samples; a picture of vectors also shows data, if `is_like_data`."""
     flow = run.flow
     if path.suffix == ".npz":
         _write_npz(path, num, flow.event_shape, np.dtype(np.uint8 if flow.levels else np.float32), batches)
@@ -243,7 +243,7 @@ def _write(
 
 
 def _write_npz(path: Path, num: int, shape: tuple[int, ...], dtype: np.dtype, batches: Iterable[np.ndarray]) -> None:
-    """One array x [num, *shape], written as it comes."""
+    """Write one array x [num, *shape], batch by batch."""
     temporary = path.with_name(path.name + ".partial")
     try:
         with zipfile.ZipFile(temporary, "w") as archive, archive.open("x.npy", "w", force_zip64=True) as file:

@@ -10,7 +10,7 @@ import numpy as np
 from realnvp_jax.cli import common
 
 _CAUTION = """\b
-What a likelihood cannot do: images that are smooth or simple are often MORE
+What a likelihood cannot do: smooth or simple images are often MORE
 likely than every training image, and a flow trained on CIFAR-10 finds SVHN
 more likely than CIFAR-10 (Nalisnick et al., 2019). A high log_prob does not
 mean "normal". Use --against with data for which the answer is known, and
@@ -21,14 +21,14 @@ _HELP = """Anomaly scores of FILES: pictures, folders of pictures, a .npz or .np
 
 \b
 log_prob              log-density in nats
-bits_per_dim          of images
+bits_per_dim          bits/dim of images
 percentile            percent of the training data that are less likely
-complexity_corrected  bits/dim less those of PNG or WebP (Serra et al., 2020)
+complexity_corrected  bits/dim minus those of PNG or WebP (Serra et al., 2020)
 typicality            distance of -log p from its mean over training data
 
 Larger complexity_corrected and typicality, and smaller log_prob, mean more anomalous. A CSV file has the scores of
-every example. The AUROC of a score is the probability that it takes one of FILES for more anomalous than one of
---against: 1 is perfect, 0.5 is chance, below 0.5 it takes them for more normal.
+every example. The AUROC of a score is the probability that it rates one of FILES as more anomalous than one of
+--against: 1 is perfect, 0.5 is chance, below 0.5 it rates FILES as more normal.
 """
 
 
@@ -42,19 +42,24 @@ every example. The AUROC of a score is the probability that it takes one of FILE
     show_default=True,
     help="Data that count as normal, for the AUROC of each score: a split of the run, or files; repeatable.",
 )
-@click.option("--split", default="all", show_default=True, help="Of FILES: a folder in the folder, or an array.")
-@click.option("--id", "id_column", default="", help="Of a table: the column that names its rows in the CSV file.")
-@click.option("--resize", is_flag=True, help="Cut out the centre of images of another size, and resize it.")
+@click.option(
+    "--split",
+    default="all",
+    show_default=True,
+    help="Part of FILES to score: a subfolder, or an array of an .npz file.",
+)
+@click.option("--id", "id_column", default="", help="Column of a table that names its rows in the CSV file.")
+@click.option("--resize", is_flag=True, help="Crop the centre of images of another size, and resize it.")
 @click.option(
     "--reference",
     type=click.IntRange(min=2),
     default=2000,
     show_default=True,
-    help="Training examples, chosen at random, that percentile and typicality are relative to.",
+    help="Number of random training examples that percentile and typicality refer to.",
 )
 @common.noise_seed_option
 @common.batch_size_option
-@common.output_option("CSV file of the scores; score.csv in the folder analysis of the workdir if not set.")
+@common.output_option("CSV file of the scores. [default: score.csv in the folder analysis of the workdir]")
 @common.overwrite_option
 @common.in_one_sentence
 def main(
@@ -83,7 +88,7 @@ def main(
     examples, names = read_examples(run, files, split=split, resize=resize, id_column=id_column)
     training = _some(run.split("train"), reference)
     if id_column in Scores.__dataclass_fields__:
-        raise ValueError(f"expected --id with a column whose name is not that of a score; got {id_column!r}: rename it")
+        raise ValueError(f"expected --id to name a column without the name of a score; got {id_column!r}: rename it")
     options = {"seed": seed, "batch_size": batch_size}
     outside = score_examples(run, examples, training, **options)
     inside = score_examples(run, _normal(run, against, resize), training, **options)
@@ -95,7 +100,7 @@ def main(
     click.echo(common.table([["AUROC by", ""], *([name, f"{area:.3f}"] for name, area in areas.items())]))
     failing = [name for name, area in areas.items() if area < 0.5]
     if failing:
-        click.echo(f"below 0.5, which takes the scored data for more normal: {', '.join(failing)}")
+        click.echo(f"below 0.5, so these rate the scored data as more normal: {', '.join(failing)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_csv(path, [{id_column or "example": names, **outside.columns()}])
     common.write_note(path, run, {"num": len(names), "reference": len(training), "aurocs": areas})
@@ -117,7 +122,7 @@ def _normal(run: Any, against: Sequence[str], resize: bool) -> Any:
 
 
 def _some(examples: Any, num: int) -> Any:
-    """Up to `num` examples, chosen at random, always the same ones."""
+    """Up to `num` examples, chosen at random but always the same."""
     from realnvp_jax.data.examples import Examples
 
     chosen = np.sort(np.random.default_rng(0).permutation(len(examples))[:num])

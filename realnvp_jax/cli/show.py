@@ -12,7 +12,7 @@ from realnvp_jax.cli import common
 @click.option("--config", "whole_config", is_flag=True, help="Print every key of the config.")
 @common.in_one_sentence
 def main(workdir: Path, whole_config: bool) -> None:
-    """What a workdir is: its model and data, checkpoints, validation results, test result, and sizes."""
+    """Describe a workdir: its model and data, checkpoints, validation results, test result, and sizes."""
     from realnvp_jax.runs.checkpoints import open_checkpoints
     from realnvp_jax.runs.load import create_flow
     from realnvp_jax.runs.metrics_log import read_metrics

@@ -1,4 +1,4 @@
-"""`realnvp train`, and `train.py` of a checkout: flags, their errors in one sentence, exit codes."""
+"""`realnvp train`, and `train.py` of a checkout: flags, one-sentence errors, and exit codes."""
 
 import sys
 import textwrap
@@ -20,7 +20,7 @@ class _Train(click.Command):
         from realnvp_jax.configs.default import KEYS
 
         indent = " " * (max(map(len, KEYS)) + 13)
-        formatter.write("\nConfig keys, their meanings, and their defaults before the config's own values:\n\n")
+        formatter.write("\nConfig keys, their meanings, and their defaults (CONFIG overrides some of them):\n\n")
         for key, (value, meaning) in KEYS.items():
             start = f"  --config.{key} ".ljust(len(indent))
             lines = textwrap.wrap(f"{meaning} [{value!r}]", 120, initial_indent=start, subsequent_indent=indent)
@@ -36,10 +36,10 @@ class _Train(click.Command):
     },
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[CONFIG] [--config.KEY=VALUE ...]")
-@click.option("--config", metavar="CONFIG", help="The config, another way to give it.")
-@click.option("-w", "--workdir", default="", help="Directory of the run; runs/<name of the config> if not given.")
+@click.option("--config", metavar="CONFIG", help="Another way to give CONFIG.")
+@click.option("-w", "--workdir", default="", help="Directory of the run. [default: runs/<name of the config>]")
 @click.option("--seeds", metavar="N,N,...", help="Train once with each seed, in workdir/seed_N.")
-@click.option("--traceback", is_flag=True, help="Show where an error was raised.")
+@click.option("--traceback", is_flag=True, help="Show the traceback of an error.")
 def main(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: str | None, traceback: bool) -> None:
     """Train a flow from a config. A workdir that holds a checkpoint is resumed.
 
@@ -62,7 +62,7 @@ def _train(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: 
     from realnvp_jax.runs.seeds import train_seeds
     from realnvp_jax.runs.start import train
 
-    logging.set_verbosity(logging.ERROR)  # not the libraries' chatter
+    logging.set_verbosity(logging.ERROR)  # hide the libraries' log messages
     if arguments and not arguments[0].startswith("-"):
         if config is not None:
             raise ValueError(f"expected one config; got {config!r} and {arguments[0]!r}")
@@ -85,7 +85,7 @@ def _parse_seeds(text: str) -> list[int]:
 
 
 def _exit(error: Exception, traceback: bool) -> None:
-    """End with one sentence for an error that the user can do something about, and as it is for any other."""
+    """Exit with one sentence for an error that the user can fix; raise any other error as it is."""
     from realnvp_jax.training.steps import NonFiniteLossError
 
     if isinstance(error, InterruptedRunError):

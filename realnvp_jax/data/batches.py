@@ -1,7 +1,7 @@
-"""Which examples make which batch: a pure function of (seed, step), so that a resumed run needs no iterator state.
+"""Which examples form which batch: a pure function of (seed, step), so that a resumed run needs no iterator state.
 
-The training set is passed through epoch after epoch, each in its own order; batches run on across the end of an epoch,
-so every example is seen once an epoch and no batch is short.
+Every epoch passes through the training set in an order of its own. Batches continue across the end of an epoch, so
+every example is seen once per epoch and no batch is short.
 """
 
 import functools
@@ -17,9 +17,9 @@ def _epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
 def batch_indices(
     seed: int, step: int, batch_size: int, num_examples: int, process: int = 0, num_processes: int = 1
 ) -> np.ndarray:
-    """Indices into the training set of one process's share of the batch of one step.
+    """Indices into the training set for one process's share of one step's batch.
 
-    The shares of the processes, in order, make the same global batch for any number of processes.
+    The shares of all processes, in order, form the same global batch for any number of processes.
     """
     share = batch_size // num_processes
     numbers = step * batch_size + process * share + np.arange(share)

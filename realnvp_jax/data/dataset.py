@@ -1,6 +1,6 @@
-"""What a data set is: a small frozen object that gives the examples of each of its splits.
+"""What a data set is: a small frozen object that loads the examples of each of its splits.
 
-A data set of your own is a class and one line:
+Your own data set is a class and one line:
 
     @dataclasses.dataclass(frozen=True)
     class Mirrored(realnvp_jax.DataSet):
@@ -11,7 +11,7 @@ A data set of your own is a class and one line:
 
     realnvp_jax.register("dataset", "mirrored", Mirrored)
 
-With `config.dataset.name = "mirrored"` it is split, checked, framed, conditioned on and trained on like the others.
+With `config.dataset.name = "mirrored"` it can be split, checked, framed and trained on like any other.
 """
 
 import dataclasses
@@ -29,11 +29,11 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """A data set. The fields of a subclass are the keys of `config.dataset` that it reads: `path` takes `dataset.path`.
+    """A data set. The fields of a subclass are the keys of `config.dataset` that it reads: `path` is `dataset.path`.
 
-    Class attributes, which a subclass sets where they differ:
+    Class attributes, which a subclass overrides if its values differ:
       is_of_images: whether x is uint8 [n, height, width, channels]; otherwise it holds rows of real numbers, [n, D].
-      split_names: names of the splits, with that of training first; () where they depend on files.
+      split_names: names of the splits, the training split first; () if they depend on files.
       levels: number of values that a pixel can take.
 
     Attributes:
@@ -51,29 +51,29 @@ class DataSet:
 
     @property
     def title(self) -> str:
-        """What the data set is called in messages: its path, its name, or that of its class."""
+        """What the data set is called in messages: its path, its name, or the name of its class."""
         return getattr(self, "path", "") or self.name or type(self).__name__
 
     def find_splits(self) -> Sequence[str]:
-        """Names of the splits. A data set whose splits depend on files looks into them."""
+        """Names of the splits. A data set whose splits depend on files looks at the files."""
         return self.split_names
 
     def load(self, split: str) -> "Examples | Source":
-        """The examples of a whole split, always in the same order, with their labels or names of columns if any.
+        """The examples of a whole split, always in the same order, with any labels or column names.
 
-        Images that are decoded from files come as a `Source` instead, which is decoded once and then cached.
+        Images that are decoded from files are returned as a `Source`, which is decoded once and then cached.
 
         Args:
-          split: one of `split_names`; any name where these are ().
+          split: one of `split_names`; any name if these are ().
 
         Raises:
-          ValueError: there is no such split, or its files are not there.
+          ValueError: there is no such split, or its files do not exist.
         """
         raise NotImplementedError
 
 
 def from_keys(part: type[T], keys: Mapping[str, Any]) -> T:
-    """An object whose fields take the values of the keys with their names; fields without a key keep their defaults."""
+    """An object whose fields take the values of the keys of the same names; other fields keep their defaults."""
     names = [field.name for field in dataclasses.fields(part) if field.name in keys]  # pyright: ignore[reportArgumentType]
     return part(**{name: tuple(value) if isinstance(value := keys[name], list) else value for name in names})
 

@@ -5,22 +5,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-STREAMS = {"train": 0, "validation": 1, "test": 2}  # of random numbers: the splits of generated data
+STREAMS = {"train": 0, "validation": 1, "test": 2}  # random streams for the splits of generated data
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Examples:
     """Examples, and what each is conditioned on, if anything.
 
-    The last three are what a data set knows about them. `dataset.context` makes a context of labels or columns.
+    A data set sets `labels`, `classes` and `columns`; `dataset.context` chooses which of them become the context.
 
     Attributes:
       x: [n, *event]: uint8 pixels or float32 values.
       context: float32 [n, context size], or None.
-      labels: of images, [n]: numbers of the `classes`, -1 for an image without one. Without `classes`, every different
-        value is the name of a class.
-      classes: names of the classes, in the order of the numbers in `labels`.
-      columns: names of the columns of vectors; () calls them by their numbers.
+      labels: labels of images, [n]: indices into `classes`, -1 for an image without a label. Without `classes`, each
+        distinct value is the name of a class.
+      classes: names of the classes, in the order of the indices in `labels`.
+      columns: names of the columns of vectors; () to call them by their numbers.
     """
 
     x: np.ndarray
@@ -34,7 +34,7 @@ class Examples:
         return len(self.x)
 
     def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """{"x": ...} and, if there is one, "context" of the examples with these numbers."""
+        """{"x": ...}, and "context" if there is one, of the examples with these indices."""
         batch = {"x": self.x[indices]}
         return batch if self.context is None else {**batch, "context": self.context[indices]}
 
@@ -48,15 +48,15 @@ class Splits:
     """Training, validation and test examples. Validation chooses the step; test chooses nothing.
 
     Attributes:
-      columns: names of the columns of x where it is a table.
-      all_columns: names of all columns of the table, in its order: those of x and those of the context.
+      columns: names of the columns of x if it is a table.
+      all_columns: names of all columns of the table, in its order: the columns of x and of the context.
       unused_columns: names of the columns of the table that were left out.
-      grids: (origin, spacing) of each discrete column of x with noise on it; see `data.vectors.discrete`.
-      notes: lines about the data for the message that a run starts with.
-      files: names of the files of "train", "validation" and "test" where examples are files.
-      left_out: names of files that could not be used, each with the reason.
-      sha256: hashes of the images that the splits are parts of, where they come from files, and of their labels.
-      classes: names of the classes, where the context is the one-hot label of an image.
+      grids: (origin, spacing) of each discrete column of x that noise was added to; see `data.vectors.discrete`.
+      notes: lines about the data for the start message of a run.
+      files: names of the files of "train", "validation" and "test" if examples are files.
+      left_out: names of unusable files, each with the reason.
+      sha256: hashes of the images that the splits are taken from, if they come from files, and of their labels.
+      classes: names of the classes if the context is the one-hot label of an image.
     """
 
     train: Examples

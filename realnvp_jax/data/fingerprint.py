@@ -1,6 +1,6 @@
-"""What identifies the data of a run: the names of its columns, the numbers of examples and their hashes.
+"""What identifies the data of a run: the names of the columns, the numbers of examples, and hashes of them.
 
-A run keeps the fingerprint of its whole splits, which tells when it is continued or evaluated with other data.
+A run saves the fingerprint of its whole splits, which reveals when it is continued or evaluated with other data.
 """
 
 import dataclasses
@@ -21,12 +21,12 @@ class Fingerprint:
     """What identifies three splits.
 
     Attributes:
-      columns: names of all columns of a table in its order, those that are conditioned on included; () of images.
+      columns: names of all columns of a table in its order, including those that are conditioned on; () for images.
       context: names of the columns that the others are conditioned on.
-      examples: how many "train", "validation" and "test" have.
-      sha256: hashes of these three, contexts included; or of the images that they are parts of, from the cache.
+      examples: numbers of examples of "train", "validation" and "test".
+      sha256: hashes of these three, including contexts; or, from the cache, of the images that they are taken from.
       unused: names of the columns of the table that were left out.
-      grids: (origin, spacing) of each discrete column with noise on it.
+      grids: (origin, spacing) of each discrete column that noise was added to.
     """
 
     columns: tuple[str, ...]
@@ -38,12 +38,12 @@ class Fingerprint:
 
     @property
     def modelled(self) -> tuple[str, ...]:
-        """Names of the columns whose density it is."""
+        """Names of the modelled columns."""
         return tuple(column for column in self.columns if column not in self.context)
 
 
 def fingerprint(splits: Splits) -> Fingerprint:
-    """The fingerprint of whole splits, before `evaluate.num_examples` cuts them."""
+    """The fingerprint of whole splits, before `evaluate.num_examples` truncates them."""
     parts = {role: getattr(splits, role) for role in _ROLES}
     return Fingerprint(
         splits.all_columns,
@@ -67,7 +67,7 @@ def _sha256(examples: Examples) -> str:
 def by_name(splits: Splits, before: Fingerprint) -> Splits:
     """The splits with their columns in the order of a fingerprint.
 
-    A column that is gone is taken to be the one that is new in its place, if these are as many.
+    If as many columns are new as are missing, each missing column counts as renamed to the new one in its place.
     """
     if not before.columns:
         return splits
@@ -84,7 +84,7 @@ def by_name(splits: Splits, before: Fingerprint) -> Splits:
 
 
 def difference(before: Fingerprint, splits: Splits) -> str:
-    """What is different in splits, in a few words; "" if nothing is."""
+    """What has changed in the splits, in a few words; "" if nothing has."""
     gone, new = _gone_and_new(before, splits)
     now = fingerprint(by_name(splits, before))
     found = []
@@ -96,7 +96,7 @@ def difference(before: Fingerprint, splits: Splits) -> str:
     kind = "rows" if before.columns else "examples"
     added = sum(now.examples.values()) - sum(before.examples.values()) if before.examples else 0
     if added:
-        found.append(f"{abs(added):,} {'more' if added > 0 else 'fewer'} {kind} in its three splits together")
+        found.append(f"{abs(added):,} {'more' if added > 0 else 'fewer'} {kind} in the three splits together")
     if not found and now.sha256 != before.sha256:
         same = before.columns and fingerprint(splits).sha256 == before.sha256
         names = f"{shorten(', '.join(before.modelled), 40)} that are now {shorten(', '.join(splits.columns), 40)}"
@@ -105,7 +105,7 @@ def difference(before: Fingerprint, splits: Splits) -> str:
 
 
 def _gone_and_new(before: Fingerprint, splits: Splits) -> tuple[list[str], list[str]]:
-    """Names of columns that are not there any more, and of those that were not there; none where they have no names."""
+    """Names of the columns that are missing, and of those that are new; () and () for columns without names."""
     if match_columns(before.modelled, splits.columns) is not None and len(before.modelled) == len(splits.columns):
         return [], []
     gone = [column for column in before.modelled if column not in splits.columns]

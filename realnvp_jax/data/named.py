@@ -1,4 +1,4 @@
-"""Data sets by name. A module imported here registers its own; images also have all the names that TFDS knows."""
+"""Data sets by name. The modules imported here register theirs; image models also take any name that TFDS knows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,11 +16,12 @@ def find_dataset(keys: Mapping[str, Any], *, of_images: bool) -> DataSet:
     """The data set that the keys of `config.dataset` describe.
 
     Args:
-      keys: "name", and what the data set of this name reads.
-      of_images: whether the model is one of images.
+      keys: "name", and the keys that the data set of this name reads.
+      of_images: whether the model is for images.
 
     Raises:
-      ValueError: the data set has vectors where images are needed, or the other way round; or a value is out of range.
+      ValueError: the name is unknown, the data set has vectors where images are needed (or the other way round), or a
+              value is out of range.
     """
     name = keys["name"]
     if name in registered("dataset"):

@@ -1,4 +1,4 @@
-"""Work done in advance: the next batches are made and put on the devices while the current one is computed with."""
+"""Prefetching: the next batches are made and put on the devices while the devices work on the current one."""
 
 import contextlib
 import itertools
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def prefetch(make: Callable[[S], T], items: Iterable[S], ahead: int = 2) -> Iterator[Iterator[T]]:
-    """An iterator over make(item) of each item, which a thread makes up to `ahead` before they are asked for.
+    """A context with an iterator over make(item) for each item; a thread makes up to `ahead` values in advance.
 
-    It is closed with the context: what the thread is making is finished, what is waiting is dropped. An error of `make`
-    is raised when its value is asked for.
+    Leaving the context waits for the value that is being made, and drops those that are waiting. An error in `make` is
+    raised when the iterator reaches its value.
     """
     with ThreadPoolExecutor(1) as pool:
         left = iter(items)

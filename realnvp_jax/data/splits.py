@@ -10,11 +10,11 @@ Bounds = tuple[str, str, str]
 
 
 def parse_splits(dataset: DataSet, split_names: Mapping[str, str]) -> dict[str, Bounds]:
-    """`parse_split` of each of some splits.
+    """Apply `parse_split` to several splits.
 
     Args:
-      dataset: whose splits they are.
-      split_names: role ("train", "validation" or "test") -> split or part of one.
+      dataset: the data set with these splits.
+      split_names: role ("train", "validation" or "test") -> a split or part of one.
 
     Raises:
       ValueError: a text is malformed, or names a split that the data set does not have.
@@ -31,7 +31,7 @@ def parse_splits(dataset: DataSet, split_names: Mapping[str, str]) -> dict[str, 
 
 
 def parse_split(text: str) -> Bounds:
-    """Take a split's name apart: train[:90%] is ("train", "", "90%"), and absent bounds are "".
+    """Parse a split's name: train[:90%] is ("train", "", "90%"); absent bounds are "".
 
     Raises:
       ValueError: the text is not name, name[a:b] with integers or percentages.
@@ -43,7 +43,7 @@ def parse_split(text: str) -> Bounds:
 
 
 def part_of(length: int, bounds: Bounds) -> slice:
-    """The part of `length` examples that bounds of `parse_split` take: percentages are rounded."""
+    """The slice of `length` examples for bounds from `parse_split`; percentages are rounded."""
     start, stop = (
         None if not bound else round(int(bound[:-1]) * length / 100) if bound.endswith("%") else int(bound)
         for bound in bounds[1:]

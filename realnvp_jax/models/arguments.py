@@ -1,4 +1,4 @@
-"""Checks of the arguments that the constructors of flows share, each with one sentence for what does not fit."""
+"""Checks of the arguments that the constructors of flows share, each with a one-sentence error."""
 
 import math
 import numbers
@@ -51,13 +51,13 @@ def widths(hidden: Any, *, can_be_empty: bool = False) -> tuple[int, ...]:
 
 
 def check_residual(residual: bool, sizes: tuple[int, ...]) -> None:
-    """Raise ValueError for residual connections without layers to connect, or between layers of different widths."""
+    """Raise ValueError for residual connections with no layers to connect, or between layers of different widths."""
     if residual and (len(sizes) < 2 or len(set(sizes)) > 1):
         raise ValueError(f"expected two or more hidden layers of equal width for residual connections; got {sizes}")
 
 
 def context_size(context: Any) -> int:
-    """The width of the context, 0 for None."""
+    """The width of the context; None means 0."""
     size = 0 if context is None else integer("context, a width,", context)
     if size < 0:
         raise ValueError(f"expected a context width of at least 0; got {size}")
@@ -73,7 +73,7 @@ def image_shape(event_shape: Any) -> tuple[int, int, int]:
 
 
 def check_divisible(shape: tuple[int, int, int], divisor: int, num_scales: int) -> None:
-    """Raise ValueError unless the scales divide the image."""
+    """Raise ValueError unless height and width are divisible by `divisor`."""
     if shape[0] % divisor or shape[1] % divisor:
         raise ValueError(
             f"expected height and width divisible by {divisor} for num_scales={num_scales}; got {shape[0]}x{shape[1]}: "
@@ -82,7 +82,7 @@ def check_divisible(shape: tuple[int, int, int], divisor: int, num_scales: int) 
 
 
 def check_levels(levels: Any, alpha: Any) -> None:
-    """Raise ValueError unless pixels take two values or more, and the squash is one."""
+    """Raise ValueError unless levels >= 2 and alpha is in [0, 0.5)."""
     if integer("levels", levels) < 2:
         raise ValueError(f"expected at least 2 levels; got {levels}")
     if not 0 <= number("alpha", alpha) < 0.5:

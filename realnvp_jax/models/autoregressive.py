@@ -1,4 +1,4 @@
-"""Autoregressive flows: every element of a vector or an image through the CDF of a mixture, given those before it."""
+"""Autoregressive flows: each element of a vector or image passes through the CDF of a mixture, given earlier ones."""
 
 from collections.abc import Sequence
 
@@ -20,15 +20,15 @@ ORDERS = ("natural", "reversed", "random")
 
 
 def element_order(order: str | Sequence[int], num_dims: int, seed: int) -> tuple[int, ...]:
-    """The numbers of the elements in their order.
+    """The indices of the elements, in their order.
 
     Args:
-      order: natural, reversed, random (by `seed`), or the numbers themselves.
-      num_dims: how many.
-      seed: of a random order.
+      order: natural, reversed, random (by `seed`), or the indices themselves.
+      num_dims: number of elements.
+      seed: seed of a random order.
 
     Raises:
-      ValueError: the choice is unknown, or the numbers are not a permutation of 0 ... num_dims - 1.
+      ValueError: the order is unknown, or is not a permutation of 0 ... num_dims - 1.
     """
     if isinstance(order, str):
         if order not in ORDERS:
@@ -59,24 +59,24 @@ def autoregressive_flow(
 ) -> Flow:
     """Autoregressive flow of vectors: z_k = F(x_k; x_1 ... x_{k-1}), the CDF of a mixture.
 
-    The density is the product of the mixtures' densities. It takes one evaluation of the conditioner, a sample takes
-    num_dims. `flow.init(key, x)` standardizes x and the context, as a part of the density.
+    The density is the product of the mixtures' densities. It takes one evaluation of the conditioner; a sample takes
+    num_dims evaluations. `flow.init(key, x)` sets a standardization of x and the context, which is part of the density.
 
-    On the uniform base single precision holds no quantile above 5 standard deviations: latents of points further up
-    are 1. Their densities are exact all the same, and the normal base has latents for all points.
+    With the uniform base, single precision cannot represent quantiles above 5 standard deviations: the latents of
+    points beyond are 1. Their densities are exact nevertheless. The normal base has latents for all points.
 
     Args:
       num_dims: size of the vectors, 1 or more.
       num_components: components of every mixture.
       hidden: widths of the hidden layers of the conditioner; () makes it linear.
       context: width of the context of a conditional density, None or 0 for an unconditional one.
-      conditioner: made (a masked network, MADE), or separate (a network for every element, for a few).
-      order: of the elements: natural, reversed, random (by `seed`), or their numbers.
-      residual: whether hidden layers of made add their input; `hidden` has equal widths then.
-      mixture: of gaussian or logistic components.
+      conditioner: made (MADE, a masked network), or separate (one network per element, for few dimensions).
+      order: order of the elements: natural, reversed, random (by `seed`), or their indices.
+      residual: whether the hidden layers of made add their input, which requires equal widths in `hidden`.
+      mixture: kind of the components, gaussian or logistic.
       base: uniform on [0, 1]^D, or normal.
-      activation: of the conditioner: relu, tanh, silu or gelu.
-      seed: of a random order.
+      activation: activation of the conditioner: relu, tanh, silu or gelu.
+      seed: seed of a random order.
 
     Raises:
       ValueError: a size is not positive, the order is not a permutation, or a choice is unknown.
@@ -115,22 +115,22 @@ def pixelcnn_flow(
 ) -> Flow:
     """Autoregressive flow of images, with a PixelCNN: pixels in raster order, the channels of each one after the other.
 
-    Dequantized pixels, brought to [-1, 1], go through the CDFs of mixtures, whose support is the whole real line, so
-    samples may lie outside of [0, levels] by a little; `flow.to_uint8` clamps them. A mixture takes about 12 components
-    to follow the steps of dequantized pixels to 0.01 bits.
+    Dequantized pixels, scaled to [-1, 1], pass through the CDFs of mixtures, whose support is the whole real line, so
+    samples may lie slightly outside [0, levels]; `flow.to_uint8` clamps them. It takes a mixture of about 12 components
+    to follow the steps of dequantized pixels to within 0.01 bits.
 
-    A density takes one evaluation of the network. A sample takes height x width x channels steps in one compiled loop,
-    each at one pixel.
+    A density takes one evaluation of the network. A sample takes height x width x channels steps in one compiled loop;
+    each evaluates the network at one pixel only.
 
     Args:
       event_shape: (height, width, channels).
       levels: number of values that a pixel can take.
       num_components: components of every mixture.
-      features: features of the network, a multiple of 2 * channels.
-      num_blocks: residual blocks.
+      features: number of features of the network, a multiple of 2 * channels.
+      num_blocks: number of residual blocks.
       context: width of the context of a conditional density, None or 0 for an unconditional one.
-      kernel_size: width of the blocks' convolutions, odd; that of the first one is larger by 2.
-      mixture: of gaussian or logistic components.
+      kernel_size: width of the blocks' convolutions, odd; the first convolution is wider by 2.
+      mixture: kind of the components, gaussian or logistic.
       base: uniform on [0, 1]^D, or normal.
 
     Raises:
@@ -141,7 +141,7 @@ def pixelcnn_flow(
     arguments.at_least(1, features=features, num_blocks=num_blocks, kernel_size=kernel_size)
     arguments.at_least(2, levels=levels)
     if kernel_size % 2 == 0:
-        raise ValueError(f"expected an odd kernel_size, so that a pixel is in its middle; got {kernel_size}")
+        raise ValueError(f"expected an odd kernel_size, which has a pixel in its middle; got {kernel_size}")
     if features % (2 * shape[2]):
         near = max(1, round(features / (2 * shape[2]))) * 2 * shape[2]
         raise ValueError(
@@ -161,5 +161,5 @@ def pixelcnn_flow(
 
 
 def _mixture(num_components: int, mixture: str, base: str) -> tuple[Mixture, Base]:
-    """The transform and the base that its values are distributed by."""
+    """The transform, and the base distribution of its values."""
     return Mixture(num_components, mixture, base), Uniform() if base == "uniform" else Normal()

@@ -1,7 +1,7 @@
 """From a config to a flow.
 
-The keys of `config.model` are the arguments of the factory that `model.name` names, and the parameters of the parts
-that are chosen by name. An empty string stands for the factory's own default.
+The keys of `config.model` are the arguments of the factory called `model.name`, and the parameters of the parts that
+are chosen by name. An empty string stands for the factory's own default.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from realnvp_jax.text import shorten, split_names
 Config = Any  # ml_collections.ConfigDict, whose attributes are dynamic
 
 _TOP_LEVEL = {"memory": "store", "dtype": "float32", "unroll": False}  # keys of the config itself that a model may read
-_KEYS = {"seed": "mask_seed", "features": "base_features"}  # arguments of factories whose keys have another name
+_KEYS = {"seed": "mask_seed", "features": "base_features"}  # arguments of factories -> config keys of another name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Model:
 
     Attributes:
       factory: the function.
-      parts: its arguments that are parts -> their kinds.
-      is_of_images: whether event_shape is (height, width, channels), else (columns,).
+      parts: arguments of the factory that are parts -> their kinds.
+      is_of_images: whether event_shape is (height, width, channels), rather than (columns,).
     """
 
     factory: Callable[..., Flow]
@@ -92,7 +92,7 @@ def unknown_model(name: str) -> str:
 
 
 def is_of_vectors(config: Config) -> bool:
-    """Whether the model is one of vectors, not of images."""
+    """Whether the model is for vectors, not for images."""
     return config.model.name in MODELS and not MODELS[config.model.name].is_of_images
 
 
@@ -123,7 +123,7 @@ def part_keys() -> dict[str, tuple[Any, str]]:
 
 
 def check_version(config: Config, where: str) -> None:
-    """Raise ValueError for the config of a run from before version 0.3, whose parameters have other names."""
+    """Raise ValueError for the config of a run from before version 0.3, whose parameters have different names."""
     if "mixing" not in config.get("model", {}):
         raise ValueError(
             f"expected a run of version 0.3 or later in {where}; got one of an older version, whose parameters have "
@@ -155,7 +155,7 @@ def create(config: Config) -> Flow:
 def context_columns(config: Config) -> tuple[str, ...]:
     """Names of the columns that the density is conditioned on, those of `dataset.context`.
 
-    In place of a column of categories stand its one-hot columns, those of `dataset.categories`, such as "city=Bern".
+    A column of categories is replaced by its one-hot columns from `dataset.categories`, such as "city=Bern".
     """
     categories = config.dataset.get("categories", ())
     found: list[str] = []
@@ -165,20 +165,20 @@ def context_columns(config: Config) -> tuple[str, ...]:
 
 
 def is_class_conditional(config: Config) -> bool:
-    """Whether the density is one of images, conditioned on their labels."""
+    """Whether the flow models images conditioned on their labels."""
     return not is_of_vectors(config) and config.dataset.context == "label"
 
 
 def class_names(config: Config) -> tuple[str, ...]:
-    """Names of the classes that a density of images is conditioned on, () if it is not."""
+    """Names of the classes that an image flow is conditioned on; () if it is unconditional."""
     return tuple(config.dataset.classes) if is_class_conditional(config) else ()
 
 
 def context_size(config: Config) -> int:
-    """Width of the context: columns of a table, or classes of images.
+    """Width of the context: the number of columns of a table, or of classes of images.
 
     Raises:
-      ValueError: a density of images is conditioned on labels, and the config does not say the classes.
+      ValueError: the flow models images conditioned on labels, and the config does not name the classes.
     """
     if not is_class_conditional(config):
         return len(context_columns(config))
@@ -186,6 +186,6 @@ def context_size(config: Config) -> int:
     if len(classes) < 2:
         raise ValueError(
             f"expected at least 2 names of classes in dataset.classes with dataset.context='label'; got {classes}: "
-            "name them (the training program takes them from the data if there are none)"
+            "name them (the training program takes them from the data if the config has none)"
         )
     return len(classes)

@@ -41,10 +41,10 @@ class Dequantizer(nn.Module):
         Args:
           x: pixels.
           key: random key.
-          indices: numbers of the examples. The noise of an example depends on the key and its number alone
+          indices: indices of the examples. The noise of an example depends only on the key and its index
             (`realnvp_jax.random.draw_each`), so that it is the same in a batch of any size, on any number of devices.
           context: what the density is conditioned on.
-          mode: how the pass is made.
+          mode: mode of the pass.
         """
 
 

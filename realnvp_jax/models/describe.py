@@ -1,4 +1,4 @@
-"""One readable line about a flow or a module."""
+"""One-line descriptions of flows and modules."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ import flax.linen as nn
 
 
 def describe_flow(flow: Any) -> str:
-    """Everything that tells a flow from another."""
+    """Everything that distinguishes a flow from other flows."""
     fields = [f"event_shape={flow.event_shape}", f"bijection={describe(flow.bijection)}", f"base={flow.base}"]
     fields.append(f"preprocessing={flow.preprocessing}")
     if flow.levels is not None:
@@ -20,7 +20,7 @@ def describe_flow(flow: Any) -> str:
 
 
 def describe(module: nn.Module) -> str:
-    """One line: the module's class and its attributes, without those that have their default."""
+    """One line: the module's class, and its attributes that differ from their defaults."""
     fields = [f for f in dataclasses.fields(module) if f.name not in ("parent", "name")]
     values = ((f.name, getattr(module, f.name)) for f in fields if getattr(module, f.name) != f.default)
     return f"{type(module).__name__}({', '.join(f'{n}={_describe_value(v)}' for n, v in values)})"

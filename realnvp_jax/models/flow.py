@@ -3,7 +3,7 @@
     log p(x) = log p_base(z) + log |det dz/dx|,    z = bijection(preprocessing(x))
 
 `Flow` is an immutable, hashable description without arrays. Its methods are pure functions of the parameters,
-each compiled once per shape; they may be used inside of `jit`, `grad`, `vmap` and `pmap`.
+each compiled once per shape; they may be used inside `jit`, `grad`, `vmap` and `pmap`.
 """
 
 import dataclasses
@@ -44,9 +44,9 @@ class Flow:
       bijection: map from preprocessed data to the latent.
       base: distribution of every dimension of the latent.
       preprocessing: elementwise map from the data's units to the bijection's input.
-      levels: number of values of discrete data, or None for data that are continuous by nature.
+      levels: number of values of discrete data, or None for continuous data.
       context_size: width of the context, 0 for an unconditional density.
-      dequantizer: from discrete to continuous data.
+      dequantizer: how discrete data are made continuous.
     """
 
     event_shape: tuple[int, ...]
@@ -58,7 +58,7 @@ class Flow:
     dequantizer: Dequantizer = _UNIFORM_NOISE
 
     def __repr__(self) -> str:
-        """One line with everything that tells this flow from another."""
+        """One line with everything that distinguishes this flow from others."""
         return describe_flow(self)
 
     @property
@@ -71,10 +71,10 @@ class Flow:
 
         Args:
           key: random key.
-          x: a batch, in the data's units, from which the standardization of vectors and ActNorm take their values: x
-            then comes out of each of them with mean 0 and variance 1. Learned linear maps start so that it comes out of
-            them with covariance 1. Everything else, batch norm's running statistics included (mean 0, variance 1), does
-            not depend on x.
+          x: a batch, in the data's units, from which the standardization of vectors and ActNorm are initialized: the
+            output of each has mean 0 and variance 1 on x. Learned linear maps are initialized to outputs with unit
+            covariance. Everything else, including batch norm's running statistics (mean 0, variance 1), does not
+            depend on x.
           context: what x is conditioned on, if the flow is conditional; zeros if left out.
 
         Raises:
@@ -92,7 +92,7 @@ class Flow:
         return pure.init_from_data(self, variables, x, context)
 
     def log_prob(self, params: Params, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "*batch"]:
-        """Exact log-density in nats with respect to the data's units; -inf outside of the support.
+        """Exact log-density in nats with respect to the data's units; -inf outside the support.
 
         Evaluation mode: a value depends on its own example only. NaN in an example gives NaN.
 
@@ -126,7 +126,7 @@ class Flow:
     def forward(
         self, params: Params, x: ArrayLike, context: ArrayLike | None = None
     ) -> tuple[Float[Array, "..."], Float[Array, "*batch"]]:
-        """Data to latent: (z, log |det dz/dx|). Values outside of the support have no latent and give NaN.
+        """Data to latent: (z, log |det dz/dx|). Values outside the support have no latent and give NaN.
 
         Raises:
           TypeError, ValueError: as `log_prob`.
@@ -141,8 +141,8 @@ class Flow:
         """Latent to data: (x, log |det dx/dz|).
 
         Raises:
-          TypeError, ValueError: as `log_prob`; or a latent is outside of the base's support (under a JAX
-            transformation values cannot be looked at: there the result is not to be relied on, NaN for mixtures).
+          TypeError, ValueError: as `log_prob`; or a latent is outside the base's support (values cannot be checked
+            under a JAX transformation: there such latents give meaningless results, or NaN for mixtures).
         """
         z, context, batch = self._continuous(z, context)
         inputs.check_latents(z, self.base)
@@ -164,9 +164,9 @@ class Flow:
         Args:
           params: parameters.
           key: random key.
-          shape: how many; () is one, without a leading dimension.
+          shape: leading dimensions of the samples; () is a single sample without leading dimensions.
           context: what the density is conditioned on.
-          temperature: factor on the base distribution's deviation.
+          temperature: factor on the base distribution's standard deviation.
           progress: whether to show a progress bar where sampling is a long loop (PixelCNN).
 
         Raises:
@@ -184,7 +184,7 @@ class Flow:
         context: ArrayLike | None = None,
         temperature: float = 1.0,
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """`sample`, and the log-density of each draw under the flow (at temperature 1), from the one inverse pass.
+        """`sample`, and the log-density of each draw under the flow (at temperature 1), from a single inverse pass.
 
         Raises:
           ValueError: as `sample`.
@@ -208,8 +208,8 @@ class Flow:
         """Upper bound on the bits per dimension of discrete data, by the flow's dequantizer (by default uniform noise).
 
         -1/(D log 2) log 1/K sum_k p(y_k) / q(y_k | x), y_k ~ q; K = 1 is the paper's number, larger K tightens the
-        bound. All K copies are evaluated at once. The noise of an example depends on the key and on its position in
-        the batch alone.
+        bound. All K copies are evaluated at once. The noise of an example depends only on the key and on its position
+        in the batch.
 
         Args:
           params: parameters.
@@ -239,7 +239,7 @@ class Flow:
     ) -> tuple[Float[Array, "*batch"], dict[str, Any]]:
         """`bits_per_dim` under the statistics of the batch, and `params` with the running statistics updated.
 
-        The noise of an example depends on the key and on its position in the (global) batch alone.
+        The noise of an example depends only on the key and on its position in the (global) batch.
 
         The arguments are those of `bits_per_dim` and `log_prob_train`.
 
@@ -256,16 +256,16 @@ class Flow:
     def dequantize(
         self, key: jax.Array, x: ArrayLike, params: Params | None = None, context: ArrayLike | None = None
     ) -> Float[Array, "..."]:
-        """Continuous values y with floor(y) = x: what `bits_per_dim` with the same key and one sample takes.
+        """Continuous values y with floor(y) = x: those that `bits_per_dim` with the same key and one sample evaluates.
 
         Args:
           key: random key of the noise.
           x: integer pixels in [0, levels).
-          params: parameters, which only a learned dequantizer needs.
+          params: parameters; only a learned dequantizer needs them.
           context: what the density is conditioned on; only a learned dequantizer needs it.
 
         Raises:
-          TypeError, ValueError: as `bits_per_dim`, or a learned dequantizer has no params.
+          TypeError, ValueError: as `bits_per_dim`, or a learned dequantizer gets no params.
         """
         if self.levels is None:
             raise ValueError("expected a flow over discrete data to dequantize for; this one has no levels")
@@ -279,7 +279,7 @@ class Flow:
         return y.reshape(batch + self.event_shape)
 
     def to_uint8(self, x: ArrayLike) -> Integer[Array, "..."]:
-        """Pixels in {0, ..., levels - 1}: floor and clamp of values in the data's units.
+        """Pixels in {0, ..., levels - 1}: values in the data's units, floored and clamped.
 
         Raises:
           ValueError: the flow has no levels, or more than 256.

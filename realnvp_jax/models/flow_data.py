@@ -1,11 +1,11 @@
-"""A flow as plain data, and back: what JSON can hold, and nothing that is executed.
+"""Flows as plain data and back: everything fits into JSON, and reading it executes nothing.
 
     a part           {"part": [kind, registered name], "fields": {...}}
     another class    {"class": name in this module, "fields": {...}}
     a tuple          a list;    a dtype {"dtype": name, "of": numpy or jax};    NaN or infinity {"float": text}
     other values     numbers, strings, booleans and None as they are
 
-All fields are written, defaults too, so that a flow stays what it is where a later version has other defaults.
+All fields are written, even defaults, so that a saved flow does not change if a later version has other defaults.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale
 from realnvp_jax.registry import PART_KINDS, advice, registered
 from realnvp_jax.text import describe_error, shorten
 
-# What a flow is made of besides registered parts. The names stand in saved files: they stay as they are.
+# The classes of a flow besides registered parts. Saved files contain these names, so they must not change.
 _CLASSES: dict[str, type] = {
     part.__name__: part
     for part in (
@@ -82,11 +82,11 @@ _CLASSES: dict[str, type] = {
 
 
 def flow_to_data(flow: Flow) -> dict[str, Any]:
-    """The flow as data, from which `flow_from_data` makes an equal one.
+    """The flow as data, from which `flow_from_data` makes an equal flow.
 
     Raises:
       TypeError: it is not a flow.
-      ValueError: it contains something that cannot be data, such as a function or an object of a class that is not
+      ValueError: it contains something that cannot become data, such as a function or an object of a class that is not
         registered.
     """
     if type(flow) is not Flow:
@@ -95,17 +95,17 @@ def flow_to_data(flow: Flow) -> dict[str, Any]:
     rebuilt = flow_from_data(data)
     if rebuilt != flow or hash(rebuilt) != hash(flow) or _shapes(rebuilt) != _shapes(flow):
         raise ValueError(
-            "expected a flow that its fields describe; got one that its fields make another of: keep all that tells "
-            "parts apart in their fields, and use a separate module in every place"
+            "expected a flow whose fields describe it fully; got one whose fields describe another: keep all that "
+            "distinguishes parts in their fields, and use a separate module in every place"
         )
     return data
 
 
 def flow_from_data(data: Any) -> Flow:
-    """The flow that `flow_to_data` described.
+    """The flow that `flow_to_data` turned into data.
 
     Raises:
-      ValueError: a part is not registered, or the data are not those of a flow of this version.
+      ValueError: a part is not registered, or this version of the package did not write the data.
     """
     flow = _from_data(data, "flow")
     if not isinstance(flow, Flow):
@@ -139,7 +139,7 @@ def _to_data(value: Any, path: str) -> Any:
             what = f"{shorten(getattr(value, '__name__', value))}, a {type(value).__name__}"
         raise ValueError(
             f"expected numbers, strings, tuples and registered parts in {path}; got {what}: register its class, "
-            'realnvp_jax.register("mixing", "mine", Mine), which any bijection can be, or another kind'
+            'as in realnvp_jax.register("mixing", "mine", Mine) (any bijection can be a mixing)'
         )
     return {**name, "fields": _fields_to_data(value, path)}
 
@@ -153,7 +153,7 @@ def _fields_to_data(part: Any, path: str) -> dict[str, Any]:
         try:
             fields[field.name] = _to_data(value, f"{path}.{field.name}")
         except ValueError:
-            if value is field.default:  # the class itself says what it is
+            if value is field.default:  # the value is the class's own default
                 continue
             raise
     return fields
@@ -164,7 +164,7 @@ def _fields(part: type) -> list[dataclasses.Field]:
 
 
 def _name_of(part: type) -> dict[str, Any] | None:
-    """How data refer to a class, or None if they cannot."""
+    """How the data refer to a class, or None if they cannot."""
     if not dataclasses.is_dataclass(part):
         return None
     for kind in PART_KINDS:
@@ -175,7 +175,7 @@ def _name_of(part: type) -> dict[str, Any] | None:
 
 
 def _is_dtype(value: Any) -> bool:
-    """Whether it is a dtype of NumPy, or a scalar type of JAX such as jnp.float32."""
+    """Whether a value is a dtype of NumPy, or a scalar type of JAX such as jnp.float32."""
     if isinstance(value, np.dtype):
         return value.names is None
     return isinstance(value, type(jnp.float32)) and getattr(jnp, value.dtype.name, None) is value

@@ -2,8 +2,8 @@
 
     squeeze; num_steps times ActNorm, invertible 1x1 convolution, channel-wise coupling; half of the channels goes on
 
-at every scale. The half that is factored out is normal with a mean and a log_scale that are computed from the half that
-goes on; the last scale's latents are normal with learned ones.
+at every scale. The factored-out half is normal, with a mean and a log_scale that are computed from the half that goes
+on; the last scale's latents are normal with a learned mean and log_scale.
 """
 
 from collections.abc import Sequence
@@ -34,19 +34,19 @@ from realnvp_jax.registry import make_parts, parameter
 class Glow(MultiScale):
     """Glow's architecture (Kingma and Dhariwal, 2018).
 
-    Every scale squeezes first; the coupling layers are channel-wise. The factored-out half is normal with a mean and a
-    log_scale that are computed from the half that goes on, and so is the top, with learned ones.
+    Every scale squeezes first; the coupling layers are channel-wise. The factored-out half is normal, with a mean and a
+    log_scale that are computed from the half that goes on; the top is normal with a learned mean and log_scale.
 
     Attributes:
       channels: channels of the images.
-      num_scales: scales; height and width are multiples of 2^num_scales.
-      num_steps: steps of each scale.
-      conditioner: of the first scale's coupling layers, doubled in width at each further scale.
+      num_scales: number of scales; height and width are multiples of 2^num_scales.
+      num_steps: number of steps per scale.
+      conditioner: conditioner of the first scale's coupling layers; its width doubles at each further scale.
       transform: what a coupling layer does to its transformed half.
-      mixing: bijection in front of every coupling layer, which mixes channels.
-      normalization: bijection in front of that, and inside of the conditioners.
+      mixing: bijection before every coupling layer, which mixes channels.
+      normalization: normalization before the mixing, and inside the conditioners.
       memory: what training keeps for the backward pass of a step, as in `Stack`.
-      unroll: steps one after the other instead of in loops.
+      unroll: write out the steps one after the other instead of looping over them.
     """
 
     channels: int
@@ -97,27 +97,27 @@ def glow_flow(
 ) -> Flow:
     """Glow for images: logit of the squashed pixels, `Glow`, standard normal latents.
 
-    Initialize with `flow.init(key, x)`, which sets ActNorm from a batch. Every part is an object or the name under
-    which one is registered; `options` are the parameters of parts that are given by name.
+    Initialize with `flow.init(key, x)`, which sets ActNorm from a batch. Every part is an object or a registered name;
+    `options` are the parameters of parts that are given by name.
 
     Args:
       event_shape: (height, width, channels).
-      num_scales: scales; height and width are multiples of 2^num_scales.
-      num_steps: steps of each scale.
-      base_features: channels of the first scale's conditioners, where these are given by name.
-      num_blocks: residual blocks of every conditioner, where these are given by name.
+      num_scales: number of scales; height and width are multiples of 2^num_scales.
+      num_steps: number of steps per scale.
+      base_features: channels of the first scale's conditioners, if given by name.
+      num_blocks: residual blocks of every conditioner, if given by name.
       levels: number of values that a pixel can take.
-      alpha: the squash keeps alpha + (1 - 2 alpha) x / levels, on which the logit acts, off 0 and 1.
+      alpha: the logit acts on alpha + (1 - 2 alpha) x / levels, which alpha keeps away from 0 and 1.
       context: width of the context of a conditional density, None or 0 for an unconditional one.
       conditioner: network of the coupling layers.
-      transform: of the coupling layers.
-      mixing: of the channels, in front of every coupling layer: conv1x1 (starts as a rotation) or lu (starts as the
+      transform: transform of the coupling layers.
+      mixing: mixing of the channels before every coupling layer: conv1x1 (starts as a rotation) or lu (starts as the
         identity).
-      normalization: in front of the mixing and in the conditioners: act_norm, batch_norm or none.
-      dequantizer: from discrete to continuous pixels.
+      normalization: normalization before the mixing and in the conditioners: act_norm, batch_norm or none.
+      dequantizer: how discrete pixels are made continuous.
       memory: what training keeps for the backward pass of a step: store, remat or invert (`Stack`).
-      unroll: steps and residual blocks one after the other instead of in loops, which compile many times faster.
-      **options: such as num_bins=8, or dtype="bfloat16" for the conditioners in training.
+      unroll: write out steps and residual blocks instead of looping over them; compiling takes many times longer.
+      **options: parameters of parts, such as num_bins=8, or dtype="bfloat16" for the conditioners in training.
 
     Raises:
       TypeError: a part is neither a name nor an object of its kind.

@@ -1,4 +1,4 @@
-"""What the methods of a flow are given: checks, each with one sentence for what does not fit, and flattened batches."""
+"""The arguments of a flow's methods: checks, each with a one-sentence error, and flattened batches."""
 
 import operator
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ Batch = tuple[jax.Array, Any, Shape]  # x as [n, *event], context as [n, width] 
 
 
 def checked_params(params: Any) -> dict[str, Any]:
-    """The variables as a dict; a collection that is missing is empty, since serializers drop empty ones.
+    """The variables as a dict; missing collections are taken as empty, since serializers drop empty ones.
 
     Raises:
-      ValueError: they do not look like what `init` and `load` return.
+      ValueError: the variables do not look like those that `init` and `load` return.
     """
     if not isinstance(params, Mapping) or (params and "params" not in params):
         got = sorted(map(str, params))[:5] if isinstance(params, Mapping) else type(params).__name__
@@ -32,7 +32,7 @@ def checked_params(params: Any) -> dict[str, Any]:
 
 
 def check_data(x: jax.Array, context: Any) -> None:
-    """Raise ValueError for a batch [n, *event] that parameters cannot be initialized from, if values are known."""
+    """Raise ValueError for a batch [n, *event] that parameters cannot be initialized from, if its values are known."""
     if isinstance(x, Tracer):
         return
     check_finite(np.asarray(x))
@@ -51,13 +51,13 @@ def batch_shape(x: Any, event_shape: Shape) -> Shape:
 
 
 def continuous_batch(x: Any, context: Any, event_shape: Shape, context_size: int, is_discrete: bool) -> Batch:
-    """Continuous values of a floating dtype.
+    """Check continuous values of a floating dtype.
 
     Args:
       x: [*batch, *event].
       context: [*batch, context_size], or None.
-      event_shape: of the flow.
-      context_size: of the flow.
+      event_shape: the flow's event shape.
+      context_size: the flow's context size.
       is_discrete: whether the flow has levels, for the hint in the message.
 
     Raises:
@@ -78,7 +78,7 @@ def continuous_batch(x: Any, context: Any, event_shape: Shape, context_size: int
 
 
 def pixel_batch(x: Any, context: Any, event_shape: Shape, context_size: int, levels: int) -> Batch:
-    """Pixels.
+    """Check discrete pixels.
 
     Raises:
       TypeError: x does not hold integers.
@@ -110,7 +110,7 @@ def flat_context(context: Any, batch: Shape, context_size: int) -> Any:
 
 
 def check_context(context: Any, context_size: int) -> None:
-    """Raise ValueError unless a context is there exactly if the flow is conditional, and has its width."""
+    """Raise ValueError unless a conditional flow gets a context of its width, and any other flow gets none."""
     if context_size == 0:
         if context is not None:
             raise ValueError("expected no context: this flow was built without a context size")
@@ -140,7 +140,7 @@ def sample_shape(shape: Sequence[int] | int) -> Shape:
 
 
 def check_latents(z: Any, base: Any) -> None:
-    """Raise ValueError for latents outside of the base's support, where values can be looked at."""
+    """Raise ValueError for latents outside the base's support, if their values are known."""
     low, high = base.support
     if isinstance(z, Tracer) or (low, high) == (-np.inf, np.inf) or z.size == 0:
         return
@@ -152,7 +152,7 @@ def check_latents(z: Any, base: Any) -> None:
 
 
 def check_temperature(temperature: Any, base: Any) -> None:
-    """Raise ValueError for a negative temperature, or one that the base has no standard deviation for."""
+    """Raise ValueError for a negative temperature, or any but 1 for a base without a standard deviation to scale."""
     if isinstance(temperature, Tracer):
         if not base.has_scale:
             raise ValueError(f"expected no temperature: {base} has no standard deviation to scale")

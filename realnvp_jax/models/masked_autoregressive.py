@@ -3,7 +3,7 @@
     MAF (Papamakarios, Pavlakou and Murray 2017)    z_k = transform(x_k; MADE(x_1 ... x_{k-1})),    fast densities
     IAF (Kingma et al. 2016)                        x_k = transform(z_k; MADE(z_1 ... z_{k-1})),    fast samples
 
-in every layer, with another order of the elements, and normalization behind it. IAF is the same map the other way.
+in every layer, each with another order of the elements and followed by normalization. IAF is the inverse of MAF.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ LAYER_ORDERS = ("reversed", "random")
 
 
 def layer_orders(kind: str, num_dims: int, num_layers: int, seed: int) -> Int[np.ndarray, "layers dims"]:
-    """The order of the elements in every layer: reversed in every second one, or random, with no two in a row equal."""
+    """The order of the elements in every layer: reversed in every second one, or random without equal neighbours."""
     orders = np.tile(np.arange(num_dims), (num_layers, 1))
     if kind == "reversed" or num_dims < 2:
         orders[1::2] = orders[1::2, ::-1]
@@ -60,22 +60,23 @@ def masked_autoregressive_flow(
 ) -> Flow:
     """Masked autoregressive flow (MAF) of vectors, or with `inverse` an inverse one (IAF), with normal latents.
 
-    Densities of a MAF take one evaluation of every conditioner and samples num_dims of them; of an IAF the other way.
-    `flow.init(key, x)` standardizes x and the context, as a part of the density, and initializes ActNorm.
+    A density of a MAF takes one evaluation of every conditioner, and a sample takes num_dims; for an IAF it is the
+    other way round. `flow.init(key, x)` sets a standardization of x and the context, which is part of the density, and
+    initializes ActNorm.
 
     Args:
       num_dims: size of the vectors, 1 or more.
       num_layers: number of autoregressive maps.
       hidden: widths of the hidden layers of every conditioner.
       context: width of the context of a conditional density, None or 0 for an unconditional one.
-      inverse: whether it is an IAF.
-      order: of the elements from layer to layer: reversed in every second one, or random (by `seed`).
+      inverse: whether to build an IAF.
+      order: order of the elements in each layer: reversed in every second one, or random (by `seed`).
       transform: affine, additive or spline, by name or as an object.
-      normalization: behind every map, by name or as an object: batch_norm, act_norm (initialized by
+      normalization: normalization after every map, by name or as an object: batch_norm, act_norm (initialized by
         `flow.init(key, x)`), or none.
-      residual: whether hidden layers add their input; `hidden` has equal widths then.
-      activation: of the conditioners: relu, tanh, silu or gelu.
-      seed: of random orders.
+      residual: whether hidden layers add their input, which requires equal widths in `hidden`.
+      activation: activation of the conditioners: relu, tanh, silu or gelu.
+      seed: seed of random orders.
       memory: what training keeps for the backward pass of a map: store, remat or invert (`Stack`).
       **options: parameters of the parts that are given by name, such as num_bins=8 or batch_norm_lag=0.9.
 

@@ -3,10 +3,10 @@
 At every scale but the last
 
     layers before, a squeeze, layers behind; the first half of the channels goes on to the next scale,
-    the second half is factored out, and may be normalized by what goes on (a split prior)
+    the second half is factored out, and may be normalized given the first (a split prior)
 
-The factored-out halves return to where they were taken from, so the latent has the shape of the image.
-`models.real_nvp` has its coupling layers before the squeeze, `models.glow` behind it.
+The factored-out halves are put back where they were taken from, so the latent has the shape of the image.
+`models.real_nvp` has its coupling layers before the squeeze, `models.glow` after it.
 """
 
 from typing import Any
@@ -27,10 +27,10 @@ class Scale(nn.Module):
 
     Attributes:
       before: layers at the resolution of the input.
-      squeeze: to half of the resolution, or None.
+      squeeze: bijection to half of the resolution, or None.
       behind: layers at the lower resolution.
       factors_out: whether half of the channels is factored out.
-      prior: normalizes the factored-out half by the other, or None.
+      prior: normalizes the factored-out half given the other half, or None.
     """
 
     before: Bijection = Chain()
@@ -84,7 +84,7 @@ class Scale(nn.Module):
 
 
 class MultiScale(Bijection):
-    """The architecture; a subclass makes `scales`, and `final`, a bijection of the whole latent, in its `setup`."""
+    """The architecture; a subclass defines `scales`, and `final`, a bijection of the whole latent, in its `setup`."""
 
     is_elementary = False
 
@@ -114,7 +114,7 @@ class MultiScale(Bijection):
         return z, log_det
 
     def latent_scales(self, event_shape: tuple[int, int, int]) -> Float[Array, "height width channels"]:
-        """The scale at which each position of the latent is factored out, from 0, the finest; the last has the rest."""
+        """The scale that factors out each position of the latent, counted from the finest, 0; the last has the rest."""
         z = jnp.zeros((1, *event_shape))
         latents = []
         for number, scale in enumerate(self.scales):

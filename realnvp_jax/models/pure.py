@@ -1,7 +1,7 @@
 """What a flow computes, as compiled pure functions of checked arrays: x is [n, *event], context [n, width] or None.
 
-`realnvp_jax.models.flow.Flow` is their public face; `flow` is one, and static. The variables of a learned dequantizer
-stand beside those of the bijection, under the name "dequantizer".
+`realnvp_jax.models.flow.Flow` is their public interface; the argument `flow` is a static `Flow`. The variables of a
+learned dequantizer are stored beside those of the bijection, under the name "dequantizer".
 """
 
 import contextlib
@@ -48,7 +48,7 @@ def _base_log_prob(flow: Any, z: Array) -> Array:
 
 @contextlib.contextmanager
 def _explaining_wrong_params(flow: Any, variables: Variables) -> Iterator[None]:
-    """On an error, raise ValueError if the variables belong to another flow."""
+    """If the body fails and the variables belong to another flow, raise a ValueError that says so."""
     try:
         yield
     except Exception as error:
@@ -61,7 +61,7 @@ def _explaining_wrong_params(flow: Any, variables: Variables) -> Iterator[None]:
 
 
 def _difference(flow: Any, variables: Variables) -> str | None:
-    """How variables differ from those that `init` makes, in names and shapes; None if they do not."""
+    """How the names and shapes of variables differ from those that `init` makes; None if they do not."""
 
     def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
         flat: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(tree), sep="/"))
@@ -91,7 +91,7 @@ def _fresh_bijection(flow: Any, key) -> Any:
 
 
 def fresh(flow: Any, key):
-    """Fresh variables, before any look at data."""
+    """Fresh variables, not yet initialized from data."""
     variables = _fresh_bijection(flow, key)
     variables = {"params": {}, "batch_stats": {}, **variables}
     if not flow.dequantizer.is_learned:
@@ -110,7 +110,7 @@ init = functools.partial(jax.jit, static_argnums=0)(fresh)
 
 @functools.partial(jax.jit, static_argnums=0)
 def init_from_data(flow: Any, variables, x, context):
-    """The variables with everything that is initialized from data set from x."""
+    """The variables, with everything that is initialized from data set from x."""
     y, _ = flow.preprocessing.forward(x)
     _, updates = _apply(
         flow, variables, y, context, INITIALIZE, method="forward", mutable=(*_SET_FROM_DATA, "batch_stats")
@@ -120,7 +120,7 @@ def init_from_data(flow: Any, variables, x, context):
 
 @functools.partial(jax.jit, static_argnums=0)
 def init_from_pixels(flow: Any, variables, key, indices, x, context):
-    """`init_from_data` with pixels, which the flow's own dequantizer makes continuous as in training."""
+    """`init_from_data` with pixels, which the flow's own dequantizer makes continuous, as in training."""
     (y, _), updates = dequantize(flow, variables, key, indices, x, context, INITIALIZE)
     variables = {**variables, **{name: updates[name] for name in _SET_FROM_DATA if name in updates}}
     return init_from_data(flow, variables, y, context)
@@ -188,7 +188,7 @@ def sample_and_log_prob(flow: Any, variables, key, batch, context, temperature):
 
 @functools.partial(jax.jit, static_argnums=(0, 6))
 def bits_per_dim(flow: Any, variables, key, indices, x, context, num_samples):
-    """Importance-weighted bound of K = num_samples dequantizations; `indices` tell whose noise is whose."""
+    """Importance-weighted bound with K = num_samples dequantizations; an example's noise depends on its index."""
     keys = jax.random.split(key, num_samples) if num_samples > 1 else key[None]
 
     def sample(key):

@@ -9,8 +9,8 @@ At every scale but the last, with C channels and width w:
 
 and the last scale is 4 checkerboard couplings.
 
-Coupling layers of one shape are a loop, and so are the residual blocks of their conditioners: three bodies of one block
-for two scales, whatever the depth.
+Coupling layers of one shape run in a loop, and so do the residual blocks of their conditioners: at any depth, two
+scales compile only three loop bodies with one block each.
 """
 
 from collections.abc import Sequence
@@ -40,15 +40,15 @@ class RealNVP(MultiScale):
 
     Attributes:
       channels: channels of the images.
-      num_scales: scales; height and width are multiples of 2^(num_scales - 1).
-      conditioner: of the first scale's coupling layers, doubled in width at each further scale and for channel-wise
-        layers.
-      transform: what a coupling layer does to its transformed half. Behind volume-preserving transforms stands a
-        diagonal scaling of the latent, as in NICE.
-      normalization: behind every coupling layer, and inside of the conditioners.
-      masks: of the layers that are not channel-wise.
+      num_scales: number of scales; height and width are multiples of 2^(num_scales - 1).
+      conditioner: conditioner of the first scale's coupling layers; its width doubles at each further scale and for
+        channel-wise layers.
+      transform: what a coupling layer does to its transformed half. A diagonal scaling of the latent follows
+        volume-preserving transforms, as in NICE.
+      normalization: normalization after every coupling layer, and inside the conditioners.
+      masks: masks of the layers that are not channel-wise.
       memory: what training keeps for the backward pass of a coupling layer, as in `Stack`.
-      unroll: coupling layers one after the other instead of in loops.
+      unroll: write out coupling layers one after the other instead of looping over them.
     """
 
     channels: int
@@ -75,7 +75,7 @@ class RealNVP(MultiScale):
         return Scale(before, SqueezeDiagonal(), factors_out=True)
 
     def _stack(self, num_layers: int, mask: Mask, width: int, transformed_channels: int) -> Stack:
-        """Coupling layers of one shape, whose parity alternates."""
+        """Coupling layers of one shape, with alternating parity."""
         transform = self.transform.placed(
             in_cells=isinstance(mask, CellMask), before_batch_norm=self.normalization.removes_offset
         )
@@ -105,28 +105,29 @@ def image_flow(
 ) -> Flow:
     """RealNVP for images: logit of the squashed pixels, `RealNVP`, standard normal latents.
 
-    The defaults are the paper's CIFAR-10 model, 19,609,545 trainable parameters. Every part is an object or the name
-    under which one is registered; `options` are the parameters of parts that are given by name.
+    The defaults are the paper's CIFAR-10 model with 19,609,545 trainable parameters. Every part is an object or a
+    registered name; `options` are the parameters of parts that are given by name.
 
     Args:
       event_shape: (height, width, channels).
       num_scales: scales of the multi-scale architecture.
-      base_features: channels of the first scale's conditioners, where these are given by name.
-      num_blocks: residual blocks of every conditioner, where these are given by name.
+      base_features: channels of the first scale's conditioners, if given by name.
+      num_blocks: residual blocks of every conditioner, if given by name.
       levels: number of values that a pixel can take.
-      alpha: the squash keeps alpha + (1 - 2 alpha) x / levels, on which the logit acts, off 0 and 1.
+      alpha: the logit acts on alpha + (1 - 2 alpha) x / levels, which alpha keeps away from 0 and 1.
       context: width of the context of a conditional density, None or 0 for an unconditional one.
       conditioner: network of the coupling layers.
-      transform: of the coupling layers: affine, additive (NICE, with its final diagonal scaling), or spline.
-      normalization: behind the coupling layers and in the conditioners: batch_norm, act_norm (then initialize with
+      transform: transform of the coupling layers: affine, additive (NICE, with its final diagonal scaling), or spline.
+      normalization: after the coupling layers and in the conditioners: batch_norm, act_norm (then initialize with
         `flow.init(key, x)`), or none.
-      masks: checkerboard, or halves of the image, a bad choice to compare with.
+      masks: checkerboard, or halves of the image (a bad choice, for comparison).
       base: distribution of the latents.
-      dequantizer: from discrete to continuous pixels.
+      dequantizer: how discrete pixels are made continuous.
       memory: what training keeps for the backward pass of a coupling layer: store, remat or invert (`Stack`).
-      unroll: coupling layers and residual blocks one after the other instead of in loops, which compile many times
-        faster.
-      **options: such as num_bins=8, batch_norm_lag=0.9, or dtype="bfloat16" for the conditioners in training.
+      unroll: write out coupling layers and residual blocks instead of looping over them; compiling takes many times
+        longer.
+      **options: parameters of parts, such as num_bins=8, batch_norm_lag=0.9, or dtype="bfloat16" (of the conditioners
+          in training).
 
     Raises:
       TypeError: a part is neither a name nor an object of its kind.

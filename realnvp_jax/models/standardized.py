@@ -1,4 +1,4 @@
-"""What all models of vectors share: standardization, of the data as a part of the density, and of the context."""
+"""What all models of vectors share: standardization of the data, which is part of the density, and of the context."""
 
 from realnvp_jax.bijections.bijection import Bijection
 from realnvp_jax.bijections.normalization import Normalize
@@ -7,7 +7,7 @@ from realnvp_jax.networks.statistics import StandardizationStatistics
 
 
 class Standardized(Bijection):
-    """Standardization in front of a bijection of standardized data, which is conditioned on a standardized context.
+    """Standardization, followed by a bijection of the standardized data, conditioned on the standardized context.
 
     Attributes:
       bijection: the bijection of standardized data.

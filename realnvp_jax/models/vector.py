@@ -2,8 +2,8 @@
 
     standardize, then num_layers couplings with multi-layer perceptrons, parity alternating from layer to layer
 
-The coupling layers are taken in pairs (parity 0, parity 1), and the pairs are a stack: their parameters have a leading
-axis, and the time to compile does not grow with the depth.
+The coupling layers are grouped in pairs (parity 0, parity 1), and the pairs form a stack: their parameters have a
+leading axis, and compile time does not grow with the depth.
 """
 
 from collections.abc import Sequence
@@ -28,16 +28,16 @@ from realnvp_jax.registry import make_parts, parameter
 
 
 class VectorRealNVP(Bijection):
-    """Coupling layers on the halves of vectors, and behind volume-preserving ones NICE's diagonal scaling.
+    """Coupling layers on the halves of vectors; NICE's diagonal scaling follows volume-preserving ones.
 
     Attributes:
       num_dims: size of the vectors, at least 2.
       num_layers: number of coupling layers.
-      conditioner: of every coupling layer.
-      masks: the order of the elements, whose halves are the halves of a pair of coupling layers.
+      conditioner: conditioner of every coupling layer.
+      masks: how a pair of coupling layers splits the elements into halves.
       transform: what a coupling layer does to its transformed half.
-      normalization: behind every coupling layer.
-      mixing: bijection in front of every coupling layer, or None.
+      normalization: normalization after every coupling layer.
+      mixing: bijection before every coupling layer, or None.
       memory: what training keeps for the backward pass of a pair of layers, as in `Stack`.
     """
 
@@ -105,25 +105,25 @@ def vector_flow(
 ) -> Flow:
     """RealNVP for vectors of real numbers, with standard normal latents.
 
-    `flow.init(key, x)` standardizes: the mean and standard deviation of every column of x (and of the context) become
-    constants of the density, whose log-determinant is counted, so `log_prob` is in the data's own units. Every part is
-    an object or the name under which one is registered; `options` are the parameters of parts that are given by name.
+    `flow.init(key, x)` sets a standardization: the mean and standard deviation of every column of x (and of the
+    context) become constants of the density. Its log-determinant is included, so `log_prob` is in the data's own units.
+    Every part is an object or a registered name; `options` are the parameters of parts that are given by name.
 
     Args:
       num_dims: size of the vectors, at least 2.
       num_layers: number of coupling layers.
-      hidden: widths of the hidden layers of every conditioner, where these are given by name.
+      hidden: widths of the hidden layers of every conditioner, if given by name.
       context: width of the context of a conditional density, None or 0 for an unconditional one.
       conditioner: network of the coupling layers.
       masks: halves, alternating, random (by `seed`), or learned, which is halves with mixing="lu".
-      mixing: an invertible map in front of every coupling layer: lu, or None.
-      transform: of the coupling layers: affine, additive (NICE, with its final diagonal scaling), or spline.
-      normalization: behind the coupling layers: none, act_norm (initialized by `flow.init(key, x)`), or batch_norm.
+      mixing: an invertible map before every coupling layer: lu, or None.
+      transform: transform of the coupling layers: affine, additive (NICE, with its final diagonal scaling), or spline.
+      normalization: after the coupling layers: none, act_norm (initialized by `flow.init(key, x)`), or batch_norm.
       base: distribution of the latents.
-      seed: of random masks.
+      seed: seed of random masks.
       memory: what training keeps for the backward pass of a pair of layers: store, remat or invert (`Stack`).
-      **options: such as num_bins=8, tail_bound=5.0 of splines in units of standardized data, batch_norm_lag=0.9, or
-        activation="silu" of the conditioners.
+      **options: parameters of parts, such as num_bins=8 or tail_bound=5.0 (of splines, in units of standardized data),
+        batch_norm_lag=0.9, or activation="silu" (of the conditioners).
 
     Raises:
       TypeError: a part is neither a name nor an object of its kind.

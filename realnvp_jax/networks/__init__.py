@@ -1,4 +1,4 @@
-"""Conditioners, the networks that compute the parameters of bijections; they register themselves when imported here."""
+"""Conditioners: the networks that compute the parameters of bijections; importing them here registers them."""
 
 from realnvp_jax.networks.mlp import MLP
 from realnvp_jax.networks.resnet import ResNet

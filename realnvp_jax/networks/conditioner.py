@@ -16,14 +16,14 @@ from realnvp_jax.registry import check_parameters
 class Conditioner(nn.Module):
     """Base class of the parts of the kind "conditioner".
 
-    A user's own conditioner declares its parameters as fields and implements `__call__`. Training keeps what JAX keeps
-    for the backward pass; wrap what is cheap to compute again in `jax.checkpoint`.
+    Your own conditioner declares its parameters as fields and implements `__call__`. Training keeps what JAX keeps for
+    the backward pass; wrap whatever is cheap to recompute in `jax.checkpoint`.
 
     Attributes:
       out_features: channels of the output, (parameters of the transform per dimension) x (channels of the transformed
-        half); the coupling layer sets it.
-      normalization: that of the whole model, for the network's own layers if it has use for it; the coupling layer sets
-        it too.
+        half); set by the coupling layer.
+      normalization: the normalization of the whole model, which the network may use in its own layers; set by the
+        coupling layer.
     """
 
     out_features: int = 0
@@ -49,7 +49,7 @@ class Conditioner(nn.Module):
 
         Args:
           identity: the identity half, with zeros in the other cells where the mask is over the cells of an image.
-          cells: that mask, True in the identity half; None for halves of the last axis.
+          cells: the mask over cells, True in the identity half; None for halves of the last axis.
           context: what the density is conditioned on.
-          mode: how the pass is made.
+          mode: mode of the pass.
         """

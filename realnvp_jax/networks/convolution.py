@@ -1,13 +1,13 @@
 """Convolution for the conditioners: stride 1, NHWC, by default odd kernels and SAME padding.
 
     y[p] = sum_t x[p + t] kernel[t]
-    d loss / d x[p]      = sum_t g[p - t] kernel[t]^T       a convolution with the kernel turned round
+    d loss / d x[p]      = sum_t g[p - t] kernel[t]^T       a convolution with the flipped kernel
     d loss / d kernel[t] = sum_p x[p + t]^T g[p]            one matrix product for each tap t
 
-A 1x1 kernel is a matrix product. For larger ones XLA's CPU backend is several times slower with the gradients that
-JAX derives, 5 times (x) and 30 times (kernel) inside of a loop, so both gradients are written out here as above.
-`convolve` can be differentiated in every mode; `convolve_for_training` in reverse mode only, but it compiles faster,
-and on other backends than CPUs uses the gradients that JAX derives.
+A 1x1 kernel is a matrix product. For larger kernels the gradients that JAX derives are slow on XLA's CPU backend:
+inside a loop, 5 times (x) and 30 times (kernel) slower than the formulas above, which are therefore written out here.
+`convolve` can be differentiated in every mode. `convolve_for_training` can be differentiated in reverse mode only, but
+compiles faster, and uses the gradients that JAX derives on all other backends.
 """
 
 import functools
@@ -43,7 +43,7 @@ def convolve_for_training(
     kernel: Float[Array, "kh kw channels features"],
     padding: Padding | None = None,
 ) -> Float[Array, "n height width features"]:
-    """`convolve`, in reverse mode only."""
+    """`convolve`, differentiable in reverse mode only."""
     if kernel.shape[:2] == (1, 1):
         return x @ kernel[0, 0]
     return _convolve_reverse_mode(x, kernel, padding or _same_padding(kernel))
@@ -75,7 +75,7 @@ def _convolve_any_mode(x, kernel, padding):
 
 @functools.partial(_convolve_any_mode.defjvp, symbolic_zeros=True)
 def _tangent(padding: Padding, primals: tuple[jax.Array, jax.Array], tangents: tuple[Any, Any]):
-    """Tangent of a bilinear map, written such that its transposes are the gradients at the head of this file."""
+    """Tangent of a bilinear map, written such that its transposes are the gradients in the module docstring."""
     x, kernel = primals
     y = _convolve_any_mode(x, kernel, padding)
     total = jnp.zeros_like(y)

@@ -1,7 +1,7 @@
-"""Loops over modules of one kind: their variables have a leading axis, and compiling takes as long as for one.
+"""Loops over modules of one kind: their variables have a leading axis, and compiling takes as long as for one module.
 
-While parameters are made, the loop is Flax's lifted one. Every other pass is a pure function of the stacked variables
-in `jax.lax.scan`, which traces faster and can be given a rule of its own for what the backward pass keeps.
+While parameters are created, the loop is Flax's lifted scan. Every other pass is a pure function of the stacked
+variables in `jax.lax.scan`, which traces faster and allows a custom rule for what the backward pass keeps.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-_WRITTEN_BY_PASSES = ("used_statistics", "intermediates")  # collections that are not there before a pass writes them
+_WRITTEN_BY_PASSES = ("used_statistics", "intermediates")  # collections that do not exist until a pass writes them
 
 
 def loop_over(
@@ -30,11 +30,11 @@ def loop_over(
       step: (module, value) -> the next value.
       module: the module, bound to variables with the leading axis.
       start: the first value, a tree of arrays.
-      length: how many modules.
-      places: what the modules differ in besides their variables: an array with a leading axis, from which
-        `module.at(place)` makes each one; or None.
+      length: number of modules.
+      places: how the modules differ besides their variables: an array with a leading axis, from which
+        `module.at(place)` makes each module; or None.
       reverse: whether the last module comes first.
-      unroll: one module's operations after the other's instead of a loop, which takes longer to compile.
+      unroll: write out the modules one after the other instead of a loop; compiling takes longer.
       wrap: transformation of the loop's body, such as `jax.checkpoint`.
     """
     if module.is_initializing():
@@ -61,7 +61,7 @@ def loop_over(
 
 
 def store(module: nn.Module, updated: Any) -> None:
-    """Put updated collections of a module, such as a pure pass returned them, into its own variables."""
+    """Write the updated collections that a pure pass returned into a module's variables."""
     for collection, values in updated.items():
         for name, value in values.items():
             module.put_variable(collection, name, value)

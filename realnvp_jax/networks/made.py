@@ -5,9 +5,9 @@ from a unit of degree a to one of degree b is zero unless
 
     a <= b    for hidden units,    a < b    for the outputs,
 
-so the parameters of the k-th element depend on the first k - 1 elements only, exactly, at any depth; adding a hidden
-layer's input to its output (a residual connection) keeps degrees, and with them the property. Features of the context,
-one hidden layer of it, are seen by all units and all outputs.
+so at any depth the parameters of the k-th element depend on exactly the first k - 1 elements. Adding a hidden layer's
+input to its output (a residual connection) keeps the degrees, and with them this property. All units and outputs also
+see features of the context, computed by one hidden layer.
 """
 
 import flax.linen as nn
@@ -23,7 +23,7 @@ from realnvp_jax.random import draw
 
 
 def hidden_degrees(width: int, num_dims: int) -> tuple[int, ...]:
-    """Degrees of hidden units, as many of each of 1 ... D - 1 as the width allows, in order; 0 where D is 1."""
+    """Degrees of hidden units: 1 ... D - 1 in order, each about equally often; 0 if D is 1."""
     lowest = min(1, num_dims - 1)
     return tuple((lowest + np.arange(width) * (num_dims - lowest) // width).tolist())
 
@@ -34,9 +34,9 @@ class MaskedDense(nn.Module):
     Attributes:
       inputs: degree of every input.
       outputs: degree of every output.
-      is_strict: whether an output sees the inputs of lower degree only, or of equal degree too.
-      context_size: width of the context, 0 for none; it is seen by every output.
-      starts_at_zero: whether the kernel starts at zero, else at N(0, 2 / number of inputs that an output sees).
+      is_strict: whether an output sees only inputs of lower degree, or also those of equal degree.
+      context_size: width of the context, 0 for none; every output sees it.
+      starts_at_zero: whether the kernel starts at zero, rather than at N(0, 2 / number of inputs that an output sees).
     """
 
     inputs: tuple[int, ...]
@@ -73,7 +73,7 @@ class MaskedDense(nn.Module):
         block: Int[Array, ""] | None = None,
         block_size: int = 0,
     ) -> Float[Array, "n outputs"]:
-        """All outputs, or the `block_size` ones of a block, counted from 0."""
+        """All outputs, or only those of one block of `block_size` outputs; blocks are counted from 0."""
 
         def chosen(columns: Array) -> Array:
             if block is None:
@@ -85,10 +85,10 @@ class MaskedDense(nn.Module):
 
 
 class MADE(VectorConditioner):
-    """Masked perceptron from a vector to the parameters of each of its elements; `hidden` of () is a linear map.
+    """Masked perceptron from a vector to the parameters of each of its elements; with `hidden` = () it is linear.
 
     Attributes:
-      residual: whether every hidden layer but the first adds its input; the widths are then equal.
+      residual: whether every hidden layer but the first adds its input, which requires equal widths.
     """
 
     residual: bool = False
@@ -102,7 +102,7 @@ class MADE(VectorConditioner):
             context_features = self.hidden[0]
             self.context_layer = nn.Dense(
                 context_features, bias_init=nn.initializers.normal(1.0)
-            )  # moves the kinks apart
+            )  # random biases, so that the kinks of the activations differ
         self.hidden_layers = [
             MaskedDense(degrees[i], degrees[i + 1], False, context_features) for i in range(len(self.hidden))
         ]

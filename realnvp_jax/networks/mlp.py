@@ -26,7 +26,7 @@ class MLP(Conditioner):
     """
 
     hidden: tuple[int, ...] = parameter((128, 128), "widths of the hidden layers")
-    activation: str = parameter("relu", "behind every hidden layer", choices=tuple(ACTIVATIONS))
+    activation: str = parameter("relu", "activation after every hidden layer", choices=tuple(ACTIVATIONS))
 
     @nn.compact
     def __call__(self, identity, cells, context=None, mode=EVALUATE):

@@ -14,10 +14,10 @@ from realnvp_jax.networks.statistics import Normalization, per_channel
 
 
 class NormalizedInput(nn.Module):
-    """Normalization of a layer's input, computed in float32 at least and returned in the dtype of x.
+    """Normalization of a layer's input, computed in at least float32 and returned in the dtype of x.
 
     Attributes:
-      statistics: what x is normalized by.
+      statistics: mean and standard deviation that x is normalized by.
     """
 
     statistics: Normalization

@@ -1,20 +1,20 @@
 """PixelCNN: masked convolutions (van den Oord et al., Pixel Recurrent Neural Networks, 2016, Section 3).
 
 The elements of an image are in raster order: row by row, pixel by pixel, and within a pixel channel by channel. A
-convolution sees the rows above, and the pixels to the left. Of its own pixel it sees channels: features come in as many
-groups as there are channels, in the same order, and
+convolution sees the rows above and the pixels to the left. What it sees of its own pixel depends on the channel: the
+features form as many groups as there are channels, in the same order, and
 
     type A    a feature of group g sees the channels c < g of its own pixel (the first convolution, from the image),
     type B    a feature of group g sees the features of the groups g' <= g (all others).
 
-The parameters of channel c come from the features of group c, so they depend on the elements before it only, exactly.
+The parameters of channel c come from the features of group c, so they depend only on the elements before it.
 
-Stacked, they see the rows above in a cone that widens to the right with every row, and everything to the left within
-their reach: the pixels up and far to the right are a blind spot.
+Stacked convolutions see a cone of the rows above, which widens to the right with every row, and everything to the left
+within their reach; pixels above and far to the right are a blind spot.
 
-A kernel has the rows that it sees and no others: (size + 1) / 2 of them, the last being the pixel's own. One pixel at a
-time, the state keeps the input of every convolution that is wider than a pixel, so that an element costs one pixel of
-the network, and a whole image about as much as one evaluation for each channel.
+A kernel has only the rows that it sees: (size + 1) / 2 of them, the last being the pixel's own. For sampling, the state
+keeps the input of every convolution that is wider than a pixel, so that an element costs one pixel of the network, and
+a whole image about as much as one evaluation per channel.
 """
 
 import math
@@ -32,7 +32,7 @@ from realnvp_jax.random import draw
 
 
 def groups(size: int, num_groups: int) -> np.ndarray:
-    """Number of the group of each of `size` channels or features, equal groups in order."""
+    """The group of each of `size` channels or features: equal groups, in order."""
     return np.arange(size) * num_groups // size
 
 
@@ -43,8 +43,8 @@ class CausalConv(nn.Module):
       features: number of output features, a multiple of num_groups.
       kernel_size: width of the kernel, odd.
       num_groups: channels of the image.
-      is_type_a: whether a feature does not see its own group of its own pixel.
-      starts_at_zero: whether the kernel starts at zero, else at N(0, 2 / number of inputs that a feature sees).
+      is_type_a: whether a feature cannot see its own group at its own pixel.
+      starts_at_zero: whether the kernel starts at zero, rather than at N(0, 2 / number of inputs that a feature sees).
     """
 
     features: int
@@ -89,7 +89,7 @@ class CausalConv(nn.Module):
         return y + bias.reshape(1, 1, 1, -1)
 
     def start(self, n: int, height: int, width: int, channels: int, dtype) -> Float[Array, "n rows columns channels"]:
-        """The padded input of n images of which nothing is known."""
+        """The padded input of n images that are still unknown."""
         (above, _), (left, right) = self.padding
         return jnp.zeros((n, above + height, left + width + right, channels), dtype)
 
@@ -107,7 +107,7 @@ class CausalConv(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """relu and convolution, thrice: to half of the features, across pixels, and back; in front of an addition.
+    """Three times relu and convolution: to half of the features, across pixels, and back; the caller adds the result.
 
     Attributes:
       features: features of the stream.
@@ -150,7 +150,7 @@ class PixelCNN(SequentialConditioner):
     """Masked convolutional network from an image to the parameters of each of its elements.
 
     The image, with values around [-1, 1], goes through a convolution of type A, to which a trainable map of features
-    and a linear function of the context are added, through residual blocks, and through two convolutions of one pixel.
+    and a linear function of the context are added, then through residual blocks and two convolutions of one pixel.
 
     Attributes:
       event_shape: (height, width, channels).
@@ -224,7 +224,7 @@ class PixelCNN(SequentialConditioner):
         return (image, *state[1:])
 
     def event(self, state):
-        """The images that were put."""
+        """The images whose elements were put."""
         height, width, _ = self.event_shape
         (above, _), (left, _) = self.conv_in.padding
         return state[0][:, above : above + height, left : left + width]

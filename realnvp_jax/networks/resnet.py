@@ -1,11 +1,11 @@
 """The conditioner of the image model: a weight-normalized residual network with skip connections.
 
 It is the paper's convolutional network (Section 4.1, with residual blocks, skip connections, batch normalization and
-weight normalization) in the exact form of the authors' code: one network gives shift and log_scale, gains stand only on
-the convolutions that write into the residual stream or the output, batch normalization has an offset and no gain, and
-the input is batch-normalized and split into its positive and negative parts.
+weight normalization) in the exact form of the authors' code: one network gives shift and log_scale, only the
+convolutions that write into the residual stream or the output have gains, batch normalization has an offset and no
+gain, and the input is batch-normalized and split into its positive and negative parts.
 
-The residual blocks are a loop over parameters with a leading axis for the block, which compiles as fast as one block.
+The residual blocks run in a loop over parameters with a leading axis, which compiles as fast as one block.
 """
 
 from typing import Any
@@ -60,16 +60,16 @@ class ResidualBlock(nn.Module):
 class ResNet(Conditioner):
     """Residual network from the identity half of an image to the parameters of the transformed half.
 
-    A training pass keeps two arrays of every block, the stream and the output of its first 3x3 convolution.
-    Normalizations and relus are computed again in the backward pass.
+    A training pass keeps two arrays per block: the stream, and the output of the first 3x3 convolution. Normalizations
+    and relus are recomputed in the backward pass.
     """
 
     base_features: int = parameter(64, "channels of the residual stream at the first scale", at_least=1)
     num_blocks: int = parameter(8, "residual blocks of every conditioner", at_least=1)
     dtype: str = parameter(
-        "float32", "of the conditioners in training; densities are float32", choices=("float32", "bfloat16")
+        "float32", "dtype of the conditioners in training; densities are float32", choices=("float32", "bfloat16")
     )
-    unroll: bool = parameter(False, "blocks one after the other instead of in a loop, which compiles far longer")
+    unroll: bool = parameter(False, "write out the blocks instead of looping over them; compiling takes far longer")
 
     def widened(self, factor: int) -> "ResNet":
         """The network with `factor` times as many features."""
@@ -93,7 +93,7 @@ class ResNet(Conditioner):
             raise ValueError(f"expected images for the conditioner 'resnet'; got the shape {identity.shape}: use 'mlp'")
         h = self.norm_in(identity, mode)
         if cells is not None:
-            h = 2 * h  # half of the cells are zero
+            h = 2 * h  # compensates that half of the cells are zero
         inputs = [nn.relu(h), nn.relu(-h)]
         if cells is not None:
             inputs.append(jnp.broadcast_to(cells, (*h.shape[:-1], 1)).astype(h.dtype))

@@ -1,4 +1,4 @@
-"""One network an element: the plainest autoregressive conditioner, for vectors of few dimensions."""
+"""One network per element: the simplest autoregressive conditioner, for vectors of few dimensions."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from realnvp_jax.networks.sequential import VectorConditioner
 
 
 class SeparateNetworks(VectorConditioner):
-    """A perceptron of its own for every element, from those before it; a constant for the first without a context."""
+    """A separate perceptron for each element, from those before it; without a context, the first is a constant."""
 
     def setup(self):
         """The networks in order."""

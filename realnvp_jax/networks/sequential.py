@@ -1,7 +1,7 @@
-"""What an autoregressive bijection asks of its conditioner.
+"""What an autoregressive bijection requires of its conditioner.
 
 The elements of an event have an order. The parameters of each are a function of the elements before it, and of the
-context. `__call__` computes those of all elements at once, from a whole event. One element at a time, in order,
+context. `__call__` computes the parameters of all elements at once, from a whole event. One element at a time,
 
     state = conditioner.start(n, dtype)
     for k in range(size):
@@ -9,7 +9,7 @@ context. `__call__` computes those of all elements at once, from a whole event. 
         state = conditioner.put(state, k, <the value of the k-th element>)
     x = conditioner.event(state)
 
-gives the same parameters. k may be an index that is known at run time only.
+gives the same parameters. The index k may be known only at run time.
 """
 
 import abc
@@ -32,7 +32,7 @@ class SequentialConditioner(nn.Module):
     @property
     @abc.abstractmethod
     def sequence(self) -> Int[Array, " size"]:
-        """Numbers of the elements of the flattened event, in their order."""
+        """Indices of the elements of the flattened event, in their order."""
 
     @abc.abstractmethod
     def __call__(
@@ -41,17 +41,17 @@ class SequentialConditioner(nn.Module):
         context: Float[Array, "n context_size"] | None = None,
         mode: Mode = EVALUATE,
     ) -> Float[Array, "n *event parameters"]:
-        """Parameters of every element; in training, gradients may have reverse mode only."""
+        """Parameters of every element; in training, only reverse-mode gradients need to work."""
 
     @abc.abstractmethod
     def parameters_of(
         self, state: State, k: int | Int[Array, ""], context: Float[Array, "n context_size"] | None = None
     ) -> tuple[Float[Array, "n parameters"], State]:
-        """Parameters of the k-th element in order, once those before it were put; and the state."""
+        """Parameters of the k-th element in order, given that the previous ones have been put; and the state."""
 
     @abc.abstractmethod
     def start(self, n: int, dtype: Any) -> State:
-        """The state of n events of which nothing is known."""
+        """The state of n events that are still unknown."""
 
     @abc.abstractmethod
     def put(self, state: State, k: int | Int[Array, ""], value: Float[Array, " n"]) -> State:
@@ -59,25 +59,25 @@ class SequentialConditioner(nn.Module):
 
     @abc.abstractmethod
     def event(self, state: State) -> Float[Array, "n *event"]:
-        """The events that were put."""
+        """The events whose elements were put."""
 
 
 class VectorConditioner(SequentialConditioner):
-    """Base class of the conditioners of vectors. The state is the vector, zero where nothing was put yet.
+    """Base class of the conditioners of vectors. The state is the vector, with zeros for unknown elements.
 
     Attributes:
-      order: numbers of the elements in their order: order[0] is conditioned on nothing, order[-1] on all others.
+      order: indices of the elements in their order: order[0] is conditioned on nothing, order[-1] on all others.
       hidden: widths of the hidden layers.
       parameters_per_dim: parameters of one element; they start at zero.
       context_size: width of the context, 0 for none.
-      activation: behind every hidden layer: relu, tanh, silu or gelu.
+      activation: activation after every hidden layer: relu, tanh, silu or gelu.
     """
 
     order: tuple[int, ...]
     hidden: tuple[int, ...]
     parameters_per_dim: int
     context_size: int = 0
-    activation: str = parameter("relu", "behind every hidden layer", choices=tuple(ACTIVATIONS))
+    activation: str = parameter("relu", "activation after every hidden layer", choices=tuple(ACTIVATIONS))
 
     def __post_init__(self):
         check_parameters(self)

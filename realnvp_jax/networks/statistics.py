@@ -1,11 +1,11 @@
 """Mean and standard deviation per channel: what batch normalization and ActNorm normalize by.
 
-    batch_norm    the batch's in training and running ones otherwise (Ioffe and Szegedy, 2015)
-    act_norm      trainable ones, which are first set from a batch (Kingma and Dhariwal, Glow, 2018)
+    batch_norm    those of the batch in training, running ones otherwise (Ioffe and Szegedy, 2015)
+    act_norm      trainable ones, initialized from a batch (Kingma and Dhariwal, Glow, 2018)
     none          no normalization
 
-A part of the kind "normalization" provides the statistics. `bijections.normalization` makes a bijection of it,
-`networks.normalized` a layer of a network.
+A part of the kind "normalization" provides the statistics. `bijections.normalization` turns it into a bijection,
+`networks.normalized` into a layer of a network.
 """
 
 import abc
@@ -20,9 +20,9 @@ from realnvp_jax.mode import EVALUATE, Mode
 from realnvp_jax.registry import check_parameters, parameter, register
 
 STANDARDIZATION = "standardization"  # the collection of statistics that are set once and not trained
-USED_STATISTICS = "used_statistics"  # the collection of the statistics that one training pass normalized by
+USED_STATISTICS = "used_statistics"  # the collection of the statistics that a training pass normalized by
 
-# (mean, log of the standard deviation), both of shape [1, ..., 1, channels], or [1, ..., 1] for one that all share
+# (mean, log of the standard deviation), both of shape [1, ..., 1, channels], or [1, ..., 1] if all channels share them
 Statistics = tuple[Array, Array]
 Cells = Bool[Array, "1 height width 1"] | None  # True = identity half
 
@@ -30,7 +30,7 @@ Cells = Bool[Array, "1 height width 1"] | None  # True = identity half
 class Normalization(nn.Module):
     """Base class of the parts of the kind "normalization"."""
 
-    learns_mean = False  # whether the mean is trainable, so that a network needs no offset behind it
+    learns_mean = False  # whether the mean is trainable, so that a network needs no offset after it
     removes_offset = False  # whether adding a constant to x changes nothing in training
     is_identity = False
 
@@ -47,14 +47,14 @@ class Normalization(nn.Module):
         Args:
           x: the values.
           cells: with a mask over the cells of an image, True in the identity half, where x is zero.
-          mode: how the pass is made.
+          mode: mode of the pass.
         """
 
     def note_used(self, **statistics: jax.Array) -> None:
         """Note what a training pass normalized by, under the names of the running statistics in "batch_stats".
 
-        A part whose statistics in training are not those of its inverse must call this: memory="invert" inverts the
-        pass with the noted values in the place of the running ones.
+        A part whose inverse uses other statistics than its training pass must call this: memory="invert" inverts the
+        pass with the noted values in place of the running ones.
         """
         if self.is_mutable_collection(USED_STATISTICS):
             for name, value in statistics.items():
@@ -80,7 +80,7 @@ class BatchNorm(Normalization):
     The running statistics live in the collection "batch_stats", start at mean 0 and variance 1, and move towards the
     batch's by a fraction `rate` in every training pass. The variance is the biased one, and `epsilon` is added to it.
     Gradients flow through the batch's statistics. As in the authors' code the cells of a mask's identity half still
-    count, as zeros: where they are half of the cells, the mean is half of the others'.
+    count, as zeros: if they are half of the cells, the mean is half of that of the other cells.
 
     With `batch_norm_lag` above 0, training uses a running average over recent batches (Section 3.7 and Appendix E of
     the RealNVP paper),
@@ -103,7 +103,7 @@ class BatchNorm(Normalization):
         return mean, self.variable("batch_stats", "variance", jnp.ones, (channels,))
 
     def __call__(self, x, cells=None, mode=EVALUATE):
-        """The batch's in training and initialization, the running ones otherwise."""
+        """The batch's statistics in training and initialization, the running ones otherwise."""
         running = self._running(x.shape[-1])
         mean, variance = running[0].value, running[1].value
         if mode.uses_batch_statistics:
@@ -118,7 +118,7 @@ class BatchNorm(Normalization):
         return per_channel(mean, x), per_channel(0.5 * jnp.log(variance + self.epsilon), x)
 
     def _update(self, running: Any, mean: jax.Array, variance: jax.Array) -> None:
-        """Move the running statistics towards those that were used."""
+        """Move the running statistics towards those that the pass used."""
         rate = 1 if self.batch_norm_lag else self.rate
         for variable, used in zip(running, (mean, variance), strict=True):
             variable.value += rate * (jax.lax.stop_gradient(used) - variable.value)
@@ -128,11 +128,11 @@ class BatchNorm(Normalization):
 class ChannelStatistics(Normalization):
     """Mean and log of the standard deviation per channel, set from one batch and then kept.
 
-    They start at 0 and 0. A pass in the mode INITIALIZE sets them so that its own input comes out with mean 0 and
+    Both start at 0. A pass in the mode INITIALIZE sets them so that they normalize its own input to mean 0 and
     variance 1; every other pass uses them as they are.
 
     Attributes:
-      collection: "params", where they are trained from there on, or STANDARDIZATION, where they are constants.
+      collection: "params", in which they are trained afterwards, or STANDARDIZATION, in which they are constants.
     """
 
     collection: str = "params"
@@ -157,7 +157,7 @@ class ChannelStatistics(Normalization):
 
 @register("normalization", "act_norm")
 class ActNorm(ChannelStatistics):
-    """Trainable statistics, set from data by `flow.init(key, x)`; of a mask, those of the transformed cells only."""
+    """Trainable statistics, initialized by `flow.init(key, x)`; with a mask, from the transformed cells only."""
 
     learns_mean = True
 
@@ -178,7 +178,7 @@ def moments(
 ) -> tuple[Float[Array, " channels"], Float[Array, " channels"]]:
     """Mean and biased variance E[x^2] - E[x]^2 over all axes but the last, and over the devices of `axis_name`.
 
-    One pass over x. Its rounding matters only where a mean is hundreds of standard deviations away from zero.
+    It takes one pass over x. Rounding errors matter only if a mean is hundreds of standard deviations away from zero.
     """
     axes = tuple(range(x.ndim - 1))
     averages = jnp.mean(x, axes), jnp.mean(jnp.square(x), axes)
@@ -189,9 +189,9 @@ def moments(
 
 
 def _set_by(x: Float[Array, "*n channels"], cells: Cells, axis_name: str | None) -> tuple[Array, Array]:
-    """Mean and log of the standard deviation over the cells that count, of the global batch; of a constant channel 0.
+    """Mean and log standard deviation (0 for a constant channel) of the global batch, over the transformed cells.
 
-    Values are brought to [-1, 1] first, so that the result follows a change of units, whatever they are.
+    Values are first scaled to [-1, 1], so that changing their units, by any factor, changes the result accordingly.
     """
     axes = tuple(range(x.ndim - 1))
     largest = jnp.max(jnp.abs(x), axes)

@@ -15,7 +15,7 @@ from realnvp_jax.random import draw
 
 
 def _weight_init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Uniform with standard deviation proportional to sqrt(1 / fan-in channels); its scale is normalized away."""
+    """Uniform with standard deviation proportional to sqrt(1 / fan-in channels); the norm takes its scale out again."""
     bound = np.sqrt(2 / shape[-2])
     return draw(jax.random.uniform, key, shape, minval=-bound, maxval=bound)
 

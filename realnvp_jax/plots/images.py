@@ -19,15 +19,15 @@ def save_image_grid(
     title: str = "",
     framed: Collection[int] = (),
 ) -> None:
-    """Write images as one PNG, in rows, small images enlarged without smoothing.
+    """Write images as one PNG, in rows; small images are enlarged without smoothing.
 
     Args:
-      images: pixels in [0, levels), one channel or three.
+      images: pixels in [0, levels), with one or three channels.
       levels: number of values of a pixel; the highest is drawn white.
       path: the file.
       columns: images in a row; None for as many as there are rows.
-      title: a text above the images, in as many lines as it needs; "" for none.
-      framed: numbers of the images that get a coloured frame.
+      title: text above the images, in as many lines as it needs; "" for none.
+      framed: indices of the images that get a coloured frame.
     """
     from PIL import Image
 
@@ -54,7 +54,7 @@ def save_image_grid(
 
 
 def _title(text: str, width: int) -> UInt8[np.ndarray, "height width 3"]:
-    """A strip with the text, broken between its words where it is wider than the strip."""
+    """A strip with the text, wrapped between words to the width of the strip."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size=11)

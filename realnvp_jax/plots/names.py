@@ -1,10 +1,10 @@
-"""Titles and axis names of figures, drawn as they are: a dollar sign does not start a formula."""
+"""Titles and axis names of figures, drawn literally: a dollar sign does not start a formula."""
 
 import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-COORDINATES = ("x1", "x2")  # of points on the plane whose columns have no names
+COORDINATES = ("x1", "x2")  # names of the axes of points on the plane, if the columns have no names
 LATENTS = ("z1", "z2")
 
 _LETTERS_PER_INCH = 12  # of a title

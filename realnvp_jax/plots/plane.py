@@ -1,4 +1,4 @@
-"""Densities on the plane: points, the density on a grid, latents, and the grid of the latents as the flow warps it."""
+"""Densities on the plane: points, the density on a grid, latents, and a grid of latents as the flow warps it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ _GRID_BATCH = 20_000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DensityGrid:
-    """A density at the middles of the cells of a grid on the plane.
+    """A density at the centres of the cells of a grid on the plane.
 
     Attributes:
       low: the lower left corner of the grid.
       high: its upper right corner.
-      density: values, density[j, i] in row j (second coordinate) and column i (first coordinate).
+      density: values; density[j, i] is in row j (second coordinate) and column i (first coordinate).
     """
 
     low: np.ndarray
@@ -36,7 +36,7 @@ class DensityGrid:
 
     @property
     def mass(self) -> float:
-        """Sum of density times area of a cell: 1 if the grid is fine and wide enough."""
+        """Sum of density times cell area: 1 if the grid is fine and wide enough."""
         area = np.prod((self.high - self.low) / np.array(self.density.shape[::-1]))
         return float(self.density.sum(dtype=np.float64) * area)
 
@@ -48,7 +48,7 @@ def limits_of(points: Float[np.ndarray, "n 2"], margin: float = 0.3) -> tuple[np
 
 
 def relative_height(low: Corner, high: Corner) -> float | None:
-    """Height of a rectangle by its width, or None where they are too unequal to be drawn to one scale."""
+    """Height of a rectangle divided by its width, or None if they are too unequal to be drawn to one scale."""
     width, height = np.subtract(high, low)
     return float(height / width) if 0.25 <= height / width <= 4 else None
 
@@ -60,7 +60,7 @@ def _aspect(low: Corner, high: Corner) -> str:
 def density_on_grid(
     flow: Flow, params: Params, low: np.ndarray, high: np.ndarray, num: int = 1000, context: Any = None
 ) -> DensityGrid:
-    """exp(log_prob) of a flow over the plane on num x num cells; of a conditional flow under one context."""
+    """exp(log_prob) of a flow on num x num cells of the plane; a conditional flow needs one context."""
     low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
     middles = [low[i] + (np.arange(num) + 0.5) * (high[i] - low[i]) / num for i in range(2)]
     points = np.stack(np.meshgrid(*middles), axis=-1).reshape(-1, 2).astype(np.float32)
@@ -77,7 +77,7 @@ def draw_points(
     limits: tuple[Corner, Corner],
     names: Sequence[str] = COORDINATES,
 ) -> None:
-    """A scatter plot of points on the plane."""
+    """Draw a scatter plot of points on the plane."""
     axes.scatter(points[:, 0], points[:, 1], s=2, alpha=min(1.0, 2000 / len(points)), linewidths=0)
     axes.set(
         title=title,
@@ -89,7 +89,7 @@ def draw_points(
 
 
 def draw_density(axes: Axes, grid: DensityGrid, title: str = "density", names: Sequence[str] = COORDINATES) -> None:
-    """The density with a colour bar."""
+    """Draw the density with a colour bar."""
     extent = (grid.low[0], grid.high[0], grid.low[1], grid.high[1])
     image = axes.imshow(
         grid.density, origin="lower", extent=extent, cmap="viridis", aspect=_aspect(grid.low, grid.high)
@@ -100,7 +100,7 @@ def draw_density(axes: Axes, grid: DensityGrid, title: str = "density", names: S
 
 
 def draw_latents(axes: Axes, flow: Flow, params: Params, points: np.ndarray, colors: np.ndarray | None = None) -> None:
-    """The latents of points, on a normal base with circles that hold 39%, 86% and 99% of it."""
+    """Draw the latents of points; for a normal base, with circles that contain 39%, 86% and 99% of it."""
     z = np.asarray(flow.forward(params, points)[0])
     colors = points[:, 0] if colors is None else colors
     name_axes(axes, LATENTS)
@@ -124,9 +124,9 @@ def draw_warped_grid(
     radius: float = 3.0,
     names: Sequence[str] = COORDINATES,
 ) -> None:
-    """The lines of a square grid on the latent plane as they lie in the data's plane.
+    """Draw the lines of a square grid on the latent plane, mapped to the data's plane.
 
-    The grid reaches over [-radius, radius]^2, or over the unit square of a uniform base, less 0.1% at its ends.
+    The grid covers [-radius, radius]^2, or for a uniform base the unit square without 0.1% at its ends.
     """
     low, high = (0.001, 0.999) if isinstance(flow.base, Uniform) else (-radius, radius)
     along = np.linspace(low, high, 601)
@@ -174,7 +174,7 @@ def save_warped_grid(
     names: Sequence[str] = COORDINATES,
     title: str = "",
 ) -> None:
-    """Draw the warped grid in the limits of a density's picture."""
+    """Draw the warped grid within the limits of a density's picture."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 5.5), layout="compressed")

@@ -21,7 +21,7 @@ def save_points(
     """Draw samples beside data: scatter plots of points on the plane, else a corner plot of the first columns.
 
     Args:
-      data: [n, columns], as many of them are drawn as there are samples; None to draw the samples alone.
+      data: [n, columns], of which as many are drawn as there are samples; None to draw only the samples.
       samples: [n, columns].
       columns: names of the axes.
       path: the PNG file.
@@ -72,16 +72,16 @@ def _corner(groups: Mapping[str, np.ndarray], shown: np.ndarray, columns: Sequen
             names = (columns[j] if i == size - 1 else "", columns[i] if j == 0 and i > 0 else "")
             name_axes(axes, names, fontsize=7)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    grid[0, -1].legend(handles, labels, fontsize=8, loc="upper right")  # in the empty half
+    grid[0, -1].legend(handles, labels, fontsize=8, loc="upper right")  # in the empty half of the grid
     return figure
 
 
 def save_latent_distributions(groups: dict[str, np.ndarray], base: Base, path: Path, title: str = "") -> None:
-    """Histogram and Q-Q plot of groups of latents against the base distribution, a row for each group.
+    """Draw histograms and Q-Q plots of groups of latents against the base distribution, one row per group.
 
     Args:
       groups: name -> values, any number of them.
-      base: the distribution that they should have.
+      base: the distribution that the latents should have.
       path: the PNG file.
       title: what the picture shows; "" for none.
     """

@@ -1,4 +1,4 @@
-"""Which step of a run is the best by validation, and what is known once its checkpoint is lost."""
+"""Which step of a run is the best by validation, and what remains known if its checkpoint is lost."""
 
 import dataclasses
 import math
@@ -9,10 +9,10 @@ class Best:
     """The best validation result so far.
 
     Attributes:
-      step: its step, None before the first.
+      step: the step of the best result; None before the first validation.
       cost: the result as a cost: smaller is better.
       lost_step: a better step whose checkpoint is lost, or None.
-      lost_cost: its cost.
+      lost_cost: the cost of that lost step.
     """
 
     step: int | None = None
@@ -21,13 +21,13 @@ class Best:
     lost_cost: float = math.inf
 
     def after(self, step: int, cost: float) -> "Best":
-        """The best after one more result. Of equal results the first is the best."""
+        """The best result after one more; the first of several equal results is the best."""
         if not cost < self.cost:
             return self
         return Best(step, cost) if cost < self.lost_cost else dataclasses.replace(self, step=step, cost=cost)
 
     def lost(self) -> "Best":
-        """What is known once the checkpoint of the best step is lost: no result but the lost one."""
+        """What remains known if the checkpoint of the best step is lost: only the lost result."""
         if self.lost_step is not None:
             return Best(None, math.inf, self.lost_step, self.lost_cost)
         return Best(None, math.inf, self.step, self.cost)

@@ -1,9 +1,9 @@
-"""Checkpoints by Orbax, with a hash of their own.
+"""Checkpoints by Orbax, with hashes to detect damage.
 
 A workdir holds checkpoints/<step>/ with the items `params`, `ema`, `opt_state` and `meta`. `meta` holds the step, the
-best validation result so far, a SHA-256 of every item's arrays and one of itself, since damaged files can restore
-without an error. The newest checkpoints are kept, and for each of them the best step that its `meta` names: what
-decides is on disk, so a run that starts again decides as before. Saving is asynchronous and atomic.
+best validation result so far, and the SHA-256 of every item's arrays and of `meta` itself, since Orbax can restore
+damaged files without an error. The newest checkpoints are kept, and for each of them the best step that its `meta`
+names. All of this is on disk, so a restarted run keeps the same checkpoints. Saving is asynchronous and atomic.
 """
 
 import contextlib
@@ -30,24 +30,24 @@ from realnvp_jax.training.state import TrainState
 
 logging.getLogger("absl").addFilter(
     lambda record: record.levelno >= logging.ERROR or "orbax" not in record.pathname
-)  # Orbax warns of what is as it should be, such as processes without files of their own
+)  # Orbax warns even of things that are in order, such as processes without files of their own
 
 
 _ITEMS = ("params", "ema", "opt_state")
 
 
 class CorruptCheckpointError(ValueError):
-    """A checkpoint's arrays are not those that were saved."""
+    """A checkpoint does not hold the arrays that were saved."""
 
 
 @dataclasses.dataclass
 class _NewestAndTheirBest(preservation_policy.PreservationPolicy):
     """Keeps the newest checkpoints and the best step that each of them names.
 
-    A run that goes back to the older of two checkpoints still finds the step that was the best then.
+    If a run has to fall back to the older of two checkpoints, the step that was the best at that time still exists.
 
     Attributes:
-      keep: how many of the newest to keep.
+      keep: number of newest checkpoints to keep.
       best_of: the best step that each checkpoint names.
     """
 
@@ -70,8 +70,8 @@ class Checkpoints:
 
     Args:
       workdir: the run's directory.
-      keep: how many of the newest to keep, besides the best steps that they name.
-      read_only: leave everything as it is, for looking into a run that may still be going on.
+      keep: number of newest checkpoints to keep, besides the best steps that they name.
+      read_only: change nothing, so that a run that may still be in progress can be inspected.
     """
 
     def __init__(self, workdir: Path, keep: int = 2, read_only: bool = False):
@@ -88,7 +88,7 @@ class Checkpoints:
             ),
         )
         for step in [] if read_only else self.steps():
-            with contextlib.suppress(Exception):  # of a damaged one, which `restore` names
+            with contextlib.suppress(Exception):  # damaged checkpoints, which `restore` reports
                 self._policy.best_of[step] = self.meta(step)["best"]["step"]
 
     def steps(self) -> list[int]:
@@ -96,11 +96,11 @@ class Checkpoints:
         return sorted(self._manager.all_steps(), reverse=True)
 
     def save(self, state: TrainState, best: Best) -> None:
-        """Save in the background; a step that is there already is left as it is.
+        """Save in the background; a step that has already been saved is left as it is.
 
         Args:
-          state: the state, replicated.
-          best: the best validation result so far, this step's included.
+          state: the replicated state.
+          best: the best validation result so far, including this step's.
 
         Raises:
           RuntimeError: Orbax refused to save.
@@ -126,7 +126,7 @@ class Checkpoints:
             raise RuntimeError(f"expected Orbax to save step {step} in {self.directory}; it has {self.steps()}")
 
     def note_best(self, step: int, best: Best) -> None:
-        """Replace, atomically, the best validation result that a saved step names."""
+        """Atomically replace the best validation result that a saved step names."""
         self.wait()
         meta = {**self.meta(step), "best": dataclasses.asdict(best)}
         meta["sha256"]["meta"] = _sha256_of_meta(meta)
@@ -136,14 +136,14 @@ class Checkpoints:
     def restore(self, target: TrainState) -> tuple[TrainState, Best] | None:
         """The newest usable checkpoint, or None if there is none at all.
 
-        Damaged ones are named on stderr, and moved out of the way to <workdir>/damaged/<step> once an older one is
-        found to be usable.
+        Damaged checkpoints are reported on stderr, and moved to <workdir>/damaged/<step> once an older one turns out to
+        be usable.
 
         Args:
-          target: a state of the run's own shapes.
+          target: a state with the shapes of the run's state.
 
         Raises:
-          ValueError: there are checkpoints, and none is usable.
+          ValueError: there are checkpoints, but none is usable.
         """
         steps = self.steps()
         for i, step in enumerate(steps):
@@ -190,25 +190,25 @@ class Checkpoints:
             self._manager.reload()
 
     def meta(self, step: int) -> dict[str, Any]:
-        """What was noted beside the arrays of one step.
+        """The item `meta` of one step.
 
         Raises:
-          CorruptCheckpointError: it is not what was saved; a damaged file can raise other errors too.
+          CorruptCheckpointError: it is not what was saved; a damaged file can raise other errors, too.
         """
         meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
         now = _sha256_of_meta(meta)
-        if meta["sha256"].get("meta", now) != now:  # version 0.2.0 saved no hash of it
+        if meta["sha256"].get("meta", now) != now:  # version 0.2.0 saved no hash of meta
             raise CorruptCheckpointError(
                 f"expected the meta that was saved with checkpoint {step}; got another: the file is damaged"
             )
         return meta
 
     def wait(self) -> None:
-        """Wait for the saving under way."""
+        """Wait until pending saves are complete."""
         self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Wait for the saving under way, and release everything."""
+        """Wait until pending saves are complete, and release all resources."""
         self._manager.close()
 
     def _restore_item(self, step: int, name: str, target: Any) -> Any:
@@ -234,10 +234,10 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def open_checkpoints(workdir: Path) -> Iterator[Checkpoints]:
-    """The checkpoints of a workdir, to read only.
+    """The checkpoints of a workdir, read-only.
 
     Raises:
-      ValueError: there are none yet.
+      ValueError: there are no checkpoints yet.
     """
     if not (workdir / "checkpoints").is_dir():
         raise ValueError(f"expected a checkpoint in {workdir}; got none yet: let the run save one first")
@@ -266,6 +266,6 @@ def _sha256(tree: Any) -> str:
 
 
 def _sha256_of_meta(meta: dict[str, Any]) -> str:
-    """The hash of everything in a meta but this hash itself."""
+    """The hash of everything in a meta except this hash itself."""
     hashes = {name: value for name, value in meta["sha256"].items() if name != "meta"}
     return hashlib.sha256(json.dumps({**meta, "sha256": hashes}, sort_keys=True).encode()).hexdigest()

@@ -54,7 +54,7 @@ _RANGES = {
 
 
 def check_config(config: Config) -> None:
-    """Raise ValueError unless the numbers of the training program make sense."""
+    """Raise ValueError unless the values of the config are in range and fit together."""
     if jax.process_count() > 1:
         raise ValueError(f"expected one process with all the devices; got {jax.process_count()} processes")
     flat = flatten(config)
@@ -89,13 +89,13 @@ def check_config(config: Config) -> None:
     for key, value in keys_of_tables.items():
         if not is_of_vectors(config) and config.dataset[key] != value:
             raise ValueError(
-                f"expected dataset.{key}={value!r} for the {config.model.name}, since it is for tables; "
+                f"expected dataset.{key}={value!r} for the {config.model.name}, since the key is for tables; "
                 f"got {shorten(config.dataset[key])}"
             )
 
 
 def check_penalty(config: Config, flow: Flow) -> None:
-    """Raise ValueError for an L2 penalty on a flow none of whose parts has a parameter that it penalizes."""
+    """Raise ValueError for an L2 penalty on a flow without any parameter that it penalizes."""
     if config.optimizer.l2 and not pure.penalized(flow):
         raise ValueError(
             f"expected optimizer.l2 of 0, since no part of the {config.model.name} has a parameter that it penalizes; "

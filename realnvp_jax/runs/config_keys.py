@@ -21,15 +21,15 @@ _ADDED = (
     "dataset.categories",
     "dataset.missing",
     "dataset.discrete",
-)  # since version 0.3.0; their defaults are what that version did
+)  # keys added after version 0.3.0; their defaults are what that version did
 _OVERRIDE = re.compile(r"--?(no)?config\.([\w.]+)(=.*)?", re.DOTALL)
 
 
 def filled(config: Config, where: str = "the config") -> Config:
-    """A config with all keys: those given, and the defaults of the others.
+    """A config with all keys: the given values, and defaults for the other keys.
 
     Args:
-      config: nested keys as in `{"dataset": {"name": "digits"}}`, or with dots as in `{"dataset.name": "digits"}`.
+      config: keys, nested as in `{"dataset": {"name": "digits"}}`, or dotted as in `{"dataset.name": "digits"}`.
       where: what the config is called in messages.
 
     Raises:
@@ -53,7 +53,7 @@ def filled(config: Config, where: str = "the config") -> Config:
 
 
 def with_defaults(config: Config) -> Config:
-    """The config of a run, with the defaults of keys that were added after version 0.3.0, which made the run.
+    """The config of a run of version 0.3.0, with defaults for the keys that were added later.
 
     A config without `model`, or of an older version, is returned as it is.
     """
@@ -66,11 +66,11 @@ def with_defaults(config: Config) -> Config:
 
 
 def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
-    """A copy of a config with the values of a command line.
+    """A copy of a config with values from a command line.
 
     Args:
       config: the config.
-      arguments: such as `--config.seed=1`, or `--config.seed 1`. Of a key that is given twice, the last value counts.
+      arguments: such as `--config.seed=1`, or `--config.seed 1`. If a key is given twice, the last value counts.
 
     Raises:
       ValueError: an argument is not an override, a key is unknown, a value has the wrong type, or the config's model
@@ -103,7 +103,7 @@ def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
 
 
 def unknown_key(key: str) -> str:
-    """A key that is not there, with the nearest that is."""
+    """An unknown key, with the nearest known one."""
     near = difflib.get_close_matches(key, default.KEYS, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{shorten(key)}: {hint}'realnvp train --help' lists all keys"
@@ -112,7 +112,7 @@ def unknown_key(key: str) -> str:
 def _not_an_override(argument: str) -> str:
     name = re.split(r"[=\s]", argument.lstrip("-"), maxsplit=1)[0]
     if not argument.startswith("-"):
-        return f"expected --config.KEY=VALUE behind the config; got {shorten(argument)}"
+        return f"expected --config.KEY=VALUE after the config; got {shorten(argument)}"
     keys = [key for key in default.KEYS if key == name or key.rpartition(".")[2] == name]
     if keys:
         return f"expected a config key as --config.{keys[0]}=...; got {shorten(argument)}"
@@ -137,7 +137,7 @@ def _check_read(config: Config, keys: Sequence[str]) -> None:
 
 
 def _keys_of_parts(config: Config) -> set[str]:
-    """Keys of the parts that a config chooses, which a user's own parts add to the default ones."""
+    """Keys of the parts that a config chooses; a user's own parts can add keys to the default ones."""
     found = set()
     if config.model.name in MODELS:
         found |= {f"model.{name}" for name in model_keys(config.model)}

@@ -1,4 +1,4 @@
-"""Work that a run can do without, such as its pictures: a failure is a warning, not an error."""
+"""Optional work of a run, such as its pictures: a failure is a warning, not an error."""
 
 import sys
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def attempt(what: object, function: Callable[..., Any], *arguments: Any) -> bool
     """
     try:
         function(*arguments)
-    except Exception as error:  # a picture can fail in as many ways as there are data
+    except Exception as error:  # data can make a picture fail in any way
         warn(f"{what} was not written ({describe_error(error)})")
         return False
     return True

@@ -27,12 +27,12 @@ class Evaluator:
         self._train_mode_step = parallel_eval_step(self._flow, train_mode=True)
 
     def validation(self, params: Params) -> tuple[float, float | None]:
-        """(mean, standard error) of the validation split, of parameters on every device."""
+        """(mean, standard error) on the validation split, for parameters on every device."""
         scores = evaluate(self._step, params, self._splits.validation, self._batch_size)
         return mean_and_standard_error(scores)
 
     def validation_train_mode(self, params: Params) -> float | None:
-        """Mean of the validation split under the statistics of training batches; None of a flow without any."""
+        """Mean on the validation split under batch statistics; None for a flow that has none."""
         if not params.get("batch_stats"):
             return None
         examples = self._splits.validation
@@ -40,10 +40,10 @@ class Evaluator:
         return float(scores.mean(dtype=np.float64))
 
     def validation_cost(self, params: Params) -> float:
-        """The validation result of parameters on one device, as a cost: smaller is better."""
+        """The validation result as a cost (smaller is better), for parameters on one device."""
         return cost(self._flow, self.validation(replicate(params))[0])
 
     def test(self, params: Params, check: Callable[[], None]) -> tuple[float, float | None]:
-        """(mean, standard error) of the test split, of parameters on one device; `check` is called between batches."""
+        """(mean, standard error) on the test split, for parameters on one device; `check` is called between batches."""
         scores = evaluate(self._step, replicate(params), self._splits.test, self._batch_size, between=check)
         return mean_and_standard_error(scores)

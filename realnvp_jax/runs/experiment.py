@@ -1,4 +1,4 @@
-"""What a run is made of, which does not change from its start to its end."""
+"""The fixed ingredients of a run, from config to data."""
 
 import dataclasses
 
@@ -15,17 +15,17 @@ from realnvp_jax.training.steps import unit
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A config, and what follows from it.
+    """A config, and everything that is built from it.
 
     Attributes:
-      config: all keys, the shape of the data and the names of the classes among them.
+      config: the complete config, including the shape of the data and the names of the classes.
       flow: the flow.
       optimizer: transformation of the gradients.
       schedule: the learning rate, as a function of the number of updates made.
-      splits: the data, those to evaluate cut to `evaluate.num_examples`.
+      splits: the data, with validation and test truncated to `evaluate.num_examples`.
       files: the run's directory.
       command: what the user typed, or None.
-      tracker: where metrics are reported besides the workdir, or None.
+      tracker: where to report metrics besides the workdir, or None.
     """
 
     config: Config
@@ -43,6 +43,6 @@ class Experiment:
         return unit(self.flow)
 
     def keys(self) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Random keys of the initial parameters, of the updates and of the samples in pictures."""
+        """Random keys for the initial parameters, for the updates, and for the samples in pictures."""
         init_key, update_key, sample_key = jax.random.split(jax.random.key(self.config.seed), 3)
         return init_key, update_key, sample_key

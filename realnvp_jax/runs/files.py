@@ -1,4 +1,4 @@
-"""Text and JSON files that a reader never sees half written."""
+"""Text and JSON files that readers never see half-written."""
 
 import json
 import os
@@ -16,7 +16,7 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync_directory(path.parent)  # the new name
+    sync_directory(path.parent)  # makes the new name durable
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -42,11 +42,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """What `write_json` wrote.
+    """Read what `write_json` wrote.
 
     Args:
       path: the file.
-      remedy: what to do about a damaged one.
+      remedy: what to do about a damaged file, for the message.
 
     Raises:
       ValueError: the file is damaged.

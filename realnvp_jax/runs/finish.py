@@ -30,11 +30,11 @@ def finish(
     params: Params,
     check: Callable[[], None],
 ) -> dict[str, Any]:
-    """Evaluate the best step on the test set, and write what a finished run has: first the result.
+    """Evaluate the best step on the test set, and write the files of a finished run, the result first.
 
     Args:
       experiment: the run.
-      evaluator: its evaluations.
+      evaluator: the run's evaluations.
       trackers: where the result and the pictures are reported.
       best: the best step.
       params: the parameters of that step.
@@ -81,7 +81,7 @@ def finish(
 
 
 def _draw(experiment: Experiment, trackers: Trackers, params: Params, grid: DensityGrid | None, title: str) -> None:
-    """Write the pictures of a finished run; its result is written already, and needs none of them."""
+    """Write the pictures of a finished run, whose result has already been written and does not depend on them."""
     files = experiment.files
     samples, curve = files.path / "samples.png", files.path / "curves.png"
     drawn = []

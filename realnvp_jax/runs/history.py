@@ -1,4 +1,4 @@
-"""run.json: how a run was made. It keeps every start, with its command, date, versions, commit and device."""
+"""run.json: how a run was made. It records every start, with its command, date, versions, commit and device."""
 
 import datetime
 import functools
@@ -13,11 +13,11 @@ from realnvp_jax.runs.files import read_json, write_json
 
 
 def note_start(path: Path, command: str | None, step: int) -> None:
-    """Add a start to a run.json. A damaged file is begun again.
+    """Add a start to a run.json. A damaged file is replaced by a new one.
 
     Args:
       path: the file.
-      command: what the user typed, or None from Python.
+      command: what the user typed, or None for a call from Python.
       step: the step that the run starts from.
     """
     try:
@@ -47,7 +47,7 @@ def note_finish(path: Path) -> None:
 
 
 def without_home(text: str) -> str:
-    """The text with ~ for the home directory, which is nobody else's business."""
+    """The text with ~ for the home directory, which should stay private."""
     home = str(Path.home())
     return text if home == "/" else text.replace(home + "/", "~/")
 
@@ -66,5 +66,5 @@ def commit() -> str | None:
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):  # no git, or not its owner's
+    except (OSError, subprocess.SubprocessError):  # git is missing, or refuses another owner's repository
         return None

@@ -1,4 +1,4 @@
-"""`load`: the flow of a run and its parameters, from its checkpoints, or those that `save` saved."""
+"""`load`: the flow and the parameters of a run, or those in a folder that `save` made."""
 
 import operator
 from pathlib import Path
@@ -17,20 +17,20 @@ from realnvp_jax.text import describe_error, shorten
 
 
 def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = None) -> tuple[Flow, dict[str, Any]]:
-    """The flow of a run and its parameters, or those in a folder that `save` made.
+    """Load the flow and the parameters of a run, or those in a folder that `save` made.
 
     Args:
-      workdir: the run's directory, or the folder, for which step and ema are None.
-      step: a step with a checkpoint, "best" for the best by validation, "last" for the newest. None is what
-        result.json was computed with, the best step (of an unfinished run: the best so far, or else the newest).
-      ema: whether to load the moving average of the parameters; None is whether the run has one.
+      workdir: the run's directory, or the folder; for a folder, step and ema must be None.
+      step: a step with a checkpoint, "best" for the best by validation, or "last" for the newest. None is the step that
+        result.json was computed with, the best (for an unfinished run, the best so far, or else the newest).
+      ema: whether to load the moving average of the parameters; None to load it if the run has one.
 
     Returns:
       (flow, params).
 
     Raises:
-      ValueError: there is no run, no such checkpoint, no moving average, or the checkpoint is damaged; or one of the
-        files of a saved flow is, or it has a part that is not registered.
+      ValueError: there is no run, no such checkpoint or no moving average; a checkpoint or a file of a saved flow is
+        damaged; or a saved flow has a part that is not registered.
     """
     workdir = Path(workdir).expanduser()
     if is_saved_flow(workdir):
@@ -72,7 +72,7 @@ def create_flow(config: Config, workdir: Path) -> Flow:
 
 
 def other_version(workdir: Path, error: Exception) -> ValueError:
-    """The error to raise for a config without keys that this version has."""
+    """The error to raise for a config that lacks keys of this version."""
     return ValueError(
         f"expected the config keys of version {realnvp_jax.__version__} in {shorten(workdir, 100)}; "
         f"got {describe_error(error)}: the run was made by {_version_of(workdir)}"
@@ -97,7 +97,7 @@ def _version_of(workdir: Path) -> str:
     try:
         with open_checkpoints(workdir) as checkpoints:
             return f"version {checkpoints.meta(checkpoints.steps()[0])['version']}"
-    except Exception:  # there is none, it is damaged, or it does not say
+    except Exception:  # there is no checkpoint, it is damaged, or it has no version
         return "an older version"
 
 

@@ -13,9 +13,9 @@ from realnvp_jax.runs.workdir import Workdir
 
 
 class MetricsLog:
-    """metrics.csv. A resumed run drops the rows after its checkpoint and goes on.
+    """metrics.csv. A resumed run drops the rows after its checkpoint and continues from there.
 
-    Damaged lines are left out; the file with them is moved to damaged/.
+    Damaged lines are left out; the original file is moved to damaged/.
 
     Args:
       workdir: the run's files.
@@ -40,7 +40,7 @@ class MetricsLog:
             aside = workdir.path / "damaged" / f"metrics_{time.time_ns()}.csv"
             aside.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, aside)
-            warn(f"damaged lines of {path} are left out ({num_damaged}); the file as it was is {aside}")
+            warn(f"damaged lines of {path} are left out ({num_damaged}); the original file is now {aside}")
         text = io.StringIO()
         writer = csv.DictWriter(text, self.COLUMNS, extrasaction="ignore")
         writer.writeheader()
@@ -64,7 +64,7 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, str]], int]:
-    """The rows of a metrics.csv, and how many of its lines are damaged: they are left out."""
+    """The rows of a metrics.csv without its damaged lines, and the number of these."""
     *lines, unfinished = path.read_bytes().decode(errors="replace").replace("\r", "").split("\n")
     columns = lines[0].split(",") if lines else []
     has_header = "step" in columns

@@ -1,7 +1,7 @@
-"""Configs by name: those that ship with the package, and Python files of the user's.
+"""Configs by name: those that ship with the package, and the user's Python files.
 
 A config file has a function `get_config()`, or `get_config(argument)`, which returns a ConfigDict; `toy2d:moons` calls
-that of the shipped `toy2d` with the argument `moons`.
+the function of the shipped `toy2d` with the argument `moons`.
 """
 
 import ast
@@ -26,7 +26,7 @@ class ConfigFile:
 
     Attributes:
       path: the file.
-      argument: what stands behind the colon, or None.
+      argument: the text after the colon, or None.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class ConfigFile:
 
     @property
     def run_name(self) -> str:
-        """What a run of it is called: toy2d:moons -> toy2d_moons."""
+        """The name of a run of this config: toy2d:moons -> toy2d_moons."""
         return self.path.stem + (f"_{self.argument}" if self.argument else "")
 
     def load(self) -> Any:
@@ -51,7 +51,7 @@ class ConfigFile:
         if self.argument is not None and not parameters:
             raise ValueError(
                 f"expected {shorten(self.path.name)} without an argument, since its get_config() takes none; "
-                f"got {shorten(self.argument)} behind the colon"
+                f"got {shorten(self.argument)} after the colon"
             )
         if self.argument is None and parameters and parameters[0].default is inspect.Parameter.empty:
             raise ValueError(
@@ -69,10 +69,10 @@ def shipped() -> dict[str, Path]:
 
 
 def find_config(text: str | Path) -> ConfigFile:
-    """The config that a name or a path stands for, with an argument behind a colon if there is one.
+    """The config that a name or a path stands for, optionally with an argument after a colon.
 
     Raises:
-      ValueError: there is none.
+      ValueError: there is no such config.
     """
     text = str(text)
     named = shipped()
@@ -94,7 +94,7 @@ def find_config(text: str | Path) -> ConfigFile:
 
 
 def get_config(name: str | Path) -> Any:
-    """The complete config that a name or a path stands for, to change and to pass to `train`.
+    """The complete config that a name or a path stands for; change it as you like, and pass it to `train`.
 
     Args:
       name: a shipped config such as "digits" or "toy2d:moons" (`realnvp configs` lists them), or a Python file.
@@ -109,7 +109,7 @@ def get_config(name: str | Path) -> Any:
 
 
 def documentation(path: Path) -> tuple[str, str]:
-    """(first sentence, what result to expect) of a config file, from its docstring; without running it."""
+    """(first sentence, expected result) from the docstring of a config file, without running the file."""
     text = ast.get_docstring(ast.parse(path.read_text())) or ""
     first, *others = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     first, mark, rest = first.partition(" Expected")

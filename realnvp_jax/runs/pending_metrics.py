@@ -21,11 +21,11 @@ class PendingMetrics:
 
     def __init__(self, step: int, batch_size: int, schedule: optax.Schedule):
         self._batch_size, self._schedule = batch_size, schedule
-        self._pending: list[tuple[dict[str, jax.Array], int]] = []  # metrics on the device, and of how many updates
+        self._pending: list[tuple[dict[str, jax.Array], int]] = []  # metrics on the device, and the number of updates
         self._last_row = (time.perf_counter(), step)
 
     def add(self, metrics: dict[str, jax.Array], count: int) -> None:
-        """Add the metrics of one dispatch, of which the first `count` are of updates."""
+        """Add the metrics of one dispatch, of which only the first `count` belong to updates."""
         self._pending.append((metrics, count))
 
     def row(self, step: int) -> dict[str, float]:

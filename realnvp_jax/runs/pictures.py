@@ -12,7 +12,7 @@ from realnvp_jax.runs.decorations import attempt, warn
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.text import describe_error
 
-_MOST_ROWS = 256  # of a grid with one class in each row; the other classes are not drawn
+_MOST_ROWS = 256  # in a grid with one class per row; further classes are not drawn
 
 
 def save_samples(
@@ -20,15 +20,14 @@ def save_samples(
 ) -> None:
     """Write a grid of `evaluate.num_samples` images, floored to levels, or samples of vectors beside test data.
 
-    The images of a class-conditional flow have one class in each row, in the order of its classes; of at least four
-    images each.
+    For a class-conditional flow each row shows at least four images of one class, in the order of the classes.
 
     Args:
       experiment: the run.
       params: parameters of its flow.
       path: the PNG file.
-      title: of the picture.
-      continuous: where to write the same images as they were drawn, before they are floored.
+      title: title of the picture.
+      continuous: where to write the same images before they are floored.
     """
     flow, splits, num = experiment.flow, experiment.splits, experiment.config.evaluate.num_samples
     _, _, key = experiment.keys()
@@ -50,7 +49,7 @@ def save_samples(
 
 
 def _sample(flow: Flow, params: Params, key: jax.Array, num: int, contexts: np.ndarray | None) -> np.ndarray:
-    """Samples, of a conditional flow under these contexts one after the other, and again from the first."""
+    """Samples; those of a conditional flow cycle through the given contexts."""
     if contexts is None:
         return np.asarray(flow.sample(params, key, (num,), progress=True))
     return np.asarray(flow.sample(params, key, context=contexts[np.arange(num) % len(contexts)], progress=True))
@@ -60,7 +59,7 @@ def plane_density(flow: Flow, params: Params, points: np.ndarray) -> plane.Densi
     """An unconditional density on the plane, on a grid around the points.
 
     Returns:
-      The grid, or None of other densities, and after a warning where it cannot be computed.
+      The grid, or None for other densities; also None, after a warning, if it cannot be computed.
     """
     if flow.event_shape != (2,) or flow.context_size:
         return None
@@ -72,13 +71,13 @@ def plane_density(flow: Flow, params: Params, points: np.ndarray) -> plane.Densi
 
 
 def save_plane(experiment: Experiment, params: Params, grid: plane.DensityGrid, title: str) -> None:
-    """Write the pictures of a density on the plane: itself, latents and the warped grid. Failures are warnings.
+    """Write the pictures of a density on the plane: the density, latents and the warped grid. Failures are warnings.
 
     Args:
-      experiment: the run, whose test data have their latents shown.
+      experiment: the run; the latents are those of its test data.
       params: parameters of its flow.
       grid: the density.
-      title: of the pictures.
+      title: title of the pictures.
     """
     flow, splits, directory = experiment.flow, experiment.splits, experiment.files.path
     path = directory / "density.png"

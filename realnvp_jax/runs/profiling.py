@@ -16,7 +16,7 @@ class Profile:
 
     Args:
       path: directory of the trace.
-      num_steps: how many steps to trace at least, unless the run ends before; 0 for none.
+      num_steps: the least number of steps to trace, unless the run ends before; 0 for no trace.
       first_step: the step that the run starts from.
     """
 
@@ -27,7 +27,7 @@ class Profile:
         self._stop: int | None = None
 
     def after(self, step: int, outputs: Any) -> bool:
-        """To be called after every dispatch, with the steps made and its outputs; whether a trace was written."""
+        """To be called after every dispatch, with the step and the outputs; returns whether a trace was written."""
         if self._start is not None and step >= self._start:
             jax.block_until_ready(outputs)
             start = functools.partial(jax.profiler.start_trace, create_perfetto_trace=True)
@@ -40,7 +40,7 @@ class Profile:
         return False
 
     def close(self) -> bool:
-        """Write what has been traced; whether there was something."""
+        """Write what has been traced; returns whether there was anything to write."""
         was_tracing = self._stop is not None
         self._start = self._stop = None
         return was_tracing and attempt(self.path, jax.profiler.stop_trace)

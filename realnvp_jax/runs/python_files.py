@@ -1,4 +1,4 @@
-"""Python files of the user's: configs, and files that register parts."""
+"""The user's Python files: configs, and files that register parts."""
 
 import importlib.util
 import sys
@@ -19,11 +19,11 @@ def import_file(path: Path, what: str = "a Python file that registers parts") ->
       what: what the file should be, for the message.
 
     Raises:
-      ValueError: the file is not there, or it raised an error.
+      ValueError: the file does not exist, or it raised an error.
     """
     path = path.expanduser().resolve()
     if not path.is_file() or path.suffix != ".py":
-        raise ValueError(f"expected {what}; got {shorten(path, 150)}: there is none")
+        raise ValueError(f"expected {what}; got {shorten(path, 150)}, which does not exist")
     for folder in (str(Path.cwd()), str(path.parent)):
         if folder not in sys.path:
             sys.path.append(folder)
@@ -32,7 +32,7 @@ def import_file(path: Path, what: str = "a Python file that registers parts") ->
     assert spec is not None  # the name ends in .py
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as in an import statement, so that the file's classes can be found
+    sys.modules[name] = module  # as an import statement would, so that the file's classes can be found
     try:
         call(spec.loader.exec_module, module, path=path, what=what)
     except ValueError:

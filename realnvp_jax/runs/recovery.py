@@ -1,4 +1,4 @@
-"""The parameters of the best step, or of the best that is left if its checkpoint is lost."""
+"""The parameters of the best step, or of the best remaining step if its checkpoint is lost."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,8 @@ def restore_best(
 ) -> tuple[Params, Best]:
     """Restore the parameters of the best step.
 
-    If its checkpoint is lost, it is put aside, every other checkpoint is evaluated again, and the best of these is
-    noted in the newest checkpoint. What was lost and what is left is said on stderr.
+    If its checkpoint is lost, it is moved aside, all other checkpoints are evaluated again, and the best of them is
+    recorded in the newest checkpoint. A message on stderr says what was lost and what is left.
 
     Args:
       checkpoints: the checkpoints of the run.
@@ -25,7 +25,7 @@ def restore_best(
       validation_cost: evaluates parameters; smaller is better.
 
     Returns:
-      (parameters, the best step that is left).
+      (parameters, the best remaining step).
 
     Raises:
       ValueError: no checkpoint with a finite validation result is left.
@@ -42,7 +42,7 @@ def restore_best(
         warn(f"the checkpoint of the best step {best.step} is lost ({describe_error(error)})")
     if best.step in checkpoints.steps():
         checkpoints.put_aside([best.step])
-    if best.step == int(state.step):  # which is still in memory
+    if best.step == int(state.step):  # its parameters are still in memory
         checkpoints.save(state, best)
         return evaluation_params(state), best
     left = checkpoints.steps()
@@ -61,6 +61,6 @@ def restore_best(
             f"expected a usable checkpoint in {shorten(checkpoints.directory, 150)}; got none with a finite "
             "validation result: start again in a new workdir"
         )
-    warn(f"the best that is left is step {best.step} of {left}")
+    warn(f"the best remaining step is {best.step} of {left}")
     checkpoints.note_best(int(state.step), best)
     return best_params, best

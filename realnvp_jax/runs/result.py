@@ -1,4 +1,4 @@
-"""The test result of a run, as result.json holds it and as one line says it."""
+"""The test result of a run: result.json, and the line that reports it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +12,9 @@ def read_result(path: Path) -> dict[str, Any]:
     """The contents of a result.json.
 
     Raises:
-      ValueError: it is damaged.
+      ValueError: the file is damaged.
     """
-    remedy = "start the run again, which evaluates again"
+    remedy = "start the run again, to evaluate it again"
     result = read_json(path, remedy)
     try:
         describe_result(result)
@@ -26,7 +26,7 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def describe_result(result: dict[str, Any]) -> str:
-    """The line that says the test result."""
+    """The line that reports the test result."""
     which = f"step {result['step']} of {result['num_steps']} by validation"
     lost = f", the better step {result['lost_best']['step']} is lost" if "lost_best" in result else ""
     average = ", moving average" if result["ema"] else ""
@@ -34,7 +34,7 @@ def describe_result(result: dict[str, Any]) -> str:
     if "dequantized" in result:
         columns, bound = result["dequantized"]["columns"], result["dequantized"]["log_mass_bound"]
         mass = (
-            f"; noise on {shorten(', '.join(columns), 60)} taken out, with the probability of its values: "
+            f"; without the noise on {shorten(', '.join(columns), 60)}, using the probability of its values: "
             f"at least {bound:.3f} nats"
         )
     return (
@@ -44,7 +44,7 @@ def describe_result(result: dict[str, Any]) -> str:
 
 
 def picture_title(workdir: Path, step: int, result: Mapping[str, Any] | None = None) -> str:
-    """The title of a run's picture: its workdir's name, the step, and the test result where it is that of the step."""
+    """The title of a run's picture: the workdir's name, the step, and the test result if it belongs to that step."""
     name = workdir.resolve().name
     title = f"{name if len(name) <= 40 else name[:39] + '…'}, step {step:,}"
     if result is None or result["step"] != step:

@@ -1,7 +1,7 @@
-"""The data of a run: where they are, and whether they still are those that it was started with.
+"""The data of a run: where they are, and whether they have changed since the run was started.
 
-A workdir holds data.json: the fingerprint of the data, and the directory, relative to the workdir, that relative paths
-start from; and split_files.json where examples are files, with the names of those of each split.
+A workdir holds data.json, with the fingerprint of the data and the directory (relative to the workdir) that relative
+paths start from. If examples are files, it also holds split_files.json, with the names of the files of each split.
 """
 
 import json
@@ -25,12 +25,12 @@ class RunData:
     """The data of the run in a workdir.
 
     Args:
-      workdir: the run's directory; of a new one, or one of a version before 0.3, nothing is known yet.
-      allow_changed: whether to go on with data that have changed; what differs is printed.
-      advice: what to do if they have, for the message.
+      workdir: the run's directory; a new one, or one from before version 0.3, says nothing about the data yet.
+      allow_changed: whether to continue with data that have changed; the differences are printed.
+      advice: what to do if they have changed, for the message.
 
     Attributes:
-      fingerprint: of the data that the run was started with; None if it is not known.
+      fingerprint: fingerprint of the data that the run was started with; None if unknown.
 
     Raises:
       ValueError: data.json is damaged.
@@ -40,10 +40,10 @@ class RunData:
         self,
         workdir: Path,
         allow_changed: bool = False,
-        advice: str = "use another --workdir, or set --config.dataset.allow_changed=True to go on with these",
+        advice: str = "use another --workdir, or set --config.dataset.allow_changed=True to continue with these",
     ):
         self._workdir, self._allow_changed, self._advice = workdir, allow_changed, advice
-        self._directory = Path.cwd()  # that relative paths start from
+        self._directory = Path.cwd()  # where relative paths start
         self.fingerprint: Fingerprint | None = None
         saved, files = _read(workdir / "data.json"), _read(workdir / "split_files.json")
         try:
@@ -65,14 +65,14 @@ class RunData:
         self._files = files or {}
 
     def load(self, config: Config, flow: Flow | None) -> Splits:
-        """The whole splits of the run's config, with the columns in the order that they had at its start.
+        """The whole splits of the run's config, with the columns in the order that they had when the run was started.
 
         Raises:
-          ValueError: the data are not there, have changed, or do not fit the config.
+          ValueError: the data do not exist, have changed, or do not fit the config.
         """
         config = self._located(config)
         if self.fingerprint is not None and config.dataset.get("discrete") == "refuse":
-            # The run's start has checked its columns; data that have changed since then are named by what differs.
+            # The columns were checked when the run was started; if data have changed, `match` says how they differ.
             config = config.copy_and_resolve_references()
             config.dataset.discrete = "continuous"
         splits = self.match(read_data(config, flow))
@@ -80,10 +80,10 @@ class RunData:
         return splits
 
     def match(self, splits: Splits) -> Splits:
-        """Whole splits, with the columns in the order that they had at the run's start.
+        """Whole splits, with the columns in the order that they had when the run was started.
 
         Raises:
-          ValueError: they are not those that the run was started with.
+          ValueError: the data have changed since the run was started.
         """
         if self.fingerprint is None:
             return splits
@@ -93,7 +93,7 @@ class RunData:
         return by_name(splits, self.fingerprint)
 
     def write(self, splits: Splits) -> None:
-        """Write what these whole splits are, and the names of their files if they have any."""
+        """Write the fingerprint of these whole splits, and the names of their files if they have any."""
         now = fingerprint(splits)
         values: dict[str, Any] = {
             "directory": os.path.relpath(self._directory.resolve(), self._workdir.resolve()),
@@ -110,7 +110,7 @@ class RunData:
             write_json(self._workdir / "split_files.json", {**names, "left out": dict(splits.left_out)})
 
     def _located(self, config: Config) -> Config:
-        """The config with relative paths from the directory in which the run was started, if something is there."""
+        """The config, with relative paths that exist there resolved in the directory in which the run was started."""
         keys = [
             key
             for key in _PATHS
@@ -128,7 +128,11 @@ class RunData:
         changed: set[str] = set()
         for role, names in splits.files.items():
             changed |= set(self._files.get(role, ())) ^ set(names)
-        return f"{len(changed)} others or in another split, such as {shorten(min(changed))}" if changed else ""
+        return (
+            f"{len(changed)} files added, removed or moved to another split, such as {shorten(min(changed))}"
+            if changed
+            else ""
+        )
 
     def _refuse_or_print(self, found: str, what: str) -> None:
         where = shorten(self._workdir, 60)

@@ -52,7 +52,7 @@ def saved_event_shape(workdir: Path) -> tuple[int, ...] | None:
     """The shape of the data of the run in a directory, or None if there is no run.
 
     Raises:
-      ValueError: its config is damaged.
+      ValueError: the run's config is damaged.
     """
     return tuple(read_config(workdir, REMEDY)["model"]["event_shape"]) if config_path(workdir).is_file() else None
 
@@ -61,7 +61,7 @@ def saved_classes(workdir: Path) -> tuple[str, ...]:
     """The names of the classes of the run in a directory, () if there is no run or it has none.
 
     Raises:
-      ValueError: its config is damaged.
+      ValueError: the run's config is damaged.
     """
     return tuple(read_config(workdir, REMEDY)["dataset"].get("classes", ())) if config_path(workdir).is_file() else ()
 
@@ -70,7 +70,7 @@ def saved_categories(workdir: Path) -> tuple[str, ...] | None:
     """The one-hot columns of the context of the run in a directory; None if there is no run.
 
     Raises:
-      ValueError: its config is damaged.
+      ValueError: the run's config is damaged.
     """
     if not config_path(workdir).is_file():
         return None
@@ -78,7 +78,7 @@ def saved_categories(workdir: Path) -> tuple[str, ...] | None:
 
 
 def flatten(config: Config) -> dict[str, Any]:
-    """{"dataset.name": ...}: every key with its dots. Tuples become lists, as in JSON."""
+    """{"dataset.name": ...}: every key in dotted form. Tuples become lists, as in JSON."""
     flat = {}
     for key, value in config.items():
         if isinstance(value, ConfigDict):
@@ -93,9 +93,9 @@ def check_same_run(saved: Config, config: Config, workdir: Path, may_differ: tup
 
     Args:
       saved: the config that the run was started with.
-      config: the config that it is to be resumed with.
+      config: the config to resume the run with.
       workdir: the run's directory, for the message.
-      may_differ: beginnings of further keys that may differ.
+      may_differ: prefixes of further keys that may differ.
     """
     before, now = flatten(saved), flatten(config)
     keys = sorted(set(before) | set(now))
@@ -110,6 +110,6 @@ def check_same_run(saved: Config, config: Config, workdir: Path, may_differ: tup
 
 
 def _short(value: Any) -> str:
-    """A value of a config inside a message; the names of classes may be many."""
+    """A config value for a message, shortened since there may be many names of classes."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,8 +1,8 @@
 """`save`: a flow and its parameters as a folder of two files, config.json and model.safetensors.
 
-config.json holds the flow as data (`models.flow_data`), with the number of the format and hashes of the description and
-of the parameters. model.safetensors holds the leaves of the parameters, each under its path, "params/...". Reading them
-executes nothing.
+config.json holds the flow as data (`models.flow_data`), the format version, and hashes of the description and of the
+parameters. model.safetensors holds the leaves of the parameters, each under its path, such as "params/...". Reading the
+files executes no code from them.
 """
 
 import hashlib
@@ -33,21 +33,21 @@ _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat
 
 
 def save(path: str | Path, flow: Flow, params: Params, *, overwrite: bool = False) -> None:
-    """Save a flow and its parameters as a folder, from which `load` gives an equal flow and the same parameters.
+    """Save a flow and its parameters as a folder, from which `load` returns an equal flow and the same parameters.
 
-    For flows that no config made: a run's workdir is loaded as it is. A user's own parts must be registered, when the
-    folder is loaded as well. The folder appears complete or not at all.
+    This is for flows that were not made from a config; `load` also takes a run's workdir. Your own parts must be
+    registered both here and when the folder is loaded. The folder appears complete or not at all.
 
     Args:
       path: the new folder.
       flow: the flow.
       params: its parameters, whose dtypes are kept.
-      overwrite: whether the folder may be an older one that `save` made, which is replaced.
+      overwrite: whether to replace an older folder that `save` made.
 
     Raises:
-      TypeError: `flow` is not one.
-      ValueError: the folder exists; the flow has a part that is not registered, or a function in it; or the parameters
-        are those of another flow.
+      TypeError: `flow` is not a Flow.
+      ValueError: the folder exists; the flow contains a function or a part that is not registered; or the parameters
+        belong to another flow.
     """
     path = Path(path).expanduser()
     _check_free(path, overwrite)
@@ -90,7 +90,7 @@ def is_saved_flow(path: Path) -> bool:
 def load_saved(path: Path) -> tuple[Flow, dict[str, Any]]:
     """The flow and the parameters in a folder that `save` made.
 
-    Arrays are those of JAX; float64 ones stay NumPy's where JAX is in single precision.
+    Arrays are JAX arrays, except that float64 arrays stay NumPy arrays if JAX is in single precision.
 
     Raises:
       ValueError: a file is missing or damaged, another version wrote it, or a part is not registered.
@@ -112,7 +112,7 @@ def load_saved(path: Path) -> tuple[Flow, dict[str, Any]]:
 
 
 def _read_flow(path: Path) -> tuple[Flow, str]:
-    """(the flow, the hash of the file of its parameters)."""
+    """(the flow, the hash of the file with its parameters)."""
     config = path / _CONFIG
     if not config.is_file():
         raise ValueError(f"expected {_CONFIG} in {shorten(path, 150)}; got none: {_REMEDY}")
@@ -129,7 +129,7 @@ def _read_flow(path: Path) -> tuple[Flow, str]:
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
-    """Raise ValueError unless nothing would be lost."""
+    """Raise ValueError if writing to the path would destroy anything other than a saved flow."""
     if not path.exists() and not path.is_symlink():
         return
     if not overwrite:
@@ -145,7 +145,7 @@ def _check_free(path: Path, overwrite: bool) -> None:
 
 
 def _expected(flow: Flow) -> dict[tuple[str, ...], Any]:
-    """Path -> shape and dtype of every leaf, with the empty collections."""
+    """Path -> shape and dtype of every leaf, including empty collections."""
     target = jax.eval_shape(flow.init, jax.random.key(0))
     return dict(flax.traverse_util.flatten_dict(target, keep_empty_nodes=True))
 
@@ -166,7 +166,7 @@ def _checked_leaves(flow: Flow, params: Params) -> dict[str, np.ndarray]:
 
 
 def _check_shapes(expected: dict[tuple[str, ...], Any], leaves: dict[str, np.ndarray]) -> None:
-    """Raise ValueError unless the leaves are those of the flow."""
+    """Raise ValueError unless the leaves have the names and shapes of the flow's parameters."""
     shapes = {"/".join(path): leaf.shape for path, leaf in expected.items() if _is_leaf(leaf)}
     for name, shape in shapes.items():
         if name not in leaves:
@@ -177,7 +177,7 @@ def _check_shapes(expected: dict[tuple[str, ...], Any], leaves: dict[str, np.nda
             )
     for name in leaves:
         if name not in shapes:
-            raise ValueError(f"expected parameters of this flow alone; got another, {shorten(name, 100)}")
+            raise ValueError(f"expected only parameters of this flow; got another, {shorten(name, 100)}")
 
 
 def _unflattened(flow: Flow, leaves: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def _array(entry: dict[str, Any]) -> np.ndarray:
 
 
 def _as_jax(leaf: np.ndarray) -> Any:
-    is_kept = jax.dtypes.canonicalize_dtype(leaf.dtype) == leaf.dtype  # not of float64 in single precision
+    is_kept = jax.dtypes.canonicalize_dtype(leaf.dtype) == leaf.dtype  # False for float64 in single precision
     return jnp.asarray(leaf) if is_kept else np.array(leaf)
 
 

@@ -1,4 +1,4 @@
-"""One config under several seeds: one run after the other, and the spread of their results."""
+"""Train one config with several seeds, one run after the other, and summarize the results."""
 
 import math
 import statistics
@@ -16,7 +16,7 @@ def train_seeds(
 ) -> dict[str, Any]:
     """Train with each seed in `workdir/seed_N`, and write `workdir/seeds.json`.
 
-    Finished runs are not repeated, and an unfinished one goes on, so the same call continues after an interruption.
+    Finished runs are not repeated and unfinished ones are resumed, so the same call continues after an interruption.
 
     Args:
       config: as for `train`; its `seed` is replaced.
@@ -29,7 +29,7 @@ def train_seeds(
       standard error of the mean, and each seed's own result.
 
     Raises:
-      ValueError: there is no seed, or one is given twice; and as in `train`.
+      ValueError: there are no seeds, or one is given twice; otherwise as in `train`.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"expected different seeds, such as 0,1,2; got {','.join(map(str, seeds)) or 'none'}")

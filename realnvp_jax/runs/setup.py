@@ -1,4 +1,4 @@
-"""From a config to what a run needs: a complete config, data and an optimizer."""
+"""From a config to everything that a run needs: a complete config, data and an optimizer."""
 
 import dataclasses
 from pathlib import Path
@@ -27,10 +27,10 @@ from realnvp_jax.training.optimizer import clipped, learning_rate_schedule
 
 
 def load_data(config: Config, flow: Flow | None) -> Splits:
-    """The data of a config; images must fit the flow, tables can tell its shape.
+    """The data of a config, checked against its flow; tables also work without one (None).
 
     Raises:
-      ValueError: the data are not there, or do not fit the config.
+      ValueError: the data do not exist, or do not fit the config.
     """
     splits = read_data(config, flow)
     check_splits(config, flow, splits)
@@ -38,13 +38,13 @@ def load_data(config: Config, flow: Flow | None) -> Splits:
 
 
 def read_data(config: Config, flow: Flow | None) -> Splits:
-    """The data of a config, before it is checked that tables fit it."""
+    """The data of a config; tables are not yet checked against the config."""
     dataset = config.dataset
     names = {role: dataset[role] for role in ("train", "validation", "test")}
     if is_of_vectors(config):
         min_columns = 2 if config.model.name == "vector_flow" else 1
         options = VectorOptions(
-            split_names(dataset.get("columns", "")),  # the config of an older run has not all the keys
+            split_names(dataset.get("columns", "")),  # configs of older runs lack some keys
             split_names(dataset.get("drop", "")),
             context_columns(config),
             dataset.get("discrete", "continuous"),
@@ -71,7 +71,7 @@ def check_splits(config: Config, flow: Flow | None, splits: Splits) -> None:
 
 
 def evaluated(splits: Splits, num_examples: int) -> Splits:
-    """The splits with the first `evaluate.num_examples` of validation and test; 0 for all."""
+    """The splits with only the first `num_examples` of validation and test; 0 for all."""
     if not num_examples:
         return splits
     first = {name: getattr(splits, name).first(num_examples) for name in ("validation", "test")}
@@ -84,17 +84,17 @@ def noise_scale(config: Config, splits: Splits) -> np.ndarray | None:
 
 
 def completed(config: Config, workdir: Path) -> tuple[Config, Splits | None]:
-    """The config with what the run in a workdir, or else its data, say: shape, levels, classes and categories.
+    """The config completed with shape, levels, classes and categories, from the run in a workdir or else from the data.
 
     Args:
       config: the config.
       workdir: the run's directory, which need not exist.
 
     Returns:
-      (complete config, the data if they had to be loaded for it).
+      (complete config, the data if they had to be loaded, or else None).
 
     Raises:
-      ValueError: the config of the run is damaged, or the data are not there or do not fit the config.
+      ValueError: the config of the run is damaged, or the data do not exist or do not fit the config.
     """
     splits = None
     config = with_categories(config, saved_categories(workdir))
@@ -126,21 +126,21 @@ def with_levels(config: Config) -> Config:
 
 
 def with_event_shape(config: Config, shape: tuple[int, ...]) -> Config:
-    """The config with the data's shape in it."""
+    """The config with the shape of the data as `model.event_shape`."""
     complete: Config = config.copy_and_resolve_references()
     complete.model.event_shape = shape
     return complete
 
 
 def with_classes(config: Config, saved: tuple[str, ...]) -> Config:
-    """The config with the names of the classes in it, if its density is conditioned on labels.
+    """The config with the names of the classes, if its density is conditioned on labels.
 
     Args:
-      config: the config; names in its `dataset.classes` stay.
-      saved: those of the run in the workdir; () if there is none, for those of the data.
+      config: the config; if it already has names in `dataset.classes`, they are kept.
+      saved: the classes of the run in the workdir; () if there is no run, to take the classes of the data.
 
     Raises:
-      ValueError: the data have no labels, or they are not there.
+      ValueError: the data do not exist, or have no labels.
     """
     if not is_class_conditional(config) or config.dataset.classes:
         return config
@@ -150,14 +150,14 @@ def with_classes(config: Config, saved: tuple[str, ...]) -> Config:
 
 
 def with_categories(config: Config, saved: tuple[str, ...] | None) -> Config:
-    """The config with the categories of a table's context in it, if there are any.
+    """The config with the categories of a table's context, if there are any.
 
     Args:
-      config: the config; `dataset.categories` that it has stay.
-      saved: those of the run in the workdir; None if there is no run, for those of the data.
+      config: the config; if it already has `dataset.categories`, they are kept.
+      saved: the categories of the run in the workdir; None if there is no run, to take the categories of the data.
 
     Raises:
-      ValueError: the data are not there, or their categories cannot be used.
+      ValueError: the data do not exist, or their categories cannot be used.
     """
     if not is_of_vectors(config) or not config.dataset.context or config.dataset.categories:
         return config
@@ -175,7 +175,7 @@ def make_optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.
         config.learning_rate,
         config.schedule.name,
         config.schedule.warmup_steps,
-        # a run that is shorter than its warm-up ends in it
+        # a run that is shorter than its warm-up ends during warm-up
         config.schedule.decay_steps or max(config.num_steps, config.schedule.warmup_steps + 1),
     )
     part = part_class("optimizer", config.optimizer.name)

@@ -1,7 +1,7 @@
-"""How a request to stop reaches a run: as a flag that is read where the run can stop.
+"""Requests to stop a run set a flag, which the run reads wherever it can stop.
 
-Ctrl-C (SIGINT), SIGTERM and a closed terminal (SIGHUP) ask the run to stop after its step, when it has saved; a second
-one ends the program at once. The exit code is 128 + the signal's number: 130, 143 and 129.
+Ctrl-C (SIGINT), SIGTERM and a closed terminal (SIGHUP) ask the run to stop after the current step, once it has saved; a
+second signal ends the program at once. The exit code is 128 + the signal's number: 130, 143 and 129.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ class InterruptedRunError(Exception):
     """The run was asked to stop.
 
     Args:
-      message: what was saved, and how to go on.
+      message: what was saved, and how to continue.
       exit_code: what the program should exit with.
     """
 
@@ -28,9 +28,9 @@ class InterruptedRunError(Exception):
 
 
 class StopRequest:
-    """The signals as a flag, within a context. An inner context shares the flag of an outer one.
+    """A context in which signals set a flag. An inner context shares the flag of an outer one.
 
-    Outside of the main thread no signal is handled.
+    Outside of the main thread, signals are not handled.
 
     Args:
       exits: whether a second signal ends the process; otherwise it raises KeyboardInterrupt.
@@ -60,7 +60,7 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether a signal has come."""
+        """Whether a signal has arrived."""
         return self.number is not None
 
     @property
@@ -69,7 +69,7 @@ class StopRequest:
         return 128 + (self.number or signal.SIGINT)
 
     def check(self, message: str) -> None:
-        """Raise InterruptedRunError if a signal has come."""
+        """Raise InterruptedRunError if a signal has arrived."""
         if self.requested:
             raise InterruptedRunError(message, self.exit_code)
 
@@ -85,6 +85,6 @@ class StopRequest:
 
 
 def _tell(text: str) -> None:
-    """Write to stderr, also while a print is under way."""
+    """Write to stderr; unlike print, this works in the middle of another print."""
     with contextlib.suppress(OSError):  # the terminal may be gone
         os.write(2, text.encode())

@@ -30,23 +30,23 @@ def train(
     command: str | None = None,
     tracker: Callable[[int, dict[str, float]], Any] | None = None,
 ) -> dict[str, Any]:
-    """Train the flow of a config, or go on with the run in the workdir, and return its test result.
+    """Train the flow of a config, or resume the run in the workdir, and return its test result.
 
     Args:
       config: a ConfigDict or a dict, whose missing keys take the defaults of `realnvp_jax.configs.default`; or the
         name of a config that ships ("digits", "toy2d:moons"), or the path of a config file.
       workdir: directory of the run's files (see docs/training.md).
       command: what the user typed, for run.json and for the message that says how to resume.
-      tracker: called as tracker(step, metrics) with each row of metrics, in the place of `config.tracker`.
+      tracker: called as tracker(step, metrics) with each row of metrics, instead of `config.tracker`.
 
     Returns:
       The contents of result.json.
 
     Raises:
-      ValueError: the config is inconsistent, its data are not there or have changed since the run was started, or the
-        workdir holds another config's run or one that is past num_steps.
+      ValueError: the config is inconsistent, its data do not exist or have changed since the run was started, or the
+        workdir holds a run of another config or one that is past num_steps.
       NonFiniteLossError: the loss is not finite; the checkpoints are left as they were.
-      InterruptedRunError: the user stopped the run; it is saved.
+      InterruptedRunError: the user stopped the run, which was saved.
     """
     with StopRequest() as stop:
         return _train(config, workdir, command, tracker, stop)

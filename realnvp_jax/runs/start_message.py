@@ -15,8 +15,8 @@ def print_start(experiment: Experiment, state: TrainState, *, is_resumed: bool) 
 
     Args:
       experiment: the run.
-      state: the state that it starts from.
-      is_resumed: whether that is the state of a checkpoint.
+      state: the state that the run starts from.
+      is_resumed: whether that state comes from a checkpoint.
     """
     splits = experiment.splits
     count = sum(leaf.size for leaf in jax.tree.leaves(state.params["params"]))
@@ -43,7 +43,7 @@ def describe_left_out(left_out: Mapping[str, str], most: int = 10) -> list[str]:
 
     Args:
       left_out: name -> reason.
-      most: how many of them to name.
+      most: the largest number of files to name.
     """
     if not left_out:
         return []

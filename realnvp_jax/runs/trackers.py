@@ -1,6 +1,6 @@
-"""Where the metrics of a run go besides metrics.csv: TensorBoard files always, and what `config.tracker` names.
+"""Where the metrics of a run go besides metrics.csv: TensorBoard files, and the tracker that `config.tracker` names.
 
-A tracker cannot cost a run its result: the first failure of one is a warning, and the run goes on without it.
+A failing tracker cannot cost a run its result: its first failure is a warning, and the run continues without it.
 """
 
 import abc
@@ -26,7 +26,7 @@ Metrics = Mapping[str, float]
 
 
 class Tracker(abc.ABC):
-    """Base class of the parts of the kind "tracker". Methods that a tracker does not need may stay as they are.
+    """Base class of the parts of the kind "tracker". A subclass overrides only the methods that it needs.
 
     Class attributes:
       package: the package that it imports, "" for none.
@@ -36,13 +36,13 @@ class Tracker(abc.ABC):
 
     @abc.abstractmethod
     def start(self, workdir: Path, config: Mapping[str, Any], step: int, run_id: str | None) -> str | None:
-        """Begin, or go on after a restart.
+        """Start tracking, or continue after a restart.
 
         Args:
           workdir: the run's directory.
-          config: every key with its dots -> value.
-          step: the step that the run starts from; later ones may have been reported before.
-          run_id: what `start` returned when the run was started for the first time, or None then.
+          config: every key in dotted form -> value.
+          step: the step that the run starts from; later steps may have been reported before the restart.
+          run_id: what `start` returned when the run was first started; None at that first start.
 
         Returns:
           A name by which to find this run again after a restart, or None.
@@ -53,7 +53,7 @@ class Tracker(abc.ABC):
         """The metrics after a step; all are finite."""
 
     def image(self, step: int, name: str, path: Path) -> None:  # noqa: B027
-        """A picture that was written, as a PNG file."""
+        """A picture that was written as a PNG file."""
 
     def result(self, values: Mapping[str, Any]) -> None:  # noqa: B027
         """The contents of result.json."""
@@ -66,7 +66,7 @@ class TensorBoard(Tracker):
     """TensorBoard files in the workdir, by tensorboardX."""
 
     def start(self, workdir, config, step, run_id):
-        """Open the files; what was written after `step` is hidden."""
+        """Open the files, and hide what was written after `step`."""
         from tensorboardX import SummaryWriter
 
         numbers = bool | int | float
@@ -85,7 +85,7 @@ class TensorBoard(Tracker):
             self._writer.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
 
     def result(self, values):
-        """Hyperparameters beside the test result."""
+        """Log hyperparameters together with the test result."""
         self._writer.add_hparams(
             self._config, {"test/mean": values["mean"]}, name="hparams", global_step=values["step"]
         )
@@ -149,7 +149,7 @@ class MLflow(Tracker):
         self._mlflow.log_artifact(str(path), artifact_path=name)
 
     def result(self, values):
-        """The test result as metrics, and result.json as an artifact."""
+        """Log the test result as metrics, and result.json as an artifact."""
         self._mlflow.log_metrics({"test_mean": values["mean"]})
         self._mlflow.log_dict(dict(values), "result.json")
 
@@ -177,7 +177,7 @@ class FunctionTracker(Tracker):
 
 
 def find_tracker(config: Config, function: Callable[..., Any] | None = None) -> Tracker | None:
-    """The tracker that a config names, or a function as one; None for neither.
+    """The tracker that a config names, or one that calls a function; None if there is neither.
 
     Raises:
       ValueError: no such tracker is registered, or its package is not installed.
@@ -196,7 +196,7 @@ def find_tracker(config: Config, function: Callable[..., Any] | None = None) -> 
 
 
 class Trackers:
-    """All trackers of a run; one that fails is left out from then on.
+    """All trackers of a run; a tracker that fails is not called again.
 
     Args:
       workdir: the run's directory. `tracker.json` in it keeps the id of the run at its tracker.
@@ -216,7 +216,7 @@ class Trackers:
             self._each(self._start, workdir, flatten(config), step, only=what)
 
     def metrics(self, step: int, values: Metrics) -> None:
-        """Report the finite ones of the metrics after a step."""
+        """Report the metrics after a step, except those that are not finite."""
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         self._each(lambda tracker: tracker.metrics(step, finite))
 

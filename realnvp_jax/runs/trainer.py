@@ -47,8 +47,8 @@ class Trainer:
     """Carries out one run: the state, and the loop over its updates.
 
     Args:
-      experiment: the run; it goes on from the newest checkpoint in its workdir.
-      stop: the requests to stop.
+      experiment: the run; it continues from the newest checkpoint in its workdir.
+      stop: tells whether the run has been asked to stop.
 
     Attributes:
       state: the state after `step` updates, on every device.
@@ -92,12 +92,12 @@ class Trainer:
         """Train to the last step, evaluate the best one on the test set, and return the contents of result.json."""
         print_start(self.experiment, self.state, is_resumed=self.is_resumed)
         if self.best.step is not None:
-            self._restore_best()  # now, so that the run goes on from the best that is left if this is lost
+            self._restore_best()  # early, so that if the best checkpoint is lost, the run uses the best one left
         first_step = self.step
         self._train()
         if self.profile.close():
             print(f"profile: {self.profile.path}")
-        if first_step == self.step:  # it may have stopped here before num_steps was lowered to this step
+        if first_step == self.step:  # the run may have stopped here before num_steps was lowered to this step
             self._validate({}, tqdm(disable=True))
             self.checkpoints.note_best(self.step, self.best)
         params = self._restore_best()
@@ -106,7 +106,7 @@ class Trainer:
         return finish(self.experiment, self.evaluator, self.trackers, self.best, params, check)
 
     def close(self) -> None:
-        """Wait for the saving under way, and release everything."""
+        """Wait until pending saves are complete, and release all resources."""
         self.profile.close()
         self.checkpoints.close()
         self.log.close()
@@ -140,7 +140,7 @@ class Trainer:
                     if must_evaluate:
                         self._validate(row, bar)
                     self._show(row, bar)
-                    stopping = self.stop.requested  # it may have come while the metrics were fetched
+                    stopping = self.stop.requested  # a request may arrive while the metrics are fetched
                     if stopping or must_save or self.best.step == self.step:
                         self._save()
                 else:
@@ -152,9 +152,9 @@ class Trainer:
                     )
 
     def _first_examples(self) -> dict[str, Any]:
-        """What layers that are initialized from data see: the first batch, as it is augmented then, or more.
+        """The examples for layers that are initialized from data: the first batch, augmented as in training, or more.
 
-        Rows of tables come without `dataset.noise`, as they are evaluated.
+        Rows of tables come without `dataset.noise`, as in evaluation.
         """
         examples = self.experiment.splits.train
         num = min(self.config.init_examples or self.config.batch_size, len(examples))
@@ -177,7 +177,7 @@ class Trainer:
             raise self._non_finite(str(error)) from None
 
     def _save(self) -> None:
-        """Save the state, unless the last update left parameters that are not finite: that is a NonFiniteLossError."""
+        """Save the state, or raise NonFiniteLossError if the last update left parameters that are not finite."""
         if not _all_finite((self.state.params, self.state.ema)):
             raise self._non_finite(f"parameters that are not finite after step {self.step}")
         self.log.sync()
@@ -214,7 +214,9 @@ class Trainer:
             f"step {self.step}: {train}validation {mean:.3f}{batch_statistics}, "
             f"best {cost(self.flow, self.best.cost):.3f} at step {self.best.step} {self.experiment.unit}"
         )
-        if self.flow.levels is not None:  # pictures of vectors wait for the end: they take longer than the training
+        if (
+            self.flow.levels is not None
+        ):  # pictures of vectors are drawn only at the end: they take longer than training
             path = self.files.path / "samples" / f"step_{self.step:08d}.png"
             title = picture_title(self.files.path, self.step)
             if attempt(path, pictures.save_samples, self.experiment, params, path, title):

@@ -1,4 +1,4 @@
-"""The directory of a run: its files, and the rules for coming back to it."""
+"""The directory of a run: its files, and the rules for resuming in it."""
 
 import json
 from pathlib import Path
@@ -13,19 +13,19 @@ from realnvp_jax.runs.result import read_result
 from realnvp_jax.runs.saved_config import REMEDY, check_same_run, config_path, read_config
 from realnvp_jax.text import describe_error, shorten
 
-_UNREADABLE = "[\\"  # Orbax's storage takes them for patterns
+_UNREADABLE = "[\\"  # Orbax's storage treats them as patterns
 
 
 class Workdir:
     """A run's directory.
 
     Args:
-      path: the directory; `start` makes it if it does not exist.
+      path: the directory; `start` creates it if it does not exist.
       config: the run's config.
 
     Raises:
-      ValueError: the directory holds a run of another config, or one whose config is damaged or missing; or its path
-        is one that checkpoints cannot be read back from.
+      ValueError: the directory holds a run of another config, or a run whose config is damaged or missing; or
+        checkpoints cannot be read back from its path.
     """
 
     def __init__(self, path: Path, config: Config):
@@ -40,7 +40,7 @@ class Workdir:
         if self.config_path.is_file():
             saved = read_config(path, REMEDY)
             check_version(saved, shorten(path, 100))
-            # data.json tells whether the data are the same, wherever they are
+            # data.json tells whether the data are the same, even if they have been moved
             moves = ("dataset.path",) if (path / "data.json").is_file() else ()
             check_same_run(saved, config, path, may_differ=moves)
         elif any(path.glob("checkpoints/*")):
@@ -50,7 +50,7 @@ class Workdir:
             )
 
     def start(self) -> None:
-        """Make the directory, lock it until `close`, and write the config.
+        """Create the directory, lock it until `close`, and write the config.
 
         Raises:
           ValueError: another program has locked it.
@@ -63,7 +63,7 @@ class Workdir:
                 f"expected a --workdir that no other program trains in; got {shorten(self.path, 150)}: "
                 "wait for the other program, or use another --workdir"
             ) from None
-        except (OSError, NotImplementedError) as error:  # some network drives have no locks
+        except (OSError, NotImplementedError) as error:  # some network drives do not support locks
             warn(f"{self.path} cannot be locked ({describe_error(error)}): let only one program train in it")
         write_json(self.config_path, json.loads(self._config.to_json()))
 
@@ -92,7 +92,7 @@ class Workdir:
         return self.path / "run.json"
 
     def result(self) -> dict[str, Any] | None:
-        """The test result of a finished run; one that is damaged is named on stderr, and is none."""
+        """The test result of a finished run; None if there is none, or if it is damaged, which stderr reports."""
         if not self.result_path.is_file():
             return None
         try:

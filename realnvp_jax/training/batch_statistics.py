@@ -1,4 +1,4 @@
-"""Whether a batch is large enough for the statistics that a flow normalizes by in training."""
+"""Check that a batch is large enough for a flow's batch statistics."""
 
 import functools
 import math
@@ -13,9 +13,9 @@ from realnvp_jax.networks.statistics import Normalization
 
 
 def check_batch_statistics(flow: Flow, batch_size: int) -> None:
-    """Raise ValueError for batches of one example whose variance is 0 in a layer with batch statistics.
+    """Raise ValueError for batches of one example if their variance is 0 in some layer with batch statistics.
 
-    Such a layer makes its output 0 whatever the example is, so that the density has no upper bound.
+    The output of such a layer is 0 for every example, so that the density has no upper bound.
     """
     if batch_size == 1 and _smallest_layer(flow) == 1:
         raise ValueError(
@@ -26,7 +26,7 @@ def check_batch_statistics(flow: Flow, batch_size: int) -> None:
 
 @functools.cache
 def _smallest_layer(flow: Flow) -> int | None:
-    """The fewest values of one example that one batch statistic is taken over; None without batch statistics."""
+    """The smallest number of values per example in any batch statistic; None without batch statistics."""
     found: set[int] = set()
 
     def note(call: Any, arguments: Any, options: Any, method: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Evaluation over a whole split: every example once, noise from one fixed seed, whatever the batch size."""
+"""Evaluation over a whole split: every example once, with noise from a fixed seed, independent of the batch size."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,11 +11,11 @@ from realnvp_jax.data.examples import Examples
 from realnvp_jax.models.flow import Params
 from realnvp_jax.training.parallel import shard
 
-_EVALUATION_SEED = 0  # of the dequantization noise: a checkpoint has one result
+_EVALUATION_SEED = 0  # fixed, so that a checkpoint has a single result
 
 
 def evaluation_key() -> jax.Array:
-    """Root key of the noise of every evaluation."""
+    """Root key of the noise in every evaluation."""
     return jax.random.key(_EVALUATION_SEED)
 
 
@@ -31,13 +31,13 @@ def evaluate(
 ) -> np.ndarray:
     """Scores of all examples, [n], from `parallel_eval_step`.
 
-    Batches have one shape; the last is filled up with copies of the last example, whose scores are dropped.
+    All batches have the same shape; the last is padded with copies of the last example, whose scores are dropped.
 
     Args:
       step: compiled evaluation step.
       params: parameters.
       examples: the split.
-      batch_size: examples per step, at most all, rounded up to a multiple of the number of devices.
+      batch_size: examples per step, at most all of them, rounded up to a multiple of the number of devices.
       key: root key of the noise; None for `evaluation_key`.
       progress: whether to show a progress bar.
       between: called between batches, where it may raise.
@@ -61,7 +61,7 @@ def evaluate_train_mode(
 ) -> np.ndarray:
     """Scores in training mode, under each batch's own statistics, from `parallel_eval_step(train_mode=True)`.
 
-    A last batch that is not full is left out; fewer examples than a batch are one smaller batch.
+    An incomplete last batch is left out; if there are fewer examples than a batch, they form one smaller batch.
     """
     devices = jax.device_count()
     batch_size = max(min(batch_size, len(examples)) // devices * devices, devices)

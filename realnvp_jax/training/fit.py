@@ -25,22 +25,22 @@ from realnvp_jax.training.parallel import parallel_eval_step
 from realnvp_jax.training.state import initial_state
 from realnvp_jax.training.steps import NonFiniteLossError, cost, train_step, unit
 
-_LOOK_EVERY = 50  # steps between looks at the loss, for which the host waits
-_EVALUATION_BATCH = 1024  # rows, which are small; images take batch_size at a time
+_LOOK_EVERY = 50  # steps between checks of the loss, for which the host has to wait
+_EVALUATION_BATCH = 1024  # for rows, which are small; images are evaluated batch_size at a time
 
 Callback = Callable[[int, dict[str, float]], Any]  # (number of updates made, metrics) -> True to stop
 
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What `fit` saw, in nats per example (log-density: more is better) or bits per dimension (less is better).
+    """The scores during `fit`, in nats per example (larger is better) or bits per dimension (smaller is better).
 
     Attributes:
       steps: [n], 1 ... n, the numbers of the updates.
-      train: [n], of each update's batch in training mode, before the update.
-      validation_steps: [m], the numbers of updates after which it validated.
+      train: [n], score of each update's batch in training mode, before the update.
+      validation_steps: [m], the numbers of updates after which `fit` validated.
       validation: [m], means over the validation examples in evaluation mode.
-      best_step: the number of updates after which the parameters are those that `fit` returns.
+      best_step: the number of updates that led to the parameters that `fit` returns.
     """
 
     steps: np.ndarray
@@ -74,9 +74,9 @@ def fit(
 ) -> Any:
     """Maximum likelihood on the first device; returns new parameters and leaves `params` as they are.
 
-    Scores are those of `steps.unit`: nats per example for continuous data (more is better), bits per dimension for
-    integer pixels (less is better). Training goes on from `params`, with the optimizer's moments and schedule at their
-    start: two calls are not the same as one of twice the steps.
+    Scores are nats per example for continuous data (larger is better), and bits per dimension for integer pixels
+    (smaller is better). Training continues from `params`, but the optimizer's moments and schedule start afresh, so two
+    calls are not equivalent to one with twice the steps.
 
     Args:
       flow: the flow.
@@ -86,25 +86,25 @@ def fit(
         conditional flow, that draws every batch afresh.
       key: random key of the noise, of the order of the examples, of a held-out fraction, and of the simulator.
       num_steps: number of updates; either this or num_epochs.
-      num_epochs: number of passes through x, the last update of which may go on into the next; not for a simulator.
+      num_epochs: number of passes through x (the last update may run into a further pass); not for a simulator.
       context: what the examples are conditioned on, [n, context_size], if the flow is conditional.
-      batch_size: examples per update; fewer images than that are repeated, fewer vectors refused.
+      batch_size: examples per update. If there are fewer images, they are repeated; fewer vectors are refused.
       optimizer: a registered name (adam, sgd), an object such as realnvp_jax.Adam(beta2=0.99), or any transformation of
         optax, which has its own learning rate.
-      learning_rate: of a named optimizer or an object; None is 1e-3.
-      schedule: of this learning rate: constant (None), or cosine to zero at the last step.
-      clip_norm: bound on the global norm of the gradients of nats per example, which are clipped before any optimizer
-        sees them, one of optax included; 0 for none.
+      learning_rate: learning rate of a named optimizer or an object; None is 1e-3.
+      schedule: schedule of this learning rate: constant (None), or cosine to zero at the last step.
+      clip_norm: bound on the global norm of the gradients of nats per example, which are clipped before they reach any
+        optimizer, including optax's; 0 for none.
       l2: weight of the authors' penalty on gains and scales.
       validation: what to validate on, in evaluation mode and with the same noise every time: a fraction of x to hold
         out (chosen by `key`), examples like x, or (examples, context). `fit` then returns the parameters of the best
         validation.
-      validate_every: updates between validations, the last update always being followed by one; None is an epoch, but
-        at least 50 and at most 500 updates, and 500 with a simulator.
-      patience: stop after so many validations in a row without a new best.
+      validate_every: updates between validations; one always follows the last update. None is an epoch, but at least 50
+        and at most 500 updates; with a simulator it is 500.
+      patience: stop after this many validations in a row without a new best.
       callback: called as callback(step, metrics) after every 50th update, every validation and the last update, with
-        the mean since the last call as metrics["train"] and, if there was one, metrics["validation"]. If it returns
-        True, training ends. What it raises passes through.
+        the mean since the last call as metrics["train"] and, after a validation, metrics["validation"]. If it returns
+        True, training ends. Its exceptions are not caught.
       history: whether to return (params, `History`).
       progress: whether to show a progress bar.
 
@@ -112,11 +112,11 @@ def fit(
       Parameters, or (parameters, `History`).
 
     Raises:
-      TypeError: x is of a type that the flow does not take, or the optimizer is not one.
-      ValueError: x has another shape than [n, *event_shape], no examples, NaN or infinite values, or values outside of
-        the flow's support; a column of vectors is constant, or there are fewer than batch_size; the context does not
-        fit x and the flow; parameters are not finite; a number is out of range; or arguments exclude each other.
-      NonFiniteLossError: the loss is not finite, with the reason.
+      TypeError: x is of a type that the flow does not take, or `optimizer` is not an optimizer.
+      ValueError: x has another shape than [n, *event_shape], no examples, NaN or infinite values, or values outside the
+        flow's support; a column of vectors is constant, or there are fewer vectors than batch_size; the context does
+        not fit x and the flow; parameters are not finite; a number is out of range; or arguments exclude each other.
+      NonFiniteLossError: the loss is not finite; the message gives the reason.
     """
     arguments.at_least(1, batch_size=batch_size)
     arguments.check_nonnegative(clip_norm=clip_norm, l2=l2)
@@ -165,7 +165,7 @@ class _Record:
         self.validations_since_best = 0
 
     def add_train(self, pending: list[dict[str, jax.Array]], params: Params, data: FitData) -> float:
-        """Add the metrics of updates; the mean of their scores."""
+        """Add the metrics of updates, and return the mean of their scores."""
         values = np.array([[m["score"], m["gradient_norm"]] for m in jax.device_get(pending)], np.float64)
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
@@ -177,7 +177,7 @@ class _Record:
         return float(values[:, 0].mean())
 
     def validate(self, params: Params, step: int, data: FitData, batch_size: int) -> float:
-        """Add the validation score of parameters, and keep a copy of these if it is the best."""
+        """Add the validation score of parameters, and keep a copy of them if it is the best."""
         assert data.validation is not None
         size = max(batch_size, _EVALUATION_BATCH) if len(self._flow.event_shape) == 1 else batch_size
         scores = evaluate(parallel_eval_step(self._flow), params, data.validation, size)
@@ -193,13 +193,13 @@ class _Record:
         """The parameters of the best validation."""
         if self._best is None:
             raise NonFiniteLossError(
-                f"expected a finite validation; got {list(self._validation.values())[-1]} in the last of "
+                f"expected a finite validation score; got {list(self._validation.values())[-1]} in the last of "
                 f"{len(self._validation)}, and none before: look for outliers among the validation examples"
             )
         return self._best[1]
 
     def history(self) -> History:
-        """All of it."""
+        """The scores so far, as a `History`."""
         return History(
             steps=np.arange(1, len(self._train) + 1),
             train=np.array(self._train),

@@ -1,4 +1,4 @@
-"""What `fit` trains on: an array in memory or a simulator, and examples that are held out for validation."""
+"""The data of `fit`: an array in memory or a simulator, and examples held out for validation."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ from realnvp_jax.native import native_array
 from realnvp_jax.preprocessing import check_pixels
 from realnvp_jax.training.steps import Batch
 
-_VALIDATION = 0x76616C69  # apart from the numbers of steps that keys are folded with
+_VALIDATION = 0x76616C69  # distinct from the step numbers that keys are folded with
 
 Simulator = Callable[[jax.Array, int], Any]  # (key, n) -> x, or (x, context)
 
@@ -28,8 +28,8 @@ class FitData:
     """The data of one call of `fit`.
 
     Attributes:
-      draw: the batch of a step, counted from 0; the same batch for the same step, as the user's simulator returns it.
-      num_examples: how many examples an epoch has; None for a simulator.
+      draw: maps a step, counted from 0, to its batch, always the same for the same step.
+      num_examples: number of examples in an epoch; None for a simulator.
       validation: the examples to validate on, or None.
     """
 
@@ -44,7 +44,7 @@ def fit_data(flow: Flow, x: Any, context: Any, validation: Any, batch_size: int,
     Args:
       flow: the flow.
       x: an array or a simulator.
-      context: of the array.
+      context: the context of the array.
       validation: a fraction of x, an array, (x, context), or None.
       batch_size: examples per update.
       key: random key of the order of the examples, of the simulator and of the fraction.
@@ -87,10 +87,10 @@ def fit_data(flow: Flow, x: Any, context: Any, validation: Any, batch_size: int,
 
 
 def checked_examples(flow: Flow, x: Any, context: Any, what: str = "x") -> Examples:
-    """Examples that fit the flow: native integers, or values of JAX's floating-point type.
+    """Check examples against the flow: native integers, or values of JAX's floating-point type.
 
     Raises:
-      TypeError: they are not of a type that the flow takes.
+      TypeError: the examples are not of a type that the flow takes.
       ValueError: a shape is wrong, a value is not finite or out of range, or has density 0.
     """
     columns = [str(name) for name in x.columns] if hasattr(x, "columns") else None
@@ -110,16 +110,16 @@ def checked_examples(flow: Flow, x: Any, context: Any, what: str = "x") -> Examp
 def checked_values(
     values: Any, what: str, flow: Flow | None = None, columns: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Values [n, ...] in JAX's floating-point type.
+    """Check values [n, ...], and convert them to JAX's floating-point type.
 
     Args:
       values: the values.
-      what: what they are called in messages.
-      flow: the flow whose density they must have, if they are examples.
-      columns: names of the columns of a table; None calls them by their numbers.
+      what: what the values are called in messages.
+      flow: the flow whose support must contain the values, if they are examples.
+      columns: names of the columns of a table; None to call them by their numbers.
 
     Raises:
-      ValueError: one is NaN or infinite, overflows, or is outside of the support of the flow's preprocessing.
+      ValueError: a value is NaN or infinite, overflows, or is outside the support of the flow's preprocessing.
     """
     check_finite(values, columns, what)
     dtype, rounded = jnp.finfo(jnp.result_type(float)), np.asarray(_rounded(values))
@@ -137,7 +137,7 @@ def checked_values(
 
 
 def rounded_batch(batch: Batch) -> Batch:
-    """The batch in types that JAX takes as they are: passing float64 values that overflow warns."""
+    """The batch in types that JAX takes unchanged; JAX would warn of float64 values that overflow."""
     return {name: _rounded(values) for name, values in batch.items()}
 
 
@@ -149,7 +149,7 @@ def _rounded(values: Any) -> Any:
 
 
 def check_draws(flow: Flow, batch: Batch, what: str) -> None:
-    """Raise ValueError for a batch that has no finite log-density, whatever the parameters are."""
+    """Raise ValueError for a batch that cannot have a finite log-density under any parameters."""
     for name, values in batch.items():
         if jnp.issubdtype(values.dtype, jnp.floating):
             checked_values(values, what if name == "x" else f"context of {what}", flow if name == "x" else None)
@@ -189,7 +189,7 @@ def _fraction(validation: Any) -> float | None:
 
 
 def _split(examples: Examples, fraction: float, key: jax.Array) -> tuple[Examples, Examples]:
-    """(what is left, what is held out), at random."""
+    """(remaining examples, held-out examples), chosen at random."""
     count = round(fraction * len(examples))
     if not 0 < count < len(examples):
         raise ValueError(
@@ -206,7 +206,7 @@ def _chosen(examples: Examples, indices: np.ndarray) -> Examples:
 
 
 def _simulate(flow: Flow, simulator: Simulator, key: jax.Array, batch_size: int, step: int) -> Batch:
-    """One batch of a simulator."""
+    """One batch from a simulator."""
     drawn = simulator(jax.random.fold_in(key, step), batch_size)
     expected = {"x": (batch_size, *flow.event_shape)}
     if flow.context_size:

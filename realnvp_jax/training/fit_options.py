@@ -1,4 +1,4 @@
-"""What the numbers and names that `fit` is given mean: how many updates, validations how often, which optimizer."""
+"""The options of `fit`: the number of updates, how often to validate, and the optimizer."""
 
 import math
 from typing import Any

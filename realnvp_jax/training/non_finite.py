@@ -16,11 +16,13 @@ def check_finite_params(params: Params) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if not np.isfinite(np.asarray(leaf).astype(np.float64)).all():
             name = "/".join(str(getattr(key, "key", key)) for key in path)
-            raise ValueError(f"expected finite parameters; got NaN or infinite ones in {name!r}: start from others")
+            raise ValueError(
+                f"expected finite parameters; got NaN or infinite ones in {name!r}: start from other parameters"
+            )
 
 
 def reason(flow: Flow, params: Params, batch: Batch) -> str:
-    """Why the loss of a batch is not finite, and what to do.
+    """Why the loss of a batch is not finite, and what to do about it.
 
     Args:
       flow: the flow.

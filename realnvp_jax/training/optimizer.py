@@ -25,7 +25,7 @@ class Optimizer(abc.ABC):
 
     @abc.abstractmethod
     def transformation(self, schedule: optax.ScalarOrSchedule) -> optax.GradientTransformation:
-        """Gradients of the trainable parameters to updates.
+        """The transformation from gradients of the trainable parameters to updates.
 
         Args:
           schedule: the learning rate, as a function of the number of updates made.
@@ -35,7 +35,7 @@ class Optimizer(abc.ABC):
 @register("optimizer", "adam")
 @dataclasses.dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam (Kingma and Ba, 2015). Its arithmetic is on one vector of all parameters, which compiles faster."""
+    """Adam (Kingma and Ba, 2015). It works on a single vector of all parameters, which compiles faster."""
 
     beta1: float = parameter(0.9, "decay of the mean of the gradients", at_least=0, below=1)
     beta2: float = parameter(0.999, "decay of the mean of their squares", at_least=0, below=1)
@@ -67,7 +67,7 @@ def learning_rate_schedule(
     """Linear warm-up from 0 over `warmup_steps`, then constant, or a cosine that reaches 0 at `decay_steps`.
 
     Raises:
-      ValueError: the name is unknown, or a cosine has no steps to decay over.
+      ValueError: the name is unknown, or a cosine schedule has no steps to decay over.
     """
     if name not in SCHEDULES:
         raise ValueError(f"expected schedule.name to be one of {SCHEDULES}; got {name!r}")
@@ -89,7 +89,7 @@ def clipped(
     schedule: optax.ScalarOrSchedule | None = None,
     clip_norm: float = 100.0,
 ) -> optax.GradientTransformation:
-    """Clipping of the global gradient norm (0 for none), then the optimizer; one of optax has its own schedule."""
+    """Clipping of the global gradient norm (0 for none), then the optimizer; optax's need no `schedule`."""
     if isinstance(optimizer, Optimizer):
         assert schedule is not None
         optimizer = optimizer.transformation(schedule)
@@ -104,9 +104,9 @@ def global_norm(tree: Any) -> jax.Array:
 
 
 def l2_penalty(trainable: Any, penalized: Collection[str]) -> jax.Array:
-    """Sum of squares of the parameters at these paths: those that the model's parts declare (`models.pure.penalized`).
+    """Sum of squares of the parameters at these paths, which the model's parts declare (`models.pure.penalized`).
 
-    The authors' are weight-norm gains and the scales of checkerboard couplings.
+    The authors penalize weight-norm gains and the scales of checkerboard couplings.
     """
     leaves: dict[str, Any] = dict(flax.traverse_util.flatten_dict(trainable, sep="/"))
     return sum((jnp.sum(jnp.square(leaves[path])) for path in sorted(penalized)), jnp.zeros(()))

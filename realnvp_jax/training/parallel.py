@@ -1,6 +1,6 @@
 """The per-device steps on all devices of all processes, under `jax.pmap`.
 
-The state is replicated without a leading device axis, so that it is saved and restored as it is, on any number of
+The state is replicated without a leading device axis, so that it can be saved and restored unchanged on any number of
 devices. Batches are reshaped to [local devices, examples per device, ...].
 """
 
@@ -49,7 +49,7 @@ def parallel_train_step(
     return lambda state, batch, key, count=1: step(state, batch, key)
 
 
-@functools.cache  # so that a second evaluation compiles nothing
+@functools.cache  # so that a second evaluation does not compile again
 def parallel_eval_step(flow: Flow, *, train_mode: bool = False, num_samples: int = 1) -> Callable[..., Any]:
     """`eval_step` as (params, sharded batch, key) -> scores of the global batch."""
     step = functools.partial(eval_step, flow=flow, train_mode=train_mode, num_samples=num_samples, axis_name=AXIS)
@@ -57,7 +57,7 @@ def parallel_eval_step(flow: Flow, *, train_mode: bool = False, num_samples: int
 
 
 def replicate(tree: Any) -> Any:
-    """Put a tree on every device, as the parallel steps expect it and return it: they compile for this once."""
+    """Put a tree on every device, in the form that the parallel steps take and return: they compile only once."""
     mesh = jax.sharding.Mesh(np.array(jax.devices()), (AXIS,))
     return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
 
@@ -71,10 +71,10 @@ def shard(batch: Any, num_local_devices: int | None = None) -> Any:
 def training_batch(
     examples: Examples, seed: int, batch_size: int, step: int, count: int = 1, steps_per_dispatch: int = 1
 ) -> dict[str, jax.Array]:
-    """The share of this process in the batch of a step, on its devices: [local devices, examples of each, ...].
+    """The current process's share of a step's batch, on its devices: [local devices, examples per device, ...].
 
     The global batch is a function of the other arguments; each process reads only its own share. With more than one
-    step per dispatch there is a second axis, for `count` steps from `step` on, filled up with copies of the last.
+    step per dispatch there is a second axis, for `count` steps starting at `step`, padded with copies of the last.
     """
     mesh = jax.sharding.Mesh(np.array(jax.local_devices()), (AXIS,))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))

@@ -1,4 +1,4 @@
-"""What training carries from step to step, and what a checkpoint therefore holds."""
+"""The state that training carries from step to step, which is what a checkpoint holds."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from flax import struct
 from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow
 
-_NOISE = 0x6E6F6973  # apart from the numbers that Flax folds keys with
+_NOISE = 0x6E6F6973  # distinct from the numbers that Flax folds keys with
 
 
 @struct.dataclass
@@ -19,9 +19,9 @@ class TrainState:
 
     Attributes:
       step: number of updates made so far, int32.
-      params: {"params": trainable, "batch_stats": running statistics, ...}, all that the flow needs.
+      params: {"params": trainable, "batch_stats": running statistics, ...}, everything that the flow needs.
       opt_state: the optimizer's state, over the trainable parameters.
-      ema: exponential moving average of `params`, statistics included, or {} without one.
+      ema: exponential moving average of `params`, including statistics; {} if there is none.
     """
 
     step: jax.Array
@@ -38,7 +38,7 @@ def create_state(
     x: jax.Array | None = None,
     context: jax.Array | None = None,
 ) -> TrainState:
-    """The state before the first step: fresh parameters, initialized from data as `flow.init`, and their average.
+    """The state before the first step: fresh parameters, initialized from data as by `flow.init`, and their average.
 
     Integer pixels x are made continuous by the flow's own dequantizer, as in training.
     """
@@ -53,7 +53,7 @@ def create_state(
 def initial_state(
     params: dict[str, Any], optimizer: optax.GradientTransformation, ema_decay: float = 0.0
 ) -> TrainState:
-    """The state before the first step from given parameters."""
+    """The state before the first step, for given parameters."""
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -63,5 +63,5 @@ def initial_state(
 
 
 def evaluation_params(state: TrainState) -> dict[str, Any]:
-    """The parameters that are evaluated: the average where there is one."""
+    """The parameters to evaluate: the moving average if there is one."""
     return state.ema or state.params

@@ -1,6 +1,6 @@
 """One training step and one evaluation step, as pure functions of one device's share of the batch.
 
-They run as they are under `jit` (axis_name None), and under `pmap`, or `shard_map` with check_vma=False, where
+They run unchanged under `jit` (axis_name None), and under `pmap` or `shard_map` with check_vma=False, where
 `axis_name` names the axis of devices: batch statistics, gradients and metrics are then those of the global batch. Noise
 and flips depend on (key, step, position in the global batch) and never on the device.
 
@@ -27,7 +27,7 @@ Batch = dict[str, Any]
 
 _CPU_CHUNK = 1024
 
-_CROP = 0x63726F70  # apart from the numbers of steps and examples that keys are folded with
+_CROP = 0x63726F70  # distinct from the step and example numbers that keys are folded with
 
 
 class NonFiniteLossError(RuntimeError):
@@ -35,12 +35,12 @@ class NonFiniteLossError(RuntimeError):
 
 
 def score(flow: Flow, log_prob: Float[Array, "..."]) -> Float[Array, "..."]:
-    """What is reported: bits per dimension of discrete data, log-density in nats of continuous data."""
+    """The score to report: bits per dimension for discrete data, log-density in nats for continuous data."""
     return log_prob if flow.levels is None else bits_per_dim(log_prob, flow.num_dims)
 
 
 def cost(flow: Flow, score: float) -> float:
-    """A score as something of which less is better, bits per dimension or negative nats; its own inverse."""
+    """A score as a cost, of which less is better: bits per dimension or negative nats. This is its own inverse."""
     return -score if flow.levels is None else score
 
 
@@ -50,9 +50,9 @@ def unit(flow: Flow) -> str:
 
 
 def random_crop(key: jax.Array, indices: jax.Array, x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """A part of the flow's (height, width, channels) of every image of x, which may be larger.
+    """A random crop of (height, width, channels) = `shape` from every image of x, which may be larger.
 
-    Every place is equally likely; it depends on the key and the image's index alone.
+    All positions are equally likely; they depend only on the key and the image's index.
     """
     if len(shape) != 3 or x.shape[1:] == shape:
         return x
@@ -84,10 +84,10 @@ def augment(
     noise: np.ndarray | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> jax.Array:
-    """Integer images, cut to `shape` at random, and mirrored left to right with probability 1/2 if `flip`.
+    """Integer images, cropped to `shape` at random, and mirrored left to right with probability 1/2 if `flip`.
 
-    Continuous data are returned as they are, or with Gaussian noise of the standard deviations `noise`, one per column,
-    which regularizes a density of few examples. What an example gets depends on the key and its index alone.
+    Continuous data are returned unchanged, or with Gaussian noise of the standard deviations `noise`, one per column,
+    which regularizes the density of a small data set. Augmentation depends only on the key and an example's index.
     """
     if shape is not None:
         x = random_crop(key, indices, x, shape)
@@ -100,7 +100,7 @@ def augment(
 
 
 def noise_key(key: jax.Array) -> jax.Array:
-    """Key of the noise of a step, which is dequantization noise for pixels, from the step's own key."""
+    """Key of a step's noise (dequantization noise for pixels), from the step's own key."""
     return jax.random.split(key)[1]
 
 
@@ -115,9 +115,9 @@ def loss_fn(
     l2: float,
     axis_name: str | None,
 ) -> tuple[jax.Array, tuple[jax.Array, Params]]:
-    """Mean -log_prob in nats per example, plus l2 times the penalty; with it the mean log_prob and updated params.
+    """Mean -log_prob in nats per example plus l2 times the penalty, and (the mean log_prob, updated params).
 
-    Of integer pixels it is the bound of `Flow.bits_per_dim_train`, whose noise `key` determines.
+    For integer pixels, log_prob is the bound of `Flow.bits_per_dim_train`, with noise from `key`.
     """
     variables = {**params, "params": trainable}
     if jnp.issubdtype(x.dtype, jnp.integer):
@@ -136,9 +136,9 @@ def _gradients(
 ) -> tuple[Params, tuple[jax.Array, Params]]:
     """Gradient of `loss_fn`, and what it returns besides the loss.
 
-    On a CPU it is the mean of the gradients of chunks, where examples are independent of each other: the values that
-    reverse mode keeps then stay in its cache, instead of in pages that the operating system has to supply again in
-    every step (8,192 points took 157 ms without, 93 ms with). Not with batch statistics, which chunks would not share.
+    On a CPU, if examples are independent of each other, it is the mean of the gradients of chunks: the values that
+    reverse mode keeps then stay in the cache, instead of in pages that the operating system has to supply again in
+    every step (8,192 points took 157 ms without chunks, 93 ms with them). Chunks would not share batch statistics.
     """
     gradient_fn = jax.grad(loss_fn, has_aux=True)
 
@@ -149,7 +149,7 @@ def _gradients(
 
     size = math.gcd(len(batch["x"]), _CPU_CHUNK)
     is_independent = len(flow.event_shape) == 1 and not params.get("batch_stats")
-    is_independent &= not jnp.issubdtype(batch["x"].dtype, jnp.integer)  # noise depends on the place in the batch
+    is_independent &= not jnp.issubdtype(batch["x"].dtype, jnp.integer)  # noise depends on the position in the batch
     if jax.default_backend() != "cpu" or not is_independent or size < 256 or size == len(batch["x"]):
         return gradient(batch)
     chunks = jax.tree.map(lambda values: values.reshape((-1, size, *values.shape[1:])), batch)
@@ -182,15 +182,15 @@ def train_step(
 
     Args:
       state: the state, the same on every device.
-      batch: this device's examples, "x" of shape [n, *event]; integers are augmented and dequantized, larger images
-        cut at random.
-      key: root key of the run; the step is folded in here.
+      batch: this device's examples, "x" of shape [n, *event]; integers are augmented and dequantized, and larger images
+        cropped at random.
+      key: root key of the run; this function folds the step in.
       flow: the flow.
       optimizer: transformation of the gradients of the trainable parameters.
       l2: weight of the authors' penalty, on nats per example.
       flip: whether images are mirrored at random.
       noise: standard deviations of Gaussian noise on vectors, one per column, or None.
-      ema_decay: decay of the moving average of the parameters, 0 for none. It is warmed up as (1 + t) / (10 + t).
+      ema_decay: decay of the moving average of the parameters, 0 for none, warmed up as (1 + t) / (10 + t).
       axis_name: axis of devices that share the batch.
 
     Returns:
@@ -218,14 +218,14 @@ def train_step(
 def train_steps(
     state: TrainState, batches: Batch, key: jax.Array, count: jax.Array, **options: Any
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    """The first `count` of several updates, one after the other without the host.
+    """The first `count` of several updates, one after the other without returning to the host.
 
     Args:
       state: the state, the same on every device.
       batches: this device's examples, with a leading axis for the updates.
       key: root key of the run.
-      count: how many of the updates to make.
-      **options: of `train_step`.
+      count: number of updates to make.
+      **options: options of `train_step`.
 
     Returns:
       The state after the last, and the metrics of each, with a leading axis for the updates.
@@ -256,11 +256,11 @@ def eval_step(
 
     Args:
       params: parameters.
-      batch: this device's examples, with "index", each one's number in its split, on which its noise depends.
+      batch: this device's examples, with "index", each example's index in its split, which determines its noise.
       key: root key of the evaluation's noise.
       flow: the flow.
       train_mode: normalize by the statistics of the batch instead of the running ones.
-      num_samples: dequantizations of the importance-weighted bound on images, in evaluation mode.
+      num_samples: number of dequantizations in the importance-weighted bound on images, in evaluation mode.
       axis_name: axis of devices that share the batch.
     """
     x, context = batch["x"], batch.get("context")

@@ -128,7 +128,7 @@ def test_densities_that_are_no_numbers_are_not_hidden():
     for values in scores.columns().values():
         assert np.isnan(values).tolist() == [True, False]
     message = refusal(score_examples, run, reference, Examples(broken))
-    assert message == "expected a finite density of the reference; got 1 of 2 that are not"
+    assert message == "expected finite densities of the reference; got 1 of 2 that are not"
     message = refusal(aurocs, scores, scores)
     assert message == "expected scores of the data inside that are numbers; got 1 that are NaN of 2"
 

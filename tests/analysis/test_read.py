@@ -103,7 +103,7 @@ def test_runs_from_before_some_keys(pictures):
 def test_what_is_no_picture_is_named(pictures, tmp_path):
     (pictures / "notes.png").write_text("notes")
     message = refusal(read_examples, RGB(), [str(pictures)])
-    assert message == f"expected images that can be used; got '{pictures}/notes.png': not a picture"
+    assert message == f"expected usable images; got '{pictures}/notes.png': not a picture"
     (pictures / "notes.png").unlink()
     (pictures / "gone.jpg").symlink_to(pictures / "nowhere.jpg")
     assert message.replace("notes.png': not a picture", "gone.jpg': No such file or directory") == refusal(
@@ -123,9 +123,9 @@ def test_what_is_no_picture_is_named(pictures, tmp_path):
 def test_nothing_and_splits_that_are_not_there(pictures):
     assert refusal(read_examples, RGB(), []) == "expected files to score; got none"
     assert "as a split to score; got 'all[:10]'" in refusal(read_examples, RGB(), [str(pictures)], split="all[:10]")
-    assert "(there: 'more')" in refusal(read_examples, RGB(), [str(pictures)], split="test")
+    assert "one of its subfolders ('more')" in refusal(read_examples, RGB(), [str(pictures)], split="test")
     message = refusal(read_examples, RGB(), [str(pictures / "a.bmp")], split="test")
-    assert message == "expected the split 'all' of files that are pictures; got 'test'"
+    assert message == "expected the split 'all' for single pictures; got 'test'"
 
 
 @pytest.mark.parametrize(("shape", "levels"), [((8, 8, 1), 17), ((4, 4, 1), 2)])
@@ -165,7 +165,9 @@ def test_arrays_that_do_not_fit_are_refused_or_resized(tmp_path):
         message = refusal(read_examples, GREY(), [str(path)], resize=resize)
         assert "instead of 1: pixels of 17 levels cannot be resized" in message
     np.save(path, pixels(5, 4, 9, 2))
-    assert "'x.npy': 2 channels, of which 3 cannot" in refusal(read_examples, RGB(), [str(path)], resize=True)
+    assert "'x.npy': 2 channels, which cannot be converted to 3" in refusal(
+        read_examples, RGB(), [str(path)], resize=True
+    )
     np.save(path, pixels(5, 3, 9, 3))
     assert "'x.npy': 9x3 pixels, smaller" in refusal(read_examples, RGB(), [str(path)], resize=True)
     np.save(path, pixels(50, 8, 8))
@@ -193,7 +195,7 @@ def test_tables_are_read(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     np.savez(tmp_path / "x.npz", values)
     np.testing.assert_array_equal(read_examples(PLANE(), [str(tmp_path / "x.npz")])[0].x, values)
-    assert "columns of 'x.npz' are taken in their order, for they or the run's have no" in capsys.readouterr().err
+    assert "columns of 'x.npz' are matched by position, since they or the run's have no" in capsys.readouterr().err
     one_row = write_csv(tmp_path / "x.csv", "y,x", values[:1])
     np.testing.assert_allclose(read_examples(PLANE(), [one_row])[0].x, values[:1, ::-1])
     assert np.isfinite(score_examples(PLANE(), examples, examples).log_prob).all()
@@ -240,7 +242,7 @@ def test_columns_are_found_by_name_in_any_order(tmp_path, order, capsys):
     assert capsys.readouterr().err == ""
     np.savez(tmp_path / "x.npz", values)
     np.testing.assert_array_equal(read_examples(run, [str(tmp_path / "x.npz")])[0].x, values[:, 1:])
-    assert "taken in their order" in capsys.readouterr().err
+    assert "matched by position" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -266,7 +268,7 @@ def test_a_run_whose_columns_have_no_names_takes_them_by_position(tmp_path, caps
     for columns, expected in [("a,b", values), ("column 1,column 0", values[:, ::-1])]:
         path = write_csv(tmp_path / "x.csv", columns, values)
         np.testing.assert_allclose(read_examples(run, [path])[0].x, expected)
-        assert ("taken in their order" in capsys.readouterr().err) == (columns == "a,b")
+        assert ("matched by position" in capsys.readouterr().err) == (columns == "a,b")
 
 
 def test_tables_that_do_not_fit_are_refused(tmp_path):

@@ -27,9 +27,11 @@ def test_data_that_have_changed_or_moved(shop, tmp_path):
     pd.concat([frame, frame[:50]]).to_csv(moved, index=False)
     options = ["-w", workdir, "--data-dir", moved, "--overwrite"]
     for command in (["evaluate"], ["reconstruct"], ["score", moved]):
-        assert "got 50 more rows in its three splits together: say with --data-dir" in refused(*command, *options)
+        assert "got 50 more rows in the three splits together: give their present place with --data-dir" in refused(
+            *command, *options
+        )
         printed = realnvp(*command, *options, "--allow-changed-data")
-        assert printed.count("was started with: 50 more rows in its three splits together") == 1
+        assert printed.count("was started with: 50 more rows in the three splits together") == 1
     config = table.get_config()
     config.update(json.loads((workdir / "config.json").read_text()))
     config.dataset.path, config.num_steps = str(moved), 4

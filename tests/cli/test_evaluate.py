@@ -49,7 +49,7 @@ def test_evaluate_other_splits_samples_and_seeds(digits, tmp_path):
     note = json.loads((tmp_path / "scores.csv.json").read_text())
     assert note["values"]["mean"] == one.mean
     assert (note["step"], note["options"]["split"]) == (run.step, "validation")
-    assert "which is there: add --overwrite" in refused("evaluate", "-w", digits, "--csv", path)
+    assert "which exists: add --overwrite" in refused("evaluate", "-w", digits, "--csv", path)
     realnvp("evaluate", "-w", digits, "--csv", path, "--overwrite")
     assert "expected a split, one of train, validation, test" in refused("evaluate", "-w", digits, "--split", "all")
     assert "num_samples of at least 1" in refused("evaluate", "-w", digits, "--num-samples", 0)

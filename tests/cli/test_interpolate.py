@@ -32,7 +32,7 @@ def test_interpolations_of_images(digits, tmp_path):
         np.testing.assert_array_equal(corners, np.round(test[[3, 1, 4, 5], ..., 0] * (255 / 16)))
     note = json.loads((tmp_path / "pictures.json").read_text())
     assert note["values"]["written"] == ["linear.png", "spherical.png", "manifold.png"]
-    assert "which is there" in refused("interpolate", "-w", digits, "-o", tmp_path / "pictures")
+    assert "which exists" in refused("interpolate", "-w", digits, "-o", tmp_path / "pictures")
     realnvp("interpolate", "-w", digits, "--points", 2, "--kind", "linear", "--from", "samples", "-n", 4)
     with Image.open(digits / "analysis" / "interpolate" / "linear.png") as picture:
         assert picture.size[0] == 4 * 66 + 2
@@ -58,7 +58,7 @@ def test_interpolations_of_vectors(moons, shop, tmp_path):
     given = test[np.random.default_rng(0).permutation(len(test))[:4]]
     found = [[float(rows[i][name]) for name in ("x", "y")] for i in (0, 4, 20, 24)]
     np.testing.assert_allclose(found, given, rtol=1e-4, atol=1e-4)
-    assert "expected a run without a context" in refused("interpolate", "-w", shop, "-o", tmp_path / "x")
+    assert "expected an unconditional run" in refused("interpolate", "-w", shop, "-o", tmp_path / "x")
     shutil.copytree(moons, tmp_path / "run")  # as if the columns were called as ours are, and the data were gone
     saved = json.loads((moons / "data.json").read_text())
     (tmp_path / "run" / "data.json").write_text(json.dumps({**saved, "columns": ["row", "length, mm"]}))

@@ -52,7 +52,7 @@ def test_samples_of_images_are_written(digits, tmp_path):
     note = json.loads((tmp_path / "x.npz.json").read_text())
     assert note["values"]["num"] == 11
     assert 0 <= note["values"]["clamped"] < 1
-    assert "which is there" in refused("sample", "-w", digits, "-o", tmp_path / "pictures")
+    assert "which exists" in refused("sample", "-w", digits, "-o", tmp_path / "pictures")
     realnvp("sample", "-w", digits, "-n", 4, "-o", tmp_path / "pictures", "--overwrite")
     assert len(list((tmp_path / "pictures").iterdir())) == 4
     assert "expected a file to write" in refused("reconstruct", "-w", digits, "-o", tmp_path / "d.png")
@@ -102,7 +102,7 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path, monkeypatch):
     ]:
         assert expected in refused("sample", "-w", shop, "--context", context, "-o", tmp_path / "z.csv")
     assert "expected no context" in refused("sample", "-w", moons, "--context", "1", "-o", tmp_path / "z.csv")
-    assert "expected a run with columns as its context" in refused(
+    assert "expected a run that is conditioned on columns" in refused(
         "sample", "-w", moons, "--context", tmp_path / "kinds.csv", "-o", tmp_path / "z.csv"
     )
 

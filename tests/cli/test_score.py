@@ -82,10 +82,12 @@ def test_a_table_as_it_comes_is_trained_resumed_sampled_and_scored(tmp_path, cap
     config = of_stations(path)
     result = train(config, workdir)
     printed = capsys.readouterr().out
-    assert "columns left out: 'id, date'\nrows dropped, since a value is missing: 5 of 400\n" in printed
-    assert "discrete columns, with uniform noise of the width of their spacing: 'count (1)'" in printed
+    assert "columns left out: 'id, date'\nrows dropped because a value is missing: 5 of 400\n" in printed
+    assert "discrete columns, with uniform noise as wide as their spacing: 'count (1)'" in printed
     assert result["dequantized"] == {"columns": ["count"], "log_mass_bound": result["mean"]}
-    assert f"noise on 'count' taken out, with the probability of its values: at least {result['mean']:.3f}" in printed
+    assert (
+        f"without the noise on 'count', using the probability of its values: at least {result['mean']:.3f}" in printed
+    )
     saved = json.loads((workdir / "config.json").read_text())["dataset"]["categories"]
     assert saved == ["city=Basel", "city=Bern", "city=Chur", "open=False", "open=True"]
     config.num_steps = 6
@@ -112,7 +114,7 @@ def test_a_table_as_it_comes_is_trained_resumed_sampled_and_scored(tmp_path, cap
     assert "expected the categories that the run was started with, 'Basel, Bern, Chur', in column 'city'" in message
     renamed = frame.rename(columns={"id": "log_prob"})
     renamed.to_csv(tmp_path / "renamed.csv", index=False)
-    assert "not that of a score" in refused("score", tmp_path / "renamed.csv", *other, "--id", "log_prob")
+    assert "without the name of a score" in refused("score", tmp_path / "renamed.csv", *other, "--id", "log_prob")
 
     realnvp("sample", "-w", workdir, "-n", 6, "--context", "open=True, city=Bern", "-o", tmp_path / "one.csv")
     frame.drop(columns="open").assign(open=True, city="Bern")[:6].to_csv(tmp_path / "rows.csv", index=False)
@@ -126,5 +128,5 @@ def test_a_table_as_it_comes_is_trained_resumed_sampled_and_scored(tmp_path, cap
 
 
 def test_an_id_is_of_a_table(digits):
-    with pytest.raises(ValueError, match="expected --id with a table"):
+    with pytest.raises(ValueError, match="expected --id only with a table"):
         read_examples(open_run(digits), ["x.png"], id_column="id")

@@ -142,7 +142,7 @@ def test_a_run_is_trained_resumed_evaluated_and_loaded(tmp_path, monkeypatch, co
             {"labels": np.full(NUM, 2), "classes": ("left", "right")},
             "its 2 classes, or -1; got 'int64' from",
         ),
-        ({"labels": np.full(NUM, -1), "classes": ("left", "right")}, "got 120 images without one"),
+        ({"labels": np.full(NUM, -1), "classes": ("left", "right")}, "got 120 images without a label"),
         ({"labels": np.full(NUM, "top")}, "expected labels of the run's classes, 'left, right', in 'mirrored, all'"),
     ],
 )
@@ -166,7 +166,7 @@ def test_images_that_are_not_as_they_should_be_are_refused(monkeypatch, examples
             {"columns": ("a", "b", "d")},
             "expected dataset.context to name columns of the table 'line', of 'a, b, d'; got 'c': did",
         ),
-        ({"labels": np.zeros(NUM)}, "expected Examples of x and columns alone from 'line'"),
+        ({"labels": np.zeros(NUM)}, "expected Examples with only x and columns from 'line'"),
     ],
 )
 def test_vectors_that_are_not_as_they_should_be_are_refused(monkeypatch, examples, expected):

@@ -60,7 +60,7 @@ def test_values_of_a_command_line():
         (["--config.seed="], "expected a value of the key's type"),
         (["--config.dataset.flip=maybe"], "expected a value of the key's type"),
         (["--config.dataset=digits"], "expected a config key; got 'dataset'"),
-        (["x"], "expected --config.KEY=VALUE behind the config; got 'x'"),
+        (["x"], "expected --config.KEY=VALUE after the config; got 'x'"),
         (["--path=x"], "expected a config key as --config.dataset.path=...; got '--path=x'"),
         (["--foo"], "expected --workdir, --seeds, --traceback or --config.KEY=VALUE; got '--foo'"),
         (["--config.model.num_layers=3"], "expected a key that the image_flow reads"),

@@ -19,7 +19,7 @@ def test_a_damaged_result_is_named(tmp_path):
         path.write_text(text)
         message = refusal(read_result, path)
         assert "result.json" in message
-        assert message.endswith("start the run again, which evaluates again")
+        assert message.endswith("start the run again, to evaluate it again")
         assert Workdir(tmp_path, smoke.get_config()).result() is None
 
 

@@ -57,8 +57,8 @@ def with_values(table, column, row, value):
 
 
 CHANGES = {
-    "50 more rows in its three splits together": lambda t: pd.concat([t, t.iloc[:50] + 1]),
-    "1 fewer rows in its three splits together": lambda t: t.iloc[1:],
+    "50 more rows in the three splits together": lambda t: pd.concat([t, t.iloc[:50] + 1]),
+    "1 fewer rows in the three splits together": lambda t: t.iloc[1:],
     "column 'b' that is now 'x'": lambda t: t.rename(columns={"b": "x"}),
     "column 'a' that is now 'x' (and 1 more)": lambda t: t.rename(columns={"a": "x", "c": "z"}),
     "a new column 'd'": lambda t: t.assign(d=t["a"] * 2),
@@ -77,7 +77,7 @@ def test_data_that_have_changed_are_refused_with_what_differs_or_allowed(started
     assert message.startswith("expected the data that the run in '")
     assert "' was started with, as in its data.json; got" in message
     assert f"; got {found}" in message
-    assert message.endswith("use another --workdir, or set --config.dataset.allow_changed=True to go on with these")
+    assert message.endswith("use another --workdir, or set --config.dataset.allow_changed=True to continue with these")
     data = RunData(workdir, allow_changed=True)
     splits = data.load(config, None)
     assert f"was started with: {found}" in capsys.readouterr().err
@@ -208,7 +208,7 @@ def test_other_images_than_those_of_the_run_are_refused(tmp_path):
         ):
             data.match(dataclasses.replace(splits, sha256={"all": "1"}))
         other = dataclasses.replace(splits, sha256={"all": "1"}, files={"train": ["b.png"], "test": ["a.png"]})
-        with pytest.raises(ValueError, match=r"got 2 others or in another split, such as 'a.png'"):
+        with pytest.raises(ValueError, match=r"got 2 files added, removed or moved to another split, such as 'a.png'"):
             data.match(other)
     for name in ("data.json", "split_files.json"):
         (tmp_path / name).write_text("{")

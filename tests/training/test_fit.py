@@ -322,7 +322,7 @@ def test_what_can_have_no_loss_is_refused_before_training():
     assert "expected finite parameters; got NaN or infinite ones in 'params/bijection" in refusal(
         fit, params=broken, num_steps=1
     )
-    with pytest.raises(NonFiniteLossError, match="expected a finite validation; got -inf"):
+    with pytest.raises(NonFiniteLossError, match="expected a finite validation score; got -inf"):
         fit(num_steps=1, validation=POINTS * 1e30)
 
 

@@ -1,4 +1,4 @@
-"""Elementwise transforms, one in each file, which register themselves when they are imported here."""
+"""Elementwise transforms, one per file; importing them here registers them."""
 
 from realnvp_jax.bijections.transforms.additive import Additive
 from realnvp_jax.bijections.transforms.affine import Affine

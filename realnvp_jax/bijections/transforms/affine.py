@@ -19,14 +19,12 @@ class Affine(Transform):
     """(x + shift) exp(log_scale), elementwise, log_scale = scale tanh(raw) + offset.
 
     Attributes:
-      initial_scale: value at which the scalar `scale` starts; 0 makes log_scale start at 0.
+      initial_scale: initial value of the scalar `scale`; with 0, log_scale starts at 0.
       has_offset: whether there is a trainable `offset`, which starts at 0.
       penalizes_scale: whether `scale` carries the authors' L2 penalty.
     """
 
-    initial_scale: float = parameter(
-        1.0, "start of the scale of tanh in log_scale; 0 for masks over cells whatever it is"
-    )
+    initial_scale: float = parameter(1.0, "initial factor of tanh in log_scale; masks over cells always start at 0")
     has_offset: bool = True
     penalizes_scale: bool = False
 
@@ -41,10 +39,10 @@ class Affine(Transform):
         return ("scale",) if self.penalizes_scale else ()
 
     def placed(self, *, in_cells, before_batch_norm):
-        """As in the authors' code.
+        """The transform as the authors' code places it.
 
-        A checkerboard's scale starts at 0 and is penalized, a channel-wise one's starts at 1 and is not; there is an
-        offset only in models without batch norm.
+        The scale of a checkerboard coupling starts at 0 and is penalized; that of a channel-wise coupling starts at 1
+        and is not. There is an offset only in models without batch norm.
         """
         if in_cells:
             return self.clone(initial_scale=0.0, has_offset=not before_batch_norm, penalizes_scale=True)

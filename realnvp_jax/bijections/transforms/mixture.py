@@ -1,4 +1,4 @@
-"""The transform of autoregressive flows: the CDF of a mixture, to the uniform or the normal distribution."""
+"""The transform of autoregressive flows: the CDF of a mixture, to a uniform or normal distribution."""
 
 from realnvp_jax.bijections.transforms.transform import Transform, by_element
 from realnvp_jax.mixtures import BASES, COMPONENTS, mixture_forward, mixture_inverse, num_parameters
@@ -6,9 +6,9 @@ from realnvp_jax.registry import parameter
 
 
 class Mixture(Transform):
-    """Through the CDF of a mixture to the uniform or the normal distribution (`realnvp_jax.mixtures`).
+    """The CDF of a mixture, to a uniform or normal distribution (`realnvp_jax.mixtures`).
 
-    It is the transform of `autoregressive_flow` and `pixelcnn_flow`, whose latents have the base's support.
+    The transform of `autoregressive_flow` and `pixelcnn_flow`, whose latents have the base's support.
     """
 
     num_components: int = parameter(12, "components of every mixture", at_least=1)

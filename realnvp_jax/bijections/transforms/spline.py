@@ -11,7 +11,7 @@ class Spline(Transform):
 
     num_bins: int = parameter(8, "bins of a spline", at_least=2, at_most=500)
     tail_bound: float = parameter(
-        5.0, "a spline acts on [-tail_bound, tail_bound], in the units of what the layer is given", above=0
+        5.0, "a spline acts on [-tail_bound, tail_bound], in the units of the layer's input", above=0
     )
 
     @property

@@ -15,7 +15,7 @@ from realnvp_jax.registry import check_parameters
 class Transform(nn.Module):
     """Base class of the parts of the kind "transform": an invertible function of one number."""
 
-    preserves_volume = False  # whether its log-derivative is always 0, so that a flow needs a scaling somewhere else
+    preserves_volume = False  # whether its log-derivative is always 0, so that a flow needs a scaling elsewhere
 
     def __post_init__(self):
         check_parameters(self)
@@ -42,7 +42,7 @@ class Transform(nn.Module):
         """`forward` or `inverse`.
 
         Raises:
-          ValueError: the result has other shapes than the values.
+          ValueError: the result does not have the shape of the values.
         """
         result, log_derivative = getattr(self, method)(values, raw)
         check_returned(self, f"values by {method}", result, values.shape)
@@ -50,10 +50,10 @@ class Transform(nn.Module):
         return result, log_derivative
 
     def placed(self, *, in_cells: bool, before_batch_norm: bool) -> "Transform":
-        """The transform as the RealNVP of images places it; by default as it is.
+        """The transform as the image RealNVP uses it in one place; by default unchanged.
 
         Args:
-          in_cells: whether the mask is over the cells of an image (checkerboard), else over channels.
+          in_cells: whether the mask is over the cells of an image (checkerboard), rather than over channels.
           before_batch_norm: whether batch normalization follows.
         """
         return self
@@ -62,5 +62,5 @@ class Transform(nn.Module):
 def by_element(
     x: Float[Array, "*n channels"], raw: Float[Array, "*n parameters"], parameters_per_dim: int
 ) -> Float[Array, "*n channels parameters_per_dim"]:
-    """The parameters of every element along an axis of their own."""
+    """The raw output with the parameters of each element along a new last axis."""
     return raw.reshape(*x.shape, parameters_per_dim)

@@ -20,7 +20,7 @@ from realnvp_jax.text import shorten
 
 Header = tuple[tuple[int, ...], np.dtype]
 
-_MOST_CLASSES = 10_000  # more different numbers are not labels
+_MOST_CLASSES = 10_000  # arrays with more distinct numbers are not labels
 _UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
@@ -31,7 +31,7 @@ class Arrays(DataSet):
 
     Attributes:
       path: the file.
-      seed: of the order of the images of a single array.
+      seed: seed of the order of the images of a single array.
     """
 
     path: str = ""
@@ -50,16 +50,16 @@ class Arrays(DataSet):
 def array_source(path: str, split: str, seed: int) -> Source:
     """The images of an array.
 
-    Every array of images in an .npz file is a split under its name. The array of an .npy file, and the only array of
+    Every array of images in an .npz file is a split of that name. The array of an .npy file, or the only array of
     images in an .npz file, is the split "all", in an order that `seed` fixes. An .npy file may be larger than memory.
 
     The labels of an array `name` in an .npz file are whole numbers [n] in the array `name_labels`; or in `y` for `x`
-    and `y_...` for `x_...`; or in `labels`, if there is no other array of images. Each different number is a class.
+    and `y_...` for `x_...`; or in `labels`, if there is no other array of images. Each distinct number is a class.
 
     Args:
       path: the file.
       split: "all", or the name of an array.
-      seed: of the order of "all".
+      seed: seed of the order of "all".
 
     Raises:
       ValueError: there is no such file or array, or it holds no uint8 images of one size.
@@ -81,7 +81,7 @@ def array_source(path: str, split: str, seed: int) -> Source:
     images = functools.cache(lambda: _load(file, name))
 
     def read(framing: Framing, i: int) -> np.ndarray:
-        with lock:  # the first one loads it
+        with lock:  # the first thread loads the array
             array = images()
         image = np.asarray(array[order[i]])
         return framing.frame(image if image.ndim == 3 else image[..., None])
@@ -111,7 +111,7 @@ def _existing(path: str) -> Path:
 
 
 def _find(file: Path, split: str) -> tuple[str, tuple[int, ...]]:
-    """The name in an archive ("" of an .npy file) and the shape of an array."""
+    """The name of an array in an archive ("" for an .npy file), and its shape."""
     headers = _image_headers(file)
     name = next(iter(headers)) if split == "all" and len(headers) == 1 else split
     if name not in headers:
@@ -133,7 +133,7 @@ def _find(file: Path, split: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _labels(file: Path, name: str, num: int, order: np.ndarray) -> Labels | str:
-    """The labels of an array of images, or what is there instead."""
+    """The labels of an array of images, or a description of what was found instead."""
     headers = _headers(file)
     names = [f"{name}_labels"] if name else []
     if name == "x" or name.startswith("x_"):
@@ -150,13 +150,13 @@ def _labels(file: Path, name: str, num: int, order: np.ndarray) -> Labels | str:
         return f"shape {shorten(shape)} of {shorten(found)} for {num:,} images, instead of {(num,)}"
     classes, numbers = number_classes(_load(file, found).astype(int))
     if len(classes) > _MOST_CLASSES:
-        return f"{len(classes):,} different numbers in {shorten(found)}, more than {_MOST_CLASSES:,} classes"
+        return f"{len(classes):,} distinct numbers in {shorten(found)}, more than {_MOST_CLASSES:,} classes"
     numbers = numbers[order]
     return Labels(classes, lambda i: int(numbers[i]))
 
 
 def _load(file: Path, name: str) -> np.ndarray:
-    """An .npy file's array, mapped into memory, or one of an archive, read."""
+    """The array of an .npy file, memory-mapped, or an array read from an archive."""
     try:
         if not name:
             return np.load(file, mmap_mode="r")

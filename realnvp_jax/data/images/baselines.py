@@ -1,4 +1,4 @@
-"""Bits per dimension of simple codes for images, to see a flow's result beside."""
+"""Bits per dimension of simple codes for images, to compare a flow's result with."""
 
 import io
 from typing import Literal
@@ -14,7 +14,7 @@ Images = UInt8[np.ndarray, "n height width channels"]
 
 
 def histogram_bits(train: Images, test: Images, levels: int) -> Float[np.ndarray, " n"]:
-    """Bits/dim of every test image under an independent histogram for each pixel and channel of the training images.
+    """Bits/dim of every test image under independent histograms of each pixel and channel of the training images.
 
     p(x_d = v) = (count of v at d + 0.1) / (n + 0.1 levels).
 
@@ -38,9 +38,9 @@ def histogram_bits(train: Images, test: Images, levels: int) -> Float[np.ndarray
 
 
 def file_bits(images: Images, file_format: Literal["PNG", "WebP"]) -> Float[np.ndarray, " n"]:
-    """Bits/dim of every image as a file of its own: PNG, or WebP without loss, at their highest effort.
+    """Bits/dim of every image as a separate file: PNG, or lossless WebP, at the highest effort.
 
-    The headers count: 57 bytes of a PNG file are 0.15 bits/dim of a 32x32 image in RGB.
+    Headers are counted: those of a PNG file, 57 bytes, are 0.15 bits/dim of a 32x32 image in RGB.
     """
     options = {"PNG": {"optimize": True}, "WebP": {"lossless": True, "quality": 100, "method": 6}}[file_format]
     sizes = []

@@ -1,8 +1,8 @@
 """Builders of TFDS data sets that do not need TensorFlow.
 
-Each has the name, version, features, splits and keys of the TFDS builder that it derives from, so that what it prepares
-is what `tfds.data_source(name)` opens. Where TFDS's builder encodes arrays or reads files by TensorFlow, there is a
-reader here, which stores PNG files; others get archives that are opened without it.
+Each has the name, version, features, splits and keys of the TFDS builder that it derives from, so that
+`tfds.data_source(name)` opens what it prepares. If TFDS's builder uses TensorFlow to encode arrays or read files, a
+reader in this module replaces it and stores PNG files; other builders only get archives opened without TensorFlow.
 """
 
 import functools
@@ -38,7 +38,7 @@ def builder_class(name: str) -> Any:
 
     members = {
         "name": name,
-        "pkg_dir_path": original.pkg_dir_path,  # of its README, citation and checksums
+        "pkg_dir_path": original.pkg_dir_path,  # where its README, citation and checksums are
         "__module__": original.__module__,
         "_split_generators": split_generators,
     }
@@ -56,14 +56,14 @@ def archives(builder: Any) -> dict[str, str]:
 
 
 def png(image: UInt8[np.ndarray, "height width channels"]) -> bytes:
-    """An image of one channel or three as a PNG file."""
+    """An image with one or three channels as the bytes of a PNG file."""
     file = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, format="PNG")
     return file.getvalue()
 
 
 class _DownloadManager:
-    """TFDS's download manager, with archives read by the standard library."""
+    """TFDS's download manager, but the standard library reads the archives."""
 
     def __init__(self, manager: Any):
         self._manager = manager
@@ -101,7 +101,7 @@ def _cifar10_urls(builder) -> _Urls:
 
 
 def _read_cifar10(builder, dl_manager) -> dict[str, _Examples]:
-    """Records of a label and 3,072 bytes: the red plane, the green and the blue."""
+    """Records of a label and 3,072 bytes: the red, the green and the blue plane."""
     with tarfile.open(dl_manager.download(_cifar10_urls(builder)["all"])) as archive:
         content = {Path(entry.name).name: archive.extractfile(entry).read() for entry in archive if entry.isfile()}  # pyright: ignore[reportOptionalMemberAccess]
     builder.info.features["label"].names = content["batches.meta.txt"].decode().split()
@@ -174,7 +174,7 @@ def _lsun_urls(builder) -> _Urls:
 
 
 def _read_lsun(builder, dl_manager) -> dict[str, _Examples]:
-    """LMDB databases of encoded pictures, which are stored as they are (the archives have WebP)."""
+    """LMDB databases of encoded pictures, which are stored unchanged (the archives hold WebP)."""
     lmdb = _import_lmdb()
     files = dl_manager.download(_lsun_urls(builder))
     data_dir = Path(builder.data_dir).parents[2]  # its disk has room for the database, which is as large as the archive
@@ -215,7 +215,7 @@ LSUN_SCENES = (
 
 
 class _Recipe(NamedTuple):
-    """How the original files of a data set are found and read: both take the builder, `read` a download manager too."""
+    """How to find and read the original files of a data set; both take the builder, `read` also a download manager."""
 
     urls: Callable[[Any], _Urls]
     read: Callable[[Any, Any], dict[str, _Examples]]

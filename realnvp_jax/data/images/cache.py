@@ -1,9 +1,9 @@
 """Decoded images on disk, memory-mapped: every data set is decoded once, and may be larger than memory.
 
 An entry is a directory named by a hash of what its pixels depend on: the source with its version, sizes and times of
-change, the framing, and the version of Pillow, which decodes. It holds the labels of the images too, if they have any,
-in the same order: an image that is left out has no label there. It is filled under another name and renamed when it is
-complete, so that every visible entry is complete; a lock lets a second process that wants the same entry wait for it.
+modification, the framing, and the version of Pillow, which decodes. It also holds the labels of the images, if any, in
+the same order, without those of images that are left out. An entry is filled under a temporary name and renamed at the
+end, so that every visible entry is complete; a lock makes a second process that wants the same entry wait for it.
 """
 
 import contextlib
@@ -31,8 +31,8 @@ from realnvp_jax.data.images.framing import BadPictureError, Framing
 from realnvp_jax.data.images.source import Source
 from realnvp_jax.text import shorten
 
-_LAYOUT = 2  # of an entry; part of every key
-_CHUNK_BYTES = 64 * 2**20  # of decoded images between two looks at the progress
+_LAYOUT = 2  # version of the layout of an entry; part of every key
+_CHUNK_BYTES = 64 * 2**20  # decoded images between two updates of the progress
 _KEY = r"[0-9a-f]{32}"
 
 
@@ -41,13 +41,13 @@ class Decoded:
     """A source's images, decoded and framed.
 
     Attributes:
-      images: [n, height, width, channels], mapped from the file.
+      images: [n, height, width, channels], memory-mapped from the file.
       levels: lowest and highest pixel value.
       files: names of the images, if they have any.
-      left_out: names of pictures that could not be used, each with the reason.
-      sha256: hash of the images, in hexadecimal; "" of images that come from no file.
+      left_out: names of unusable pictures, each with the reason.
+      sha256: hash of the images, in hexadecimal; "" for images that do not come from files.
       classes: names of the classes of the images; () if they have no labels.
-      labels: the number of each image's class, -1 for one without; None if they have no labels.
+      labels: each image's class as an index into `classes`, -1 for an image without one; None if there are no labels.
     """
 
     images: UInt8[np.ndarray, "n height width channels"]
@@ -65,17 +65,17 @@ def default_cache_dir() -> Path:
 
 
 def decode_once(source: Source, framing: Framing, directory: Path, *, strict: bool = False) -> Decoded:
-    """The decoded images of a source, from the cache, which is filled first if they are not there.
+    """The decoded images of a source, from the cache; images that are not in the cache are decoded into it first.
 
     Args:
       source: where the images come from.
-      framing: what is cut from them.
-      directory: of the cache.
-      strict: refuse a source in which a picture cannot be used, instead of leaving it out.
+      framing: how they are cropped and resized.
+      directory: directory of the cache.
+      strict: refuse a source with an unusable picture, instead of leaving the picture out.
 
     Raises:
-      ValueError: a picture cannot be used and `strict`, or none can; the source cannot be read, or the cache cannot be
-        written. An entry that is not complete is removed.
+      ValueError: no picture can be used, or one cannot and `strict` is set; the source cannot be read, or the cache
+        cannot be written. Incomplete entries are removed.
     """
     key = _key(source, framing)
     decoded = _open(directory / key)
@@ -98,7 +98,7 @@ def decode_once(source: Source, framing: Framing, directory: Path, *, strict: bo
     if decoded.left_out and strict:
         name, reason = next(iter(decoded.left_out.items()))
         raise ValueError(
-            f"expected only pictures that can be used in {shorten(source.title, 150)}, as dataset.strict asks; "
+            f"expected only usable pictures in {shorten(source.title, 150)}, as dataset.strict asks; "
             f"got {len(decoded.left_out)} others, the first {shorten(name)}: {reason}"
         )
     return decoded
@@ -106,7 +106,7 @@ def decode_once(source: Source, framing: Framing, directory: Path, *, strict: bo
 
 @dataclasses.dataclass(frozen=True)
 class CacheEntry:
-    """What one entry of the cache holds: its source, number of images, and size in bytes; no title if incomplete."""
+    """One entry of the cache: its source, number of images, and size in bytes; incomplete entries have no title."""
 
     title: str
     num: int
@@ -129,9 +129,9 @@ def list_cache(directory: Path) -> list[CacheEntry]:
 
 
 def clear_cache(directory: Path) -> int:
-    """Remove all entries, complete or not, but those that are being written, and return how many there were.
+    """Remove all entries except those that are being written, and return how many were removed.
 
-    A run that uses one goes on: the system keeps mapped files until they are closed.
+    Runs that use one of them can continue: the system keeps mapped files until they are closed.
     """
     keys = {match[0] for path in directory.glob("*") if (match := re.match(_KEY, path.name))}
     count = 0
@@ -168,12 +168,14 @@ def _open(path: Path) -> Decoded | None:
 
 
 def _read_entry(path: Path) -> dict[str, Any] | None:
-    """The description of an entry, or None if a part of it is missing or damaged."""
+    """The description of an entry, or None if any part of the entry is missing or damaged."""
     try:
         entry = json.loads((path / "entry.json").read_text())
         if (path / "images.bin").stat().st_size != math.prod((entry["num"], *entry["shape"])):
             return None
-        if entry.get("classes") and (path / "labels.bin").stat().st_size != 4 * entry["num"]:  # older ones have none
+        if (
+            entry.get("classes") and (path / "labels.bin").stat().st_size != 4 * entry["num"]
+        ):  # older entries have no classes
             return None
         entry["files"] = tuple(json.loads((path / "files.json").read_text())) if entry["has_files"] else None
         return entry if {"title", "levels", "left_out", "sha256"} <= set(entry) else None
@@ -197,7 +199,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _fill(source: Source, framing: Framing, directory: Path, key: str) -> None:
-    """Decode everything into a directory of another name, and rename it."""
+    """Decode everything into a temporary directory, and rename it."""
     for stale in (directory / key, directory / f"{key}.partial"):  # damaged, or left by a process that was killed
         if stale.exists():
             shutil.rmtree(stale)
@@ -240,7 +242,7 @@ def _write(source: Source, framing: Framing, partial: Path) -> None:
         ThreadPoolExecutor(os.cpu_count()) as pool,
         (partial / "images.bin").open("wb") as file,
     ):
-        warnings.simplefilter("ignore")  # Pillow's of doubtful metadata and large pictures
+        warnings.simplefilter("ignore")  # Pillow warns of doubtful metadata and large pictures
         for start in range(0, source.num, chunk_size):
             chunk = range(start, min(start + chunk_size, source.num))
             for i, found in zip(chunk, pool.map(read, chunk), strict=True):
@@ -259,9 +261,7 @@ def _write(source: Source, framing: Framing, partial: Path) -> None:
     if not kept:
         example = next(iter(left_out.items()), None)
         reason = f"; the first left out is {shorten(example[0])}: {example[1]}" if example else ""
-        raise ValueError(
-            f"expected pictures that can be used in {shorten(source.title, 100)}; got none of {source.num}{reason}"
-        )
+        raise ValueError(f"expected usable pictures in {shorten(source.title, 100)}; got none of {source.num}{reason}")
     if source.files is not None:
         _write_json(partial / "files.json", [source.files[i] for i in kept])
     classes = () if isinstance(source.labels, str) else source.labels.classes
@@ -295,6 +295,6 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def _flush(file: IO[Any]) -> None:
-    """Write to the disk what has been written to a file."""
+    """Flush what has been written to a file to the disk."""
     file.flush()
     os.fsync(file.fileno())

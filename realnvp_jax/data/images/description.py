@@ -1,4 +1,4 @@
-"""What a set of images is: counts, sizes, levels, moments, duplicates, bits/dim of simple codes, a contact sheet."""
+"""A description of a set of images: counts, sizes, levels, moments, duplicates, simple codes, and a contact sheet."""
 
 import contextlib
 import dataclasses
@@ -22,9 +22,9 @@ from realnvp_jax.registry import registered
 from realnvp_jax.text import plus_minus, shorten
 
 _CHUNK = 1000  # images at a time
-_MOST_LEFT_OUT = 20  # files that are listed
-_NUM_SIZES = 50  # images whose sizes are looked at
-_NUM_FILES = 1000  # images that are written as PNG and WebP
+_MOST_LEFT_OUT = 20  # the most unusable files to list
+_NUM_SIZES = 50  # images whose sizes are compared
+_NUM_FILES = 1000  # images to code as PNG and WebP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +32,14 @@ class SplitDescription:
     """A split of images.
 
     Attributes:
-      name: of the split.
+      name: name of the split.
       num: number of images.
-      levels: how many different values pixels have, the lowest and the highest.
-      mean: of each channel, with the highest level as 1.
-      deviation: of each channel, likewise.
-      repeated: images that are equal to one before them in the split.
-      in_first: images that are equal to one of the first split, which is usually "train".
-      left_out: files that cannot be used, each with the reason.
+      levels: (number of distinct pixel values, the lowest, the highest).
+      mean: mean of each channel, with the highest level as 1.
+      deviation: standard deviation of each channel, on the same scale.
+      repeated: number of images that equal an earlier image of the split.
+      in_first: number of images that equal an image of the first split, which is usually "train".
+      left_out: unusable files, each with the reason.
       labels: number of images of each class; {} without labels.
     """
 
@@ -63,9 +63,9 @@ class Description:
       shape: (height, width, channels).
       levels: number of values that a pixel can take.
       splits: its splits, the training split first.
-      baselines: what is coded by what, with mean and standard error of bits/dim and the number of images.
-      sheet: images of the first split, drawn at random, for the contact sheet.
-      is_resized: whether the pictures had other sizes, and were cropped and resized.
+      baselines: name of each simple code, with the mean and standard error of its bits/dim and the number of images.
+      sheet: random images of the first split, for the contact sheet.
+      is_resized: whether the pictures had other sizes and were cropped and resized.
     """
 
     title: str
@@ -115,9 +115,9 @@ class Description:
 
 
 def image_data(name_or_path: str, **options: Any) -> FramedImages:
-    """The images of a data set's name, a folder, an .npz or .npy file, or a directory that TFDS has prepared.
+    """The images of a named data set, a folder, an .npz or .npy file, or a directory that TFDS has prepared.
 
-    A folder comes before a data set of the same name, but for registered ones that need no path, such as digits.
+    A folder takes precedence over a data set of the same name, unless it is registered and needs no path (digits).
 
     Args:
       name_or_path: the name or the path.
@@ -139,13 +139,13 @@ def describe(data: FramedImages, shape: tuple[int, ...] | None = None, title: st
     """Describe a set of images.
 
     Args:
-      data: which.
-      shape: (height, width, channels) that they are framed to; None for their own, or (32, 32, 3) if they are of
-        several sizes. Where that is not their own, and `data.crop` is "none", the centre is cropped.
-      title: what it is called.
+      data: the images.
+      shape: (height, width, channels) to frame them to; None for their own shape, or (32, 32, 3) if sizes vary. If this
+              is not their own shape and `data.crop` is "none", the centre is cropped.
+      title: what to call them.
 
     Raises:
-      ValueError: the images are not there.
+      ValueError: the images do not exist.
     """
     names = sorted(data.dataset.find_splits(), key=lambda name: ("train" not in name, "test" in name, name))
     own = _own_shape(open_split(data.dataset, names[0]))
@@ -180,7 +180,7 @@ def describe(data: FramedImages, shape: tuple[int, ...] | None = None, title: st
 
 
 def _own_shape(source: Source) -> tuple[int, ...] | None:
-    """The one shape that the images have, as far as the first ones tell, or None if there are several."""
+    """The common shape of the images, judging by the first ones, or None if their shapes differ."""
     if source.shape is not None:
         return source.shape
     shapes = set()
@@ -238,16 +238,16 @@ def _baselines(train: np.ndarray, test: np.ndarray, levels: int) -> dict[str, tu
     if test.shape[3] in (1, 3):
         some = test[np.sort(np.random.default_rng(0).permutation(len(test))[:_NUM_FILES])]
         codes["PNG, with headers"] = (*mean_and_standard_error(file_bits(some, "PNG")), len(some))
-        codes["WebP without loss, with headers"] = (*mean_and_standard_error(file_bits(some, "WebP")), len(some))
+        codes["lossless WebP, with headers"] = (*mean_and_standard_error(file_bits(some, "WebP")), len(some))
     return codes
 
 
 def _printable(text: str) -> str:
-    """Text without line ends, control characters and what is not Unicode, of names of files."""
+    """A file name without line breaks, control characters and invalid Unicode."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def aligned(rows: list[list[str]]) -> list[str]:
-    """A line for each row, its cells in columns; the first row is the heading, if there is one."""
+    """One line per row, with the cells aligned in columns; the first row is the heading, if there is one."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

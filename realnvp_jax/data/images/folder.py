@@ -26,7 +26,7 @@ class Folder(DataSet):
 
     Attributes:
       path: the folder.
-      seed: of the order of the pictures.
+      seed: seed of the order of the pictures.
     """
 
     path: str = ""
@@ -34,26 +34,27 @@ class Folder(DataSet):
     split_names: ClassVar[tuple[str, ...]] = ()
 
     def find_splits(self) -> Sequence[str]:
-        """The whole folder; each folder in it is a split as well."""
+        """The whole folder; each of its subfolders is a split as well."""
         return ("all",)
 
     def load(self, split: str) -> Source:
-        """The pictures of the folder, or of one in it."""
+        """The pictures of the folder, or of a subfolder."""
         return folder_source(self.path, split, self.seed)
 
 
 def folder_source(path: str, split: str, seed: int) -> Source:
     """The pictures of a folder, in an order that `seed` fixes.
 
-    The order sorts by a hash of the seed and a file's name within the folder, so that a file that is added later leaves
-    the order of the others as it is. Hidden files are skipped, links followed; of a file with several pictures the
-    first is taken. If every picture lies in a folder below the root, or below the folder of the split, the first folder
-    on the way to it is its class; a picture in the root itself leaves all without labels.
+    Pictures are sorted by a hash of the seed and the file's name within the folder, so that files that are added later
+    do not change the order of the others. Hidden files are skipped and links are followed; of a file with several
+    pictures, the first is read. If every picture lies in a subfolder of the folder (or of the split's folder), the
+    first subfolder on the path to a picture is its class; one picture outside of any subfolder leaves all without
+    labels.
 
     Args:
       path: the folder.
-      split: "all", or the name of a folder in it.
-      seed: of the order.
+      split: "all", or the name of a subfolder.
+      seed: seed of the order.
 
     Raises:
       ValueError: there is no such folder, or no picture in it.
@@ -69,7 +70,7 @@ def folder_source(path: str, split: str, seed: int) -> Source:
             folders = next(os.walk(root.parent, onerror=_refuse))[1]
             folders = sorted(name for name in folders if not name.startswith("."))
             raise ValueError(
-                f"expected the split 'all' of a folder, or one of the folders in it (there: "
+                f"expected the split 'all' of a folder, or one of its subfolders ("
                 f"{shorten(', '.join(folders) or 'none', 100)}), or a part such as all[:80%]; got {shorten(split)}"
             )
     found, others = _pictures(root)
@@ -100,7 +101,7 @@ def _labels(names: list[str]) -> Labels | str:
     """The class of each picture: the first folder in its name."""
     for name in names:
         if "/" not in name:
-            return f"a picture in no folder of a class, {shorten(name)}"
+            return f"a picture outside of any subfolder, {shorten(name)}"
     folders = [name.partition("/")[0] for name in names]
     classes = tuple(sorted(set(folders)))
     numbers = {folder: i for i, folder in enumerate(classes)}
@@ -108,9 +109,9 @@ def _labels(names: list[str]) -> Labels | str:
 
 
 def _pictures(root: Path) -> tuple[list[tuple[str, int, int, int]], int]:
-    """(name within the folder, size, times of change) of every picture, and the number of other files.
+    """(name within the folder, size, times of modification) of every picture, and the number of other files.
 
-    Links to folders are followed, each folder once.
+    Links to folders are followed, but each folder is visited only once.
     """
     found, others = [], 0
     seen = set()
@@ -132,7 +133,7 @@ def _pictures(root: Path) -> tuple[list[tuple[str, int, int, int]], int]:
 
 
 def _times(path: Path) -> tuple[int, int, int] | None:
-    """Size and times of change of a file, zeros of a link to nowhere; None for what is not a file, such as a pipe."""
+    """Size and times of modification of a file; zeros for a broken link, None for a non-file such as a pipe."""
     try:
         status = path.stat()
     except OSError:
@@ -142,5 +143,5 @@ def _times(path: Path) -> tuple[int, int, int] | None:
 
 def _refuse(error: OSError) -> None:
     raise ValueError(
-        f"expected a folder that can be read in {shorten(error.filename, 200)}; got {shorten(error.strerror)}"
+        f"expected a readable folder in {shorten(error.filename, 200)}; got {shorten(error.strerror)}"
     ) from None

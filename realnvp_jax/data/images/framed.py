@@ -1,6 +1,6 @@
-"""Splits of any data set of images, checked, framed, and with their labels as context where these are asked for.
+"""Splits of any data set of images, checked and framed, with their labels as context if requested.
 
-What is decoded from files comes from the cache (`data.images.cache`), mapped into memory.
+Images that are decoded from files are memory-mapped from the cache (`data.images.cache`).
 """
 
 import dataclasses
@@ -24,16 +24,16 @@ from realnvp_jax.text import shorten
 
 @dataclasses.dataclass(frozen=True)
 class FramedImages:
-    """A data set of images, and what is done with its pictures: the keys of `config.dataset` that all images read.
+    """A data set of images and how to prepare it: the keys of `config.dataset` that all data sets of images read.
 
     Attributes:
-      dataset: which.
-      cache_dir: of the decoded images; "" for the user's cache directory.
-      crop: see `Framing`; so are resize, resample and num_bits.
+      dataset: the data set.
+      cache_dir: directory of the decoded images; "" for the user's cache directory.
+      crop: see `Framing`.
       resize: see `Framing`.
       resample: see `Framing`.
       num_bits: see `Framing`.
-      strict: whether a picture that cannot be used is an error, instead of being left out.
+      strict: whether an unusable picture is an error, instead of being left out.
     """
 
     dataset: DataSet
@@ -45,7 +45,7 @@ class FramedImages:
     strict: bool = False
 
     def framing(self, shape: tuple[int, ...]) -> Framing:
-        """How images become [height, width, channels] = shape."""
+        """The framing that turns images into [height, width, channels] = shape."""
         height, width, channels = shape
         return Framing((height, width, channels), self.crop, self.resize, self.resample, self.num_bits)
 
@@ -54,14 +54,14 @@ def load_images(data: FramedImages, split_names: Mapping[str, str], flow: Flow, 
     """Load, generate, or download and prepare the three splits of a data set.
 
     Args:
-      data: which.
-      split_names: "train", "validation" and "test" to names such as "train[:90%]" or "test[-1000:]".
+      data: the images.
+      split_names: "train", "validation" and "test", each with a split such as "train[:90%]" or "test[-1000:]".
       flow: the flow that will see the images; they must have its shape and number of levels.
-      classes: names of the classes (of `load_classes`) whose one-hot labels are the context; () for no context.
+      classes: names of the classes (from `load_classes`) whose one-hot labels become the context; () for no context.
 
     Raises:
-      ValueError: the data are not there and cannot be prepared, a split is unknown or empty, the images do not fit the
-        flow, or there are `classes` but no labels of these.
+      ValueError: the data do not exist and cannot be prepared, a split is unknown or empty, the images do not fit the
+        flow, or `classes` is given and the images lack labels of these classes.
     """
     framing = data.framing(flow.event_shape)
     wholes: dict[str, Decoded] = {}
@@ -104,11 +104,11 @@ def load_classes(dataset: DataSet, split: str) -> tuple[str, ...]:
     """Names of the classes of a data set, without decoding its images.
 
     Args:
-      dataset: which.
-      split: that of training, such as "train[:90%]": its labels tell the classes.
+      dataset: the data set.
+      split: the training split, such as "train[:90%]", whose labels define the classes.
 
     Raises:
-      ValueError: the data have no labels, or of fewer than two classes; or they are not there.
+      ValueError: the data do not exist, have no labels, or have fewer than two classes.
     """
     name = parse_splits(dataset, {"train": split})["train"][0]
     source = open_split(dataset, name)
@@ -125,7 +125,7 @@ def open_split(dataset: DataSet, split: str) -> Source:
     """The images of a split, not yet framed.
 
     Raises:
-      ValueError: they are not there, there is no such split, or the data set does not load images.
+      ValueError: the images do not exist, there is no such split, or the data set does not load images.
     """
     loaded = dataset.load(split)
     return loaded if isinstance(loaded, Source) else source_in_memory(dataset.title, loaded)
@@ -135,10 +135,10 @@ def load_split(data: FramedImages, split: str, framing: Framing, *, labelled: bo
     """All images of a split, framed, with their labels if they have any.
 
     Args:
-      data: which.
-      split: its name.
-      framing: what is cut from the images.
-      labelled: refuse images that have no labels.
+      data: the images.
+      split: name of the split.
+      framing: how the images are cropped and resized.
+      labelled: refuse images without labels.
 
     Raises:
       ValueError: as in `load_images`.
@@ -149,7 +149,7 @@ def load_split(data: FramedImages, split: str, framing: Framing, *, labelled: bo
     if source.shape is not None and framing.crop == "none" and source.shape != framing.shape:
         raise ValueError(
             f"expected images of shape {framing.shape}, model.event_shape, in {source.title!r}; got {source.shape}: "
-            "change model.event_shape, or set dataset.crop to cut and resize them"
+            "change model.event_shape, or set dataset.crop to crop and resize them"
         )
     if source.images is not None:
         return _frame(source, source.images, framing, data.dataset.levels)
@@ -158,9 +158,12 @@ def load_split(data: FramedImages, split: str, framing: Framing, *, labelled: bo
 
 
 def _frame(source: Source, images: np.ndarray, framing: Framing, levels: int) -> Decoded:
-    """Images that are in memory, framed."""
+    """Frame images that are in memory."""
     if framing.num_bits and levels < 256:
-        raise ValueError(f"expected dataset.num_bits of 0 for {source.title}, which have fewer; got {framing.num_bits}")
+        raise ValueError(
+            f"expected dataset.num_bits=0 for {source.title}, whose pixels have fewer than 256 levels; "
+            f"got {framing.num_bits}"
+        )
     if framing.crop != "none" or framing.num_bits:
         try:
             images = np.stack([framing.frame(image) for image in images])

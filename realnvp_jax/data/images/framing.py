@@ -19,21 +19,21 @@ class BadPictureError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Framing:
-    """What is cut from every picture, how it is resized, and to how many levels it is reduced.
+    """How every picture is cropped, resized, and reduced to fewer levels.
 
     Attributes:
-      shape: (height, width, channels) that the model takes. With a crop, pictures are turned into greyscale for one
-        channel and into RGB for three; without, those that are neither greyscale nor RGB nor RGBA are.
-      crop: "none": pictures have this shape; "centre": the largest centred part of this aspect ratio is resized to it;
-        "random": the same part is resized to a height of `resize`, from which a crop of this shape is drawn in every
-        step; or rows and columns, such as "40:188,15:163", which are resized to this shape.
+      shape: (height, width, channels) that the model takes. With a crop, all pictures are converted to greyscale for
+        one channel or to RGB for three; without a crop, only pictures that are not greyscale, RGB or RGBA are.
+      crop: "none": pictures already have this shape; "centre": the largest centred part with this aspect ratio is
+        resized to it; "random": that part is resized to a height of `resize`, and every step draws a crop of this
+        shape from it; or rows and columns, such as "40:188,15:163", which are resized to this shape.
       resize: height before random crops; 0 otherwise.
       resample: "antialias" (bicubic, over all the pixels that a new one covers) or "interpolate" (bilinear between
         the four neighbours of row i * height / new height, which is `tf.image.resize_bilinear` of TensorFlow 1).
-      num_bits: keep this many of 8 bits, floor(x / 2^(8 - num_bits)); 0 leaves pixels as they are.
+      num_bits: keep this many of the 8 bits, floor(x / 2^(8 - num_bits)); 0 leaves pixels as they are.
 
     Raises:
-      ValueError: the values make no sense together.
+      ValueError: a value is out of range, or the values contradict each other.
     """
 
     shape: tuple[int, int, int]
@@ -71,14 +71,14 @@ class Framing:
         return (self.resize, max(width, round(self.resize * width / height)), channels)
 
     def decode(self, encoded: bytes, *, upright: bool = False) -> UInt8[np.ndarray, "height width channels"]:
-        """Pixels of an image file's bytes.
+        """Decode the bytes of an image file to pixels.
 
         Args:
-          encoded: the file.
-          upright: turn the picture as its EXIF orientation says.
+          encoded: the bytes.
+          upright: rotate the picture according to its EXIF orientation.
 
         Raises:
-          BadPictureError: it is not a picture, is cut off, has more than 8 bits a channel, or is smaller than the crop.
+          BadPictureError: not a picture, truncated, more than 8 bits per channel, or smaller than the crop.
         """
         try:
             image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
@@ -96,10 +96,10 @@ class Framing:
         return self.frame(_array(_converted(image, self.shape[2])))
 
     def frame(self, x: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "height width channels"]:
-        """The part of decoded pixels that is wanted, in the size that is wanted.
+        """Crop and resize decoded pixels.
 
         Raises:
-          BadPictureError: the picture is smaller than the crop, or not of the shape without a crop.
+          BadPictureError: the picture is smaller than the crop, or there is no crop and it has another shape.
         """
         if self.crop == "none":
             if x.shape != self.shape:
@@ -113,7 +113,7 @@ class Framing:
         if channels == self.shape[2]:
             return x
         if channels not in (1, 3, 4):
-            raise BadPictureError(f"{channels} channels, of which {self.shape[2]} cannot be made")
+            raise BadPictureError(f"{channels} channels, which cannot be converted to {self.shape[2]}")
         return _array(_converted(_image(x), self.shape[2]))
 
     def _part(self, x: np.ndarray) -> np.ndarray:
@@ -143,7 +143,7 @@ class Framing:
 
 @dataclasses.dataclass(frozen=True)
 class NoFraming(Framing):
-    """Leaves pictures as they are, to look at their sizes."""
+    """Leaves pictures unchanged, to find out their sizes."""
 
     def frame(self, x: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
         """The pixels."""
@@ -169,18 +169,18 @@ def _interpolate(x: np.ndarray, size: int, axis: int) -> np.ndarray:
 
 
 def _check_bits(image: Image.Image, encoded: bytes) -> None:
-    """Raise BadPictureError for more than 8 bits a channel, of which Pillow would drop some without a word."""
+    """Raise BadPictureError for more than 8 bits per channel, some of which Pillow would silently drop."""
     bits = 8
     if image.format == "PNG":
-        bits = encoded[24]  # of the header: behind signature, length, type, width and height
+        bits = encoded[24]  # in the header, after signature, length, type, width and height
     elif image.format == "TIFF":
         bits = max(image.tag_v2.get(258, (8,)))  # pyright: ignore[reportAttributeAccessIssue]
     if bits > 8 or image.mode[0] in "IF":
-        raise BadPictureError(f"{max(bits, 16)} bits a channel, which is not supported: convert it to 8 bits")
+        raise BadPictureError(f"{max(bits, 16)} bits per channel, which is not supported: convert it to 8 bits")
 
 
 def _converted(image: Image.Image, channels: int) -> Image.Image:
-    """Greyscale for one channel, RGB for three; what is transparent becomes white."""
+    """Convert to greyscale for one channel, to RGB for three; transparent pixels become white."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -13,23 +13,23 @@ Classes = Sequence[str]
 
 
 def one_hot(numbers: Integer[np.ndarray, " n"], num_classes: int) -> Float32[np.ndarray, "n num_classes"]:
-    """A row for each label: 1 at the number of its class, 0 elsewhere."""
+    """One row per label: 1 at the index of its class, 0 elsewhere."""
     return (np.asarray(numbers)[:, None] == np.arange(num_classes)).astype(np.float32)
 
 
 def number_classes(labels: np.ndarray) -> tuple[tuple[str, ...], Integer[np.ndarray, " n"]]:
-    """A class for each different value of [n], called by it: (names of the classes, the number of each label's)."""
+    """Make each distinct value of [n] a class of that name: (names of the classes, the index of each label's class)."""
     values, numbers = np.unique(labels, return_inverse=True)
     return tuple(map(str, values.tolist())), numbers
 
 
 def grid_columns(num_classes: int, num: int, least: int = 1) -> int:
-    """Columns of a grid with one class in each row: at least `least`, and enough for `num` images."""
+    """Number of columns of a grid with one class per row: at least `least`, and enough for `num` images."""
     return max(least, math.ceil(num / num_classes))
 
 
 def renumber(labels: Integer[np.ndarray, " n"], own: Classes, classes: Classes, title: str) -> np.ndarray:
-    """Labels that are numbers of the classes `own`, as numbers of `classes`.
+    """Convert labels from indices into the classes `own` to indices into `classes`.
 
     Raises:
       ValueError: an image has no label (-1), or one of a class that is not in `classes`.
@@ -38,7 +38,7 @@ def renumber(labels: Integer[np.ndarray, " n"], own: Classes, classes: Classes, 
     if missing:
         raise ValueError(
             f"expected a label for each image of {shorten(title, 100)}, for dataset.context='label'; "
-            f"got {missing:,} images without one: leave them out, or use another split"
+            f"got {missing:,} images without a label: leave them out, or use another split"
         )
     position = {name: i for i, name in enumerate(classes)}
     table = np.array([position.get(name, -1) for name in own])
@@ -53,15 +53,15 @@ def renumber(labels: Integer[np.ndarray, " n"], own: Classes, classes: Classes, 
 
 
 def find_classes(text: str, classes: Classes) -> list[int]:
-    """Numbers of the classes in a text: one name, or several separated by commas.
+    """Indices of the classes in a text: one name, or several separated by commas.
 
-    Where no name is a whole number, numbers stand for the classes in their order, from 0.
+    If no class is named by a whole number, whole numbers in the text are indices of classes, from 0.
 
     Raises:
       ValueError: there is no such class.
     """
     names = {name: i for i, name in enumerate(classes)}
-    if text.strip() in names:  # it may have a comma in it
+    if text.strip() in names:  # a name may contain a comma
         return [names[text.strip()]]
     if not any(name.lstrip("-").isdecimal() for name in classes):
         names = {str(i): i for i in range(len(classes))} | names
@@ -78,5 +78,5 @@ def find_classes(text: str, classes: Classes) -> list[int]:
 
 
 def shown(classes: Classes, length: int = 120) -> str:
-    """The names of classes inside a message, cut to about `length` characters."""
+    """The names of classes for a message, cut to about `length` characters."""
     return shorten(", ".join(classes), length)

@@ -20,7 +20,7 @@ from realnvp_jax.data.images.prepared import find_prepared, prepared_names
 from realnvp_jax.registry import advice, listed
 from realnvp_jax.text import shorten
 
-_SECONDS = 2.0  # to wait for an answer of the host that the original files are downloaded from
+_SECONDS = 2.0  # how long to wait for an answer from the host of the original files
 
 
 def data_dir_or_default(data_dir: str) -> Path:
@@ -29,24 +29,22 @@ def data_dir_or_default(data_dir: str) -> Path:
 
 
 def find_or_prepare(name: str, data_dir: str = "", manual_dir: str = "") -> Path:
-    """The directory of a prepared TFDS data set, which is downloaded and prepared first if it is not there.
+    """The directory of a prepared TFDS data set, which is first downloaded and prepared if necessary.
 
     Args:
-      name: of the data set, with its config if it has several, "downsampled_imagenet/32x32".
+      name: name of the data set, with its config if it has several, as in "downsampled_imagenet/32x32".
       data_dir: TFDS's data directory; see `data_dir_or_default`.
       manual_dir: where the original files are, if they were downloaded by hand; those of MNIST and Fashion-MNIST
-        have the same names and can lie in folders mnist and fashion_mnist.
+        have the same names and can lie in subfolders mnist and fashion_mnist.
 
     Raises:
-      ValueError: TFDS does not know the data set, or TensorFlow is needed to prepare it; the original files are neither
-        in manual_dir nor to be downloaded (which is found out within 5 seconds), or are not the right ones; data_dir
+      ValueError: TFDS does not know the data set, or TensorFlow is needed to prepare it; the original files are not in
+        manual_dir and cannot be downloaded (which is known within 5 seconds), or are not the right ones; data_dir
         cannot be written.
     """
     root = data_dir_or_default(data_dir)
     if not re.fullmatch(r"\w+(/\w[\w.+-]*)?", name):
-        raise ValueError(
-            f"expected a name, with its config behind a slash if it has some, in dataset.name; got {shorten(name)}"
-        )
+        raise ValueError(f"expected dataset.name to be a name, or a name, a slash and a config; got {shorten(name)}")
     found = find_prepared(name, root)
     if found is not None:
         return found
@@ -61,14 +59,14 @@ def find_or_prepare(name: str, data_dir: str = "", manual_dir: str = "") -> Path
         raise ValueError(_where_to_put(name, root, manual_dir, needed, got))
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(root / f".{builder.name}.lock"):  # a second process waits, and finds it prepared
+        with filelock.FileLock(root / f".{builder.name}.lock"):  # a second process waits, then finds it prepared
             return find_prepared(name, root) or _prepare(builder, name, root, manual_dir, manual, needed or files)
     except OSError as error:
         raise _cannot_write(root, error) from None
 
 
 def _builder(name: str, root: Path) -> Any:
-    """The builder of a data set, with an answer for names that TFDS does not know."""
+    """The builder of a data set; names that TFDS does not know get a helpful error."""
     import tensorflow_datasets as tfds
 
     short, _, config = name.partition("/")
@@ -87,7 +85,7 @@ def _builder(name: str, root: Path) -> Any:
     if config:
         options["config"] = config
     if (config not in configs) if configs else config:
-        choice = f"one of {shorten(', '.join(configs), 100)} behind {short!r} and a slash" if configs else repr(short)
+        choice = f"{short!r}, a slash and one of {shorten(', '.join(configs), 100)}" if configs else repr(short)
         raise ValueError(f"expected {choice} as dataset.name; got {shorten(name)}")
     try:
         return builder_class(short)(**options)
@@ -110,7 +108,7 @@ def _manual_dir(name: str, manual_dir: str, files: Mapping[str, str]) -> Path | 
 
 
 def _downloaded(root: Path) -> set[str]:
-    """Addresses of the files that TFDS has downloaded before."""
+    """Addresses of the files that TFDS has already downloaded."""
     urls: set[str] = set()
     for info in (root / "downloads").rglob("*.INFO.json"):
         if info.with_name(info.name.removesuffix(".INFO.json")).exists():
@@ -123,19 +121,19 @@ def _one_of_each_host(files: Mapping[str, str]) -> list[str]:
 
 
 def _answers(url: str) -> bool:
-    """Whether the host of an address answers, with whatever, within a few seconds."""
+    """Whether the host of an address gives any answer within a few seconds."""
     answers: list[bool] = []
 
     def ask() -> None:
         try:
             with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_SECONDS):
                 answers.append(True)
-        except urllib.error.HTTPError:  # it may not like HEAD
+        except urllib.error.HTTPError:  # an error is an answer, too: the host may refuse HEAD
             answers.append(True)
         except OSError:
             pass
 
-    thread = threading.Thread(target=ask, daemon=True)  # the look-up of a name has no time limit of its own
+    thread = threading.Thread(target=ask, daemon=True)  # looking up a host name has no timeout of its own
     thread.start()
     thread.join(_SECONDS)
     return bool(answers)
@@ -162,7 +160,7 @@ def _prepare(
         raise ValueError(_where_to_put(name, root, manual_dir, files, shorten(error, 60))) from None
     except OSError:
         raise
-    except Exception as error:  # of many kinds: a wrong checksum, an archive that is cut off
+    except Exception as error:  # of many kinds: a wrong checksum, a truncated archive
         if isinstance(error, ValueError) and str(error).startswith("expected"):
             raise
         if "No module named 'tensorflow" in str(error):
@@ -180,5 +178,5 @@ def _prepare(
 def _cannot_write(root: Path, error: OSError) -> ValueError:
     return ValueError(
         f"expected to prepare data in {shorten(root, 150)}; got {shorten(error.strerror or error, 100)}: "
-        "set dataset.data_dir to a directory that can be written"
+        "set dataset.data_dir to a writable directory"
     )

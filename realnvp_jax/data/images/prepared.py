@@ -1,6 +1,6 @@
 """Data sets that TFDS has prepared in array_record layout, read without TensorFlow.
 
-What a data set holds is read from its dataset_info.json and features.json; TFDS is imported when images are decoded.
+dataset_info.json and features.json tell what a data set holds; TFDS is imported only when images are decoded.
 """
 
 import functools
@@ -20,9 +20,9 @@ _FILE_FORMAT = "array_record"
 
 
 def find_prepared(name: str, root: Path) -> Path | None:
-    """The directory of the newest version of a data set under TFDS's data directory, or None if it is not there.
+    """The directory of the newest version of a data set under TFDS's data directory, or None if there is none.
 
-    A version that can be read without TensorFlow comes before a newer one that cannot.
+    A version that can be read without TensorFlow takes precedence over a newer one that cannot.
     """
     found = [info.parent for info in (root / name).glob("*/dataset_info.json")]
     found = [directory for directory in found if re.fullmatch(r"\d+\.\d+\.\d+", directory.name)]
@@ -39,22 +39,22 @@ def prepared_splits(directory: Path) -> list[str]:
     """Names of the splits of a prepared data set.
 
     Raises:
-      ValueError: the directory does not hold one.
+      ValueError: the directory does not hold a prepared data set.
     """
     return sorted(split["name"] for split in _read_info(directory)["splits"])
 
 
 def prepared_source(directory: Path, split: str) -> Source:
-    """The images of a split of a prepared data set, its feature "image", in the order of its files.
+    """The images of a split of a prepared data set: its feature "image", in the order of its files.
 
-    Their labels are its feature "label", where that is a ClassLabel.
+    The labels are its feature "label", if that is a ClassLabel.
 
     Args:
-      directory: where dataset_info.json lies.
-      split: a split of it.
+      directory: the directory of dataset_info.json.
+      split: name of a split.
 
     Raises:
-      ValueError: it is prepared in another file format; it has no such split, or no images.
+      ValueError: the data set is in another file format, has no such split, or has no images.
     """
     info, features = _read_info(directory), _read(directory, "features.json")
     name = "/".join(info[key] for key in ("name", "configName", "version") if key in info)
@@ -81,7 +81,7 @@ def prepared_source(directory: Path, split: str) -> Source:
         "directory": str(directory.resolve()),
         "files": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(directory.iterdir())],
     }
-    lock = threading.Lock()  # the reader of array_record files is for one thread
+    lock = threading.Lock()  # the reader of array_record files is not thread-safe
     records = functools.cache(lambda: _records(directory, split))
 
     def read(framing: Framing, i: int) -> np.ndarray:
@@ -102,7 +102,7 @@ def prepared_source(directory: Path, split: str) -> Source:
 
 
 def _class_names(directory: Path, features: dict[str, Any]) -> tuple[str, ...]:
-    """Names of the classes of the feature "label"; their numbers if they have no names, () if there are no classes."""
+    """Names of the classes of the feature "label"; their numbers if they have no names; () if there are no classes."""
     num = int(features.get("label", {}).get("classLabel", {}).get("numClasses", 0))
     file = directory / "label.labels.txt"
     names = tuple(filter(None, file.read_text().split("\n"))) if file.is_file() else ()

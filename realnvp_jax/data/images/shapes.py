@@ -1,4 +1,4 @@
-"""Black-and-white images of rectangles, discs and triangles: the same images for the same seed."""
+"""Generated black-and-white images of rectangles, discs and triangles; the same seed gives the same images."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ class Shapes(DataSet):
     """Generated shapes, with 2,000 images for validation and 10,000 for the test.
 
     Attributes:
-      num_train: training images.
-      seed: of the images.
+      num_train: number of training images.
+      seed: seed of the images.
     """
 
     name: str = "shapes"
@@ -47,15 +47,15 @@ def sample_shapes(num: int, seed: int | Sequence[int]) -> UInt8[np.ndarray, "num
 def sample_labelled_shapes(
     num: int, seed: int | Sequence[int]
 ) -> tuple[UInt8[np.ndarray, "num 20 20 1"], Integer[np.ndarray, " num"]]:
-    """Draw images of one white shape (1) on black (0) each, 20x20 pixels.
+    """Draw 20x20 images, each of one white shape (1) on black (0).
 
-    A third are rectangles with sides of 4 to 13 pixels along the axes, a third discs of radius 2.5 to 6.5, a third
-    triangles whose corners lie on a circle of radius 5 to 8, in three directions at least 75 degrees apart. Every place
-    at which a shape is whole is equally likely. A pixel is white if its centre lies in the shape. Of 20,000 images
-    18,400 differ, and 14 % of other images are among them.
+    A third are axis-aligned rectangles with sides of 4 to 13 pixels, a third discs of radius 2.5 to 6.5, and a third
+    triangles whose corners lie on a circle of radius 5 to 8, in three directions at least 75 degrees apart. All
+    positions at which the shape lies within the image are equally likely. A pixel is white if its centre lies in the
+    shape. Of 20,000 images 18,400 are distinct, and 14% of newly drawn images are among them.
 
     Returns:
-      (images, the numbers of their `KINDS`).
+      (images, the index of each one's kind in `KINDS`).
 
     Raises:
       ValueError: num is less than 1.
@@ -91,7 +91,7 @@ def _discs(rng: np.random.Generator, num: int) -> _PixelMasks:
 
 
 def _triangles(rng: np.random.Generator, num: int) -> _PixelMasks:
-    free = rng.dirichlet(np.ones(3), num) * np.radians(360 - 3 * 75)  # beyond 75 degrees between two corners
+    free = rng.dirichlet(np.ones(3), num) * np.radians(360 - 3 * 75)  # angles in excess of 75 degrees
     angles = rng.uniform(0, 2 * np.pi, (num, 1)) + np.cumsum(free + np.radians(75), axis=1)
     corners = rng.uniform(5, 8, (num, 1, 1)) * np.stack([np.sin(angles), np.cos(angles)], axis=2)
     low, high = corners.min(axis=1), corners.max(axis=1)

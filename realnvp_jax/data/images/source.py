@@ -1,4 +1,4 @@
-"""What images come from: a number of encoded or decoded images in a fixed order, and what identifies them."""
+"""Where images come from: encoded or decoded images in a fixed order, and what identifies them."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +16,12 @@ Reader = Callable[[Framing, int], UInt8[np.ndarray, "height width channels"]]
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """To which class each image of a source belongs.
+    """The class of each image of a source.
 
     Attributes:
       classes: names of the classes.
-      number: i to the number of image i's class, -1 if this image has no label. It is called from several threads.
+      number: maps i to the class of image i, an index into `classes`, or -1 if that image has no label. It is called
+              from several threads.
     """
 
     classes: tuple[str, ...]
@@ -32,14 +33,14 @@ class Source:
     """A split of a data set, not yet decoded.
 
     Attributes:
-      title: what it is called in messages.
-      identity: everything that its pixels and labels depend on (versions, sizes, times of change), as values of JSON.
-      num: how many images there are.
-      read: (framing, i) to the framed image i; raises BadPictureError. It is called from several threads.
+      title: what the source is called in messages.
+      identity: everything that pixels and labels depend on (versions, sizes, times of modification), as JSON values.
+      num: number of images.
+      read: maps (framing, i) to the framed image i, or raises BadPictureError. It is called from several threads.
       files: names of the images, if they have any.
-      shape: (height, width, channels) of all the images, where it is known beforehand.
-      labels: of the images; or what there is instead, for the message that refuses to use them.
-      images: all the images, where they are in memory already; these are not cached.
+      shape: (height, width, channels) of all images, if it is known without decoding them.
+      labels: the labels of the images, or a text for error messages that says what was found instead of labels.
+      images: all images, if they are in memory already; such images are not cached.
     """
 
     title: str
@@ -56,7 +57,7 @@ def source_in_memory(title: str, examples: Examples) -> Source:
     """The images that a data set has loaded, with their labels if they have any.
 
     Raises:
-      ValueError: they are not uint8 images, or their labels do not belong to them.
+      ValueError: they are not uint8 images, or their labels do not fit them.
     """
     x, name = np.asarray(examples.x), shorten(title, 100)
     if x.dtype != np.uint8 or x.ndim != 4 or x.size == 0 or examples.context is not None:
@@ -77,7 +78,7 @@ def _labels(title: str, examples: Examples) -> Labels | str:
         classes, labels = number_classes(labels)
     elif labels.dtype.kind not in "iu" or labels.min() < -1 or labels.max() >= len(classes):
         raise ValueError(
-            f"expected labels of {title} that are numbers of its {len(classes)} classes, or -1; "
+            f"expected labels of {title} that are indices of its {len(classes)} classes, or -1; "
             f"got {shorten(labels.dtype)} from {shorten(labels.min())} to {shorten(labels.max())}"
         )
     return Labels(classes, lambda i: int(labels[i]))

@@ -15,7 +15,7 @@ from realnvp_jax.text import shorten
 
 @dataclasses.dataclass(frozen=True)
 class Tfds(DataSet):
-    """The data set that TFDS knows by this name, "cifar10" or "downsampled_imagenet/32x32".
+    """The data set that TFDS knows by this name, such as "cifar10" or "downsampled_imagenet/32x32".
 
     Attributes:
       data_dir: TFDS's data directory; "" for the environment's TFDS_DATA_DIR, or ~/tensorflow_datasets.
@@ -27,11 +27,11 @@ class Tfds(DataSet):
     split_names: ClassVar[tuple[str, ...]] = ()
 
     def find_splits(self) -> Sequence[str]:
-        """Names of the splits; the data set is downloaded and prepared if it is not there."""
+        """Names of the splits; the data set is first downloaded and prepared if necessary."""
         return prepared_splits(find_or_prepare(self.name, self.data_dir, self.manual_dir))
 
     def load(self, split: str) -> Source:
-        """The images of a split, likewise."""
+        """The images of a split; the data set is first downloaded and prepared if necessary."""
         return prepared_source(find_or_prepare(self.name, self.data_dir, self.manual_dir), split)
 
 
@@ -41,7 +41,7 @@ class PreparedTfds(DataSet):
     """A data set that TFDS has prepared.
 
     Attributes:
-      path: the directory in which dataset_info.json lies.
+      path: the directory of dataset_info.json.
     """
 
     path: str = ""

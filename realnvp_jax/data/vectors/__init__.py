@@ -1,1 +1,1 @@
-"""Vectors: toy data and tables, whose columns are modelled, or conditioned on, or left out."""
+"""Vectors: toy data, and tables whose columns are modelled, conditioned on, or left out."""

@@ -1,4 +1,4 @@
-"""Names of the columns of tables: choosing columns, and matching those of two tables."""
+"""Names of table columns: choosing columns, and matching the columns of two tables."""
 
 import difflib
 from collections.abc import Collection, Sequence
@@ -14,8 +14,8 @@ def numbered(num: int) -> tuple[str, ...]:
 def match_columns(own: Sequence[str], given: Sequence[str]) -> list[int] | None:
     """The positions of a run's own columns in a table, or None if some are missing.
 
-    Columns are matched by name, in any order. If the columns of one of the two have numbers for names (see `numbered`)
-    and both have equally many, columns are matched by position.
+    Columns are matched by name, in any order. If the names on either side are only numbers (see `numbered`) and both
+    sides have the same number of columns, columns are matched by position.
     """
     place = {column: i for i, column in enumerate(given)}
     if all(column in place for column in own):
@@ -28,7 +28,7 @@ def match_columns(own: Sequence[str], given: Sequence[str]) -> list[int] | None:
 def choose_columns(
     given: Sequence[str], columns: Collection[str], drop: Collection[str], context: Collection[str], title: str
 ) -> list[int]:
-    """The positions of the columns that `dataset.columns` and `dataset.drop` leave of a table.
+    """The positions of the columns of a table that `dataset.columns` and `dataset.drop` keep.
 
     Args:
       given: names of all its columns.
@@ -38,7 +38,7 @@ def choose_columns(
       title: what the table is called in messages.
 
     Raises:
-      ValueError: a name is unknown, or a column that is kept has no name or that of another one.
+      ValueError: a name is unknown, or a column that is kept has no name or the same name as another one.
     """
     for key, names in (("columns", columns), ("drop", drop)):
         for name in names:
@@ -58,7 +58,7 @@ def choose_columns(
 
 
 def unknown_column(name: str, given: Sequence[str], key: str, title: str) -> ValueError:
-    """The error to raise for a key that names a column that a table does not have, with the nearest name."""
+    """The error to raise if a key names a column that the table does not have; it suggests the nearest name."""
     near = difflib.get_close_matches(name, [column for column in given if column], n=1, cutoff=0)
     hint = f": did you mean {shorten(near[0])}?" if near else ""
     return ValueError(

@@ -2,11 +2,11 @@
 
 Both are decided from the header and the first 100 rows:
 
-- A separator is a comma, semicolon, tab or pipe that splits the header into two or more cells and each of the rows into
-  equally many. If several do, the file is ambiguous. If none does, it is the one that splits the header into the most
-  cells, or a comma, and reading the file shows what is wrong.
-- Where a comma does not separate the columns, it is a decimal comma if there are numbers such as 12,5. These must not
-  stand beside numbers such as 12.5, and not all of them may be like 1,234, where the comma could group thousands.
+- The separator is the comma, semicolon, tab or pipe that splits the header into two or more cells and each of the rows
+  into equally many. If several do, the file is ambiguous. If none does, the one that splits the header into the most
+  cells is taken, or else a comma, and reading the file then shows what is wrong.
+- If the comma is not the separator and there are numbers such as 12,5, it is a decimal comma. The file must not also
+  contain numbers such as 12.5, and not all numbers may be like 1,234, where the comma could group thousands.
 """
 
 import csv
@@ -39,11 +39,11 @@ class CsvDialect:
     decimal: str = "."
 
     def lines(self, path: Path) -> Iterator[tuple[int, list[str]]]:
-        """(line number counted from 1, cells) of each line that is not blank; the number is that of a row's last line.
+        """(line number, cells) of each row that is not blank; lines count from 1, and a row has its last line's number.
 
         Raises:
           csv.Error: the file is not a CSV file.
-          UnicodeDecodeError: it is not UTF-8 text.
+          UnicodeDecodeError: the file is not UTF-8 text.
         """
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, delimiter=self.separator)
@@ -57,8 +57,8 @@ def find_dialect(path: Path) -> CsvDialect:
 
     Raises:
       csv.Error: the file is not a CSV file.
-      UnicodeDecodeError: it is not UTF-8 text.
-      ValueError: it is ambiguous.
+      UnicodeDecodeError: the file is not UTF-8 text.
+      ValueError: the file is ambiguous.
     """
     with path.open(encoding="utf-8-sig") as file:
         header = next((line for line in file if line.strip()), "")
@@ -80,10 +80,10 @@ def find_dialect(path: Path) -> CsvDialect:
 
 
 def with_decimal_points(series: Any, column: str, path: Path) -> Any:
-    """A pandas Series of texts from a file with decimal commas; if most are such numbers, with decimal points instead.
+    """Replace decimal commas by points in a pandas Series of texts, if most of them are numbers with decimal commas.
 
     Raises:
-      ValueError: there are decimal points, too.
+      ValueError: there are decimal points as well.
     """
     texts = series.dropna().astype(str)
     commas = texts.str.fullmatch(_DECIMAL_COMMA.pattern)

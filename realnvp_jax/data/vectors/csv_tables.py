@@ -1,6 +1,6 @@
 """CSV files.
 
-pandas reads them fast. A second, slower pass with line numbers finds what pandas would misread or silently mend.
+pandas reads them fast. A second, slower pass with line numbers finds what pandas would misread or silently repair.
 """
 
 import csv
@@ -16,7 +16,7 @@ from realnvp_jax.text import describe_error, shorten
 def read_csv(path: Path) -> Any:
     """The columns of a CSV file as a pandas DataFrame, each of numbers, booleans or text; empty cells are missing.
 
-    `find_dialect` says which separators and decimals are recognised. Names of columns may be empty or repeated.
+    See `find_dialect` for the separators and decimals that are recognised. Column names may be empty or repeated.
 
     Raises:
       ValueError: the file is empty, has no header or no rows, is ragged, ambiguous, or not a CSV file in UTF-8.
@@ -34,14 +34,14 @@ def read_csv(path: Path) -> Any:
         if len(first[1]) == len(columns):  # pandas would take the first cells of longer lines for row labels
             frame, problem = _read(path, dialect)
         if frame is None or len(frame.columns) != len(columns) or frame.iloc[:, -1].hasnans:
-            _check_lengths(path, dialect, len(columns))  # pandas fills short lines up
+            _check_lengths(path, dialect, len(columns))  # pandas would pad short lines
     except UnicodeDecodeError:
         raise ValueError(f"expected UTF-8 text in {file}; got other bytes: save it as UTF-8") from None
     except csv.Error as error:
         raise ValueError(f"expected a CSV table in {file}; got {shorten(error, 150)}") from None
     if frame is None or len(frame.columns) != len(columns):
         raise ValueError(f"expected a CSV table in {file}; got {problem or 'rows that do not fit its header'}")
-    if dialect.decimal == ",":  # a column with an odd cell in it has remained text
+    if dialect.decimal == ",":  # a column with any other cell in it has remained text
         texts = [i for i, dtype in enumerate(frame.dtypes) if not pd.api.types.is_numeric_dtype(dtype)]
         for i in texts:
             frame.isetitem(i, with_decimal_points(frame.iloc[:, i], columns[i], path))
@@ -50,7 +50,7 @@ def read_csv(path: Path) -> Any:
 
 
 def _read(path: Path, dialect: CsvDialect) -> tuple[Any, str]:
-    """What pandas reads, or None and what it says; a damaged file can fail anywhere inside it."""
+    """(DataFrame, ""), or (None, what pandas complains of); a damaged file can fail anywhere inside pandas."""
     import pandas as pd
 
     options: dict[str, Any] = {"sep": dialect.separator, "decimal": dialect.decimal}
@@ -63,7 +63,7 @@ def _read(path: Path, dialect: CsvDialect) -> tuple[Any, str]:
 
 
 def read_csv_column(path: Path, place: int) -> list[str]:
-    """The cells of the column at a position of a CSV file, as they are written.
+    """The cells of the column at a position of a CSV file, exactly as they are written.
 
     Raises:
       ValueError: it is not a CSV file.
@@ -85,7 +85,7 @@ def read_csv_column(path: Path, place: int) -> list[str]:
 
 
 def line_of_row(path: Path, row: int) -> int:
-    """The number of the line, counted from 1, in which a row, counted from 0, of a CSV file ends."""
+    """The number, counted from 1, of the line in which a row of a CSV file, counted from 0, ends."""
     return next(itertools.islice(find_dialect(path).lines(path), row + 1, None))[0]
 
 

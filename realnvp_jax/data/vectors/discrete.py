@@ -1,12 +1,12 @@
 """Discrete columns: found before training, and dequantized.
 
-A density of a column whose values repeat has no upper bound: the narrower the peaks at the values, the larger it is. So
-a column is called discrete if
+The density of a column whose values repeat has no upper bound: the narrower the peaks at the values, the larger it is.
+Therefore a column counts as discrete if
 
-- at least 5% of up to 1,000 of its rows, equally far apart, have the value of another of them. Of 1,000 normally
-  distributed values, 5% do if they are rounded to 1/5,000 of their standard deviation, a step that is too small for a
-  density to tell; of float32 values, 0.1% do; or
-- its values are whole numbers, all different, with few gaps, as row numbers are.
+- at least 5% of up to 1,000 of its rows, equally far apart, share their value with another of them. (Of 1,000 normally
+  distributed values, 5% do so if they are rounded to 1/5,000 of their standard deviation, a step too small to matter
+  for a density; of float32 values, 0.1% do.) Or
+- its values are distinct whole numbers with few gaps, like row numbers.
 
 Uniform noise turns values v of a grid of spacing h into continuous ones, v + u with u in [-h/2, h/2). For their density
 p and the probability P of a value, E_u[log p(v + u)] + log h <= log P(v), by Jensen's inequality.
@@ -25,7 +25,7 @@ CHOICES = ("refuse", "dequantize", "drop", "continuous")
 _SAMPLE = 1000
 _SHARE = 0.05
 _FINEST = 1e-4  # spacing of a grid, in standard deviations
-_MOST_SITES = 4  # of the grid of whole numbers for each row, where they are taken for row numbers
+_MOST_SITES = 4  # whole numbers in the range per row, for values that count as row numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Grid:
     spacing: float
 
     def round(self, values: np.ndarray) -> np.ndarray:
-        """The nearest values of the grid."""
+        """The nearest values on the grid."""
         return (self.origin + self.spacing * np.round((values - self.origin) / self.spacing)).astype(values.dtype)
 
 
@@ -63,11 +63,11 @@ def _numbers_rows(values: np.ndarray) -> bool:
 
 
 def describe_discrete(values: np.ndarray, column: str) -> str:
-    """What is discrete about a column, values [n]."""
+    """Say why a column with values [n] is discrete."""
     _, counts = np.unique(values, return_counts=True)
     repeated = counts[counts > 1]
     if not repeated.size:
-        return f"column {shorten(column, 40)} numbers the rows: its values are whole numbers, all different"
+        return f"column {shorten(column, 40)} numbers the rows: its values are distinct whole numbers"
     value = f"one of {repeated.size:,} values" if repeated.size > 1 else "one value"
     return (
         f"{repeated.sum() / len(values):.0%} of the rows of column {shorten(column, 40)} repeat {value}: "
@@ -78,7 +78,7 @@ def describe_discrete(values: np.ndarray, column: str) -> str:
 def discrete_error(values: np.ndarray, columns: Sequence[str], found: Sequence[int]) -> ValueError:
     """The error to raise for discrete columns, at positions `found` of [n, D]."""
     others = [columns[i] for i in found[1:]]
-    more = f" (so it is with {shorten(', '.join(others), 40)})" if others else ""
+    more = f" (likewise {shorten(', '.join(others), 40)})" if others else ""
     return ValueError(
         f"expected continuous columns; got {describe_discrete(values[:, found[0]], columns[found[0]])}{more}: set "
         "--config.dataset.discrete to dequantize (adds noise), drop, or continuous (as they are), or leave columns out "
@@ -99,7 +99,7 @@ def find_grid(values: np.ndarray, column: str) -> Grid:
         spacing = float((distinct[-1] - distinct[0]) / steps[-1])
         is_coarse = (
             spacing >= _FINEST * values.std() or (distinct == np.round(distinct)).all()
-        )  # not float32's own grid
+        )  # not the grid of float32 numbers
         if is_coarse and np.abs(distinct[1:] - distinct[0] - spacing * steps).max() <= 0.05 * spacing:
             return Grid(float(distinct[0]), spacing)
     raise ValueError(
@@ -111,9 +111,9 @@ def find_grid(values: np.ndarray, column: str) -> Grid:
 def dequantize_columns(
     values: np.ndarray, columns: Sequence[str], grids: Mapping[str, Grid], seed: Sequence[int]
 ) -> np.ndarray:
-    """[n, D] with uniform noise of the width of the spacing on the columns that have a grid.
+    """[n, D] with uniform noise, as wide as the spacing, added to the columns that have a grid.
 
-    The noise of a row depends on the seed, the column's name and the row's number alone.
+    The noise depends only on the seed, the column's name and the row's number.
     """
     if not grids:
         return values
@@ -126,10 +126,10 @@ def dequantize_columns(
 
 
 def mass_bound(mean: float, grids: Mapping[str, Grid]) -> float:
-    """The lower bound on the mean log-probability of the dequantized columns' values, times the others' density, nats.
+    """Lower bound, in nats, on the mean log of the dequantized columns' probability times the other columns' density.
 
     Args:
       mean: mean log-density of the dequantized values.
-      grids: of the dequantized columns.
+      grids: grids of the dequantized columns.
     """
     return mean + sum(math.log(grid.spacing) for grid in grids.values())

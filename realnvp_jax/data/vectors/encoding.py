@@ -1,7 +1,7 @@
-"""From the columns of a table, of any type, to numbers: categories become one-hot columns, text and dates are refused.
+"""Encode table columns of any type as numbers: categories become one-hot columns, text and dates are refused.
 
-A column of the context whose values are text, categories or booleans becomes one column for each of its categories,
-named "column=category", which is 1 in the rows of this category and 0 elsewhere.
+A column of the context whose values are text, categories or booleans becomes one column per category, named
+"column=category", which is 1 in the rows of this category and 0 elsewhere.
 """
 
 import datetime
@@ -18,7 +18,7 @@ from realnvp_jax.data.vectors.csv_tables import line_of_row
 from realnvp_jax.text import shorten
 
 _MOST_CATEGORIES = 1000
-_MOSTLY = 0.9  # a text column with so many numbers among its values is a column of numbers with mistakes in it
+_MOSTLY = 0.9  # with this share of numbers, a text column counts as numbers with mistakes
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}\b|\d{1,2}:\d{2}\b|\d.*\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|"
     r"nov|dec)|\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W+\d",
@@ -27,10 +27,10 @@ _DATE = re.compile(
 
 
 def find_categories(frame: Any, path: Path) -> tuple[str, ...]:
-    """The one-hot columns of those columns of a pandas DataFrame that have categories, in alphabetical order of each.
+    """The one-hot columns for the categorical columns of a pandas DataFrame, alphabetical within each column.
 
     Raises:
-      ValueError: a column has one category only, too many, or values that are dates; or names are ambiguous.
+      ValueError: a column has only one category, too many categories, or dates; or names are ambiguous.
     """
     found: list[str] = []
     names = list(frame.columns)
@@ -38,7 +38,7 @@ def find_categories(frame: Any, path: Path) -> tuple[str, ...]:
         other = next((other for other in names if other.startswith(f"{name}=")), None)
         if other is not None:
             raise ValueError(
-                f"expected names in dataset.context that cannot be taken for those of categories; got {shorten(name)} "
+                f"expected names in dataset.context that cannot be confused with categories; got {shorten(name)} "
                 f"and {shorten(other)} in {shorten(path.name)}: rename one of them"
             )
         if not (_is_boolean(series) or _is_categorical(series) or _numbers(series, name, path) is None):
@@ -61,13 +61,13 @@ def encode(
     """The columns of a pandas DataFrame as numbers; integers and booleans become floats.
 
     Args:
-      frame: the table, with distinct names of columns.
+      frame: the table, with distinct column names.
       path: its file, for messages.
       context: names of the columns that the density is conditioned on.
-      categories: the one-hot columns of those of them that have categories.
+      categories: the one-hot columns of the categorical columns among them.
 
     Returns:
-      (names of the columns, values, which values of the table's own C columns are missing). A missing value is NaN.
+      (names of the columns, values, which values of the table's own C columns are missing). Missing values are NaN.
 
     Raises:
       ValueError: a column has text or dates, or a category that is not in `categories`.
@@ -149,7 +149,7 @@ def _one_hot(series: Any, name: str, own: Sequence[str], path: Path, missing: np
 
 
 def _category_names(series: Any, name: str, path: Path) -> np.ndarray:
-    """The values of a column as names of categories: text without spaces around it, whole numbers without decimals."""
+    """The values of a column as category names: text without surrounding spaces, whole numbers without decimals."""
     if not (_is_boolean(series) or _is_categorical(series)):
         sample = _sample(series)
         if _looks_like_dates(sample):
@@ -185,7 +185,7 @@ def _text_error(series: Any, name: str, path: Path, *, is_context: bool) -> Valu
         advice = f"they are categories, but the run's dataset.context has numbers here; {drop}"
     elif _is_mostly_numbers(series):
         advice = f"correct it, or {drop}"
-    elif series[is_text].astype(str).nunique() > 0.5 * is_text.sum():  # texts of their own, not categories
+    elif series[is_text].astype(str).nunique() > 0.5 * is_text.sum():  # mostly distinct texts, not categories
         advice = drop
     else:
         advice = f"{drop}, or condition on its categories with --config.dataset.context={key}"
@@ -227,7 +227,7 @@ def _is_date(text: str) -> bool:
     import pandas as pd
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the order of days and months
+        warnings.simplefilter("ignore")  # pandas warns about the order of days and months
         try:
             return pd.to_datetime(text) is not pd.NaT
         except (ValueError, TypeError, OverflowError):
@@ -265,7 +265,7 @@ def _where(path: Path, row: int) -> str:
 
 
 def _quoted(name: str) -> str:
-    """A name as a shell takes it for a config key that lists names."""
+    """A column name, quoted for the shell, as the value of a config key that lists names."""
     text = shorten(name, 40)[1:-1]
     if "," in text or '"' in text:
         text = '"' + text.replace('"', '""') + '"'

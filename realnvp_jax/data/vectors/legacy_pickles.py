@@ -47,13 +47,13 @@ def read_frame(path: Path) -> Any:
     """The pandas DataFrame in a pickle, written by any version of pandas.
 
     Raises:
-      ValueError: it is not a pickled DataFrame of numbers.
+      ValueError: the file is not a pickled DataFrame of numbers.
     """
     import pandas as pd
 
     try:
         frame = pd.read_pickle(path)
-    except Exception:  # a class that has moved or changed shows as an error of any type
+    except Exception:  # a moved or changed class can cause an error of any type
         frame = _read_old_frame(path)
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(f"expected a pickled DataFrame in {shorten(path.name)}; got {type(frame).__name__}")
@@ -72,9 +72,9 @@ def _read_old_frame(path: Path) -> Any:
         values = np.empty((contents["blocks"][0]["values"].shape[1], len(columns)))
         for block in contents["blocks"]:
             values[:, block["mgr_locs"]] = block["values"].T
-    except Exception as error:  # the pickle of something else can fail anywhere
+    except Exception as error:  # a pickle of anything else can fail anywhere
         raise ValueError(
             f"expected a pickled DataFrame of numbers in {shorten(path.name)}; got {shorten(error, 120)}: "
-            "read it with the pandas that wrote it, and write it again with a newer one"
+            "read it with the version of pandas that wrote it, and save it again with a newer one"
         ) from None
     return pd.DataFrame(values, columns=columns)

@@ -1,4 +1,4 @@
-"""Splits of any data set of vectors, checked, with the columns of the context separated from the modelled ones.
+"""Splits of any data set of vectors, checked, with the context columns separated from the modelled ones.
 
 Data are refused where their density would be meaningless or singular: missing or infinite values, constant columns,
 columns with the same values, discrete columns, values that float32 cannot tell apart, too few columns.
@@ -21,14 +21,14 @@ from realnvp_jax.text import shorten
 
 @dataclasses.dataclass(frozen=True)
 class VectorOptions:
-    """What is done with the columns of a data set: the keys of `config.dataset` that all vectors read.
+    """How to treat the columns of a data set: the keys of `config.dataset` that all data sets of vectors read.
 
     Attributes:
       columns: names of the columns to keep besides those of the context; () for all.
       drop: names of the columns to leave out.
-      context: names of the columns that the others are conditioned on, one-hot columns among them.
-      discrete: what to do about discrete columns, a value of `discrete.CHOICES`.
-      seed: of the noise that dequantizes them.
+      context: names of the columns that the others are conditioned on, including one-hot columns.
+      discrete: what to do about discrete columns, one of `discrete.CHOICES`.
+      seed: seed of the noise that dequantizes them.
     """
 
     columns: Sequence[str] = ()
@@ -40,14 +40,14 @@ class VectorOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Rows of some splits.
+    """Rows of several splits.
 
     Attributes:
       columns: names of the columns.
-      parts: for each split, rows of numbers [n, D] as they were loaded.
+      parts: the rows of each split, numbers [n, D] as they were loaded.
       unused: names of the columns that were left out.
-      num_dropped: number of rows that were dropped, since a value is missing.
-      num_rows: number of rows before.
+      num_dropped: number of rows that were dropped because a value is missing.
+      num_rows: number of rows before that.
     """
 
     columns: tuple[str, ...]
@@ -63,13 +63,13 @@ def load_vectors(
     """Load or generate the three splits of a data set of vectors.
 
     Args:
-      dataset: which.
-      split_names: "train", "validation" and "test" to splits or parts of them, such as "all[:80%]".
-      options: what is done with the columns; None for all columns, none of which may be discrete.
+      dataset: the data set.
+      split_names: "train", "validation" and "test", each with a split or a part of one, such as "all[:80%]".
+      options: how to treat the columns; None to keep all columns and refuse discrete ones.
       min_columns: the smallest number of columns that are not conditioned on; a coupling layer needs two.
 
     Raises:
-      ValueError: the data are not there, or not fit for a density; a split or a column is unknown.
+      ValueError: the data do not exist, or cannot have a density; a split or a column is unknown.
     """
     options = options or VectorOptions()
     if options.discrete not in discrete.CHOICES:
@@ -97,7 +97,7 @@ def load_vectors(
         everything = np.concatenate([parts[role][:, found] for role in parts])
         grids = {columns[i]: discrete.find_grid(everything[:, k], columns[i]) for k, i in enumerate(found)}
         shown = ", ".join(f"{column} ({grid.spacing:.6g})" for column, grid in grids.items())
-        notes.append(f"discrete columns, with uniform noise of the width of their spacing: {shorten(shown, 150)}")
+        notes.append(f"discrete columns, with uniform noise as wide as their spacing: {shorten(shown, 150)}")
     if len(modelled) < min_columns:
         need = ", for a coupling layer (an autoregressive_flow takes one)" if min_columns == 2 else ""
         raise ValueError(
@@ -123,7 +123,7 @@ def load_vectors(
 
 
 def load_rows(dataset: DataSet, split_names: Mapping[str, str], options: VectorOptions | None = None) -> Rows:
-    """The rows of some splits.
+    """The rows of several splits.
 
     Raises:
       ValueError: as in `load_vectors`.
@@ -170,7 +170,7 @@ def _load(dataset: DataSet, split: str, options: VectorOptions) -> TableExamples
     title = shorten(dataset.title, 100)
     if not isinstance(loaded, Examples) or loaded.context is not None or loaded.labels is not None:
         raise ValueError(
-            f"expected Examples of x and columns alone from {title}; got others: "
+            f"expected Examples with only x and columns from {title}; got more: "
             "give a context as columns of x, and name these in dataset.context"
         )
     x = np.asarray(loaded.x)
@@ -183,7 +183,7 @@ def _load(dataset: DataSet, split: str, options: VectorOptions) -> TableExamples
         raise ValueError(
             f"expected distinct names for the {x.shape[1]} columns of {title}; got {shorten(', '.join(columns), 100)}"
         )
-    if isinstance(loaded, TableExamples):  # it has chosen them
+    if isinstance(loaded, TableExamples):  # the table has already chosen its columns
         return dataclasses.replace(loaded, x=x, columns=columns)
     chosen = choose_columns(columns, options.columns, options.drop, options.context, title)
     unused = tuple(column for i, column in enumerate(columns) if i not in set(chosen))
@@ -195,5 +195,5 @@ def _notes(rows: Rows) -> list[str]:
     if rows.unused:
         notes.append(f"columns left out: {shorten(', '.join(rows.unused), 150)}")
     if rows.num_dropped:
-        notes.append(f"rows dropped, since a value is missing: {rows.num_dropped:,} of {rows.num_rows:,}")
+        notes.append(f"rows dropped because a value is missing: {rows.num_dropped:,} of {rows.num_rows:,}")
     return notes

@@ -71,7 +71,7 @@ class GaussianMixture:
 
 
 def sample_synthetic_table(num: int, seed: int | Sequence[int]) -> tuple[list[str], Float32[np.ndarray, "num 6"]]:
-    """Draw `num` rows of six continuous columns that a Gaussian does not fit: their names, and their values.
+    """Draw `num` rows of six continuous columns that a Gaussian does not fit: (names of the columns, values).
 
     With a, b, ... independent standard normals and t_4 Student's t with four degrees of freedom:
 

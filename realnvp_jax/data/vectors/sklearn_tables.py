@@ -14,7 +14,7 @@ from realnvp_jax.registry import register
 @register("dataset", "wine")
 @dataclasses.dataclass(frozen=True)
 class SklearnTable(DataSet):
-    """The features of the scikit-learn table with this name, without its target, in random order.
+    """The features of the scikit-learn table with this name, without the target, with the rows in random order.
 
     Attributes:
       seed: seed of the order of the rows.

@@ -27,10 +27,10 @@ class Table:
     """Rows of real numbers.
 
     Attributes:
-      columns: names of the columns, one-hot columns among them.
-      values: the rows without those that were dropped.
-      rows: their numbers in the file, from 0.
-      num_rows: number of rows of the file.
+      columns: names of the columns, including one-hot columns.
+      values: the rows that were not dropped.
+      rows: the numbers of these rows in the file, counted from 0.
+      num_rows: number of all rows of the file.
     """
 
     columns: tuple[str, ...]
@@ -45,7 +45,7 @@ class TableExamples(Examples):
 
     Attributes:
       unused: names of the columns of the file that were left out.
-      num_dropped: number of rows of the file that were dropped, since a value is missing.
+      num_dropped: number of rows of the file that were dropped because a value is missing.
     """
 
     unused: tuple[str, ...] = ()
@@ -59,11 +59,11 @@ class TableFile(DataSet):
 
     Attributes:
       path: the file; see `read_frame`.
-      seed: of the order of the rows.
-      columns: names of the columns to read besides those of the context, in a tuple or a text; empty for all.
+      seed: seed of the order of the rows.
+      columns: names of the columns to read besides those of the context, a tuple or separated by commas; empty for all.
       drop: names of the columns to leave out.
       context: names of the columns that the density is conditioned on.
-      categories: the one-hot columns of those of them that have categories; see `find_categories`.
+      categories: the one-hot columns of the categorical columns among them; see `find_categories`.
       missing: what to do about rows with missing values, refuse or drop.
     """
 
@@ -86,13 +86,13 @@ class TableFile(DataSet):
         return TableExamples(table.values[order], columns=table.columns, unused=unused, num_dropped=num_dropped)
 
     def find_categories(self) -> tuple[str, ...]:
-        """The one-hot columns of those columns of the context that have categories; see `encoding.find_categories`."""
+        """The one-hot columns of the categorical columns of the context; see `encoding.find_categories`."""
         frame, _ = self._chosen()
         wanted = [name for name in split_names(self.context) if name in frame.columns]
         return find_categories(frame[wanted], Path(self.path))
 
     def _chosen(self) -> tuple[Any, tuple[str, ...]]:
-        """The columns that are read, as a pandas DataFrame, and the names of the others."""
+        """The columns to read, as a pandas DataFrame, and the names of the others."""
         if not self.path:
             raise ValueError(f"expected a {_EXTENSIONS} file in dataset.path for dataset.name='table'; got none")
         frame = read_frame(self.path)
@@ -113,10 +113,10 @@ def to_numbers(
     """The columns of a table as numbers; see `encode`.
 
     Args:
-      frame: a pandas DataFrame with distinct names of columns.
+      frame: a pandas DataFrame with distinct column names.
       path: its file, for messages.
       context: names of the columns that the density is conditioned on.
-      categories: the one-hot columns of those of them that have categories.
+      categories: the one-hot columns of the categorical columns among them.
       missing: what to do about rows with missing values, refuse or drop.
 
     Raises:
@@ -158,14 +158,14 @@ def to_numbers(
 
 
 def read_frame(path: str | Path) -> Any:
-    """The columns of a .csv, .parquet or .npz file as a pandas DataFrame, whatever their types are.
+    """The columns of a .csv, .parquet or .npz file as a pandas DataFrame, with any types.
 
-    A CSV file has a header. An .npz file has one array [n, D], or several [n] whose keys are the columns' names; an
-    array `columns` of strings names the columns of the former, or puts those of the latter in order. One structured
-    array [n] has its fields as columns. Columns without names are called by their numbers (see `numbered`).
+    A CSV file needs a header. An .npz file has one array [n, D], whose columns may be named by an array `columns` of
+    strings; or several arrays [n], whose keys name the columns and `columns` may order them; or one structured array
+    [n], whose fields are the columns. Columns without names are called by their numbers (see `numbered`).
 
     Raises:
-      ValueError: there is no such file, or it is malformed.
+      ValueError: the file does not exist, or is malformed.
     """
     path = Path(path).expanduser()
     reader = _READERS.get(path.suffix.lower())
@@ -179,7 +179,7 @@ def read_frame(path: str | Path) -> Any:
 
 
 def read_column(path: str | Path, name: str) -> list[str]:
-    """One column of a table of any type as text; that of a CSV file as it is written.
+    """One column of a table, of any type, as text; for a CSV file, exactly as it is written.
 
     Raises:
       ValueError: as in `read_frame`, or there is no such column.
@@ -212,7 +212,7 @@ def _read_npz(path: Path) -> Any:
     file = shorten(path.name)
     try:
         with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as loaded:
-            arrays = {key: np.asarray(loaded[key]) for key in loaded.files}  # bytes, if no array
+            arrays = {key: np.asarray(loaded[key]) for key in loaded.files}  # an entry that is not an array is bytes
     except Exception as error:  # as in `_read_parquet`
         problem = shorten(error, 150) if isinstance(error, (ValueError, zipfile.BadZipFile)) else describe_error(error)
         raise ValueError(f"expected an .npz file of columns in {file}; got {problem}") from None
@@ -243,7 +243,7 @@ def _read_npz(path: Path) -> Any:
 
 
 def _native(array: np.ndarray, key: str, file: str) -> np.ndarray:
-    """An array in the byte order of this machine, with floats in float64: longer ones are rounded."""
+    """An array in native byte order, with floats as float64 (longer floats are rounded)."""
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):
             return array.astype(np.float64)

@@ -1,7 +1,7 @@
 """Two-dimensional toy data: points drawn from known distributions. The same seed gives the same points.
 
 A generator takes (rng, num) and returns num points in random order. Some call scikit-learn's generators, seeded from
-`rng`. These give each of K mixture components num / K points, rounded; the others draw the component at random.
+`rng`. The latter give each of K mixture components num / K points, rounded; the others draw components at random.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The five tables of the MAF paper (Papamakarios, Pavlakou and Murray, 2017), pre-processed as in its authors' code.
+"""The five tables of the MAF paper (Papamakarios, Pavlakou and Murray, 2017), preprocessed as in its authors' code.
 
 They are read from the unpacked archive of the authors, Zenodo record 1161203: power/data.npy, gas/ethylene_CO.pickle,
 hepmass/1000_train.csv and 1000_test.csv, miniboone/data.npy, BSDS300/BSDS300.hdf5. Log-densities compare with published
@@ -59,7 +59,7 @@ class Uci(DataSet):
 
 
 def _power(root: Path) -> tuple[list[str], Parts]:
-    """Household power consumption, with uniform noise of the width of the last digit on each value.
+    """Household power consumption, with uniform noise as wide as the last digit on each value.
 
     Rows are shuffled by RandomState(42); columns 3 (global intensity) and 1 (reactive power) are dropped. Noise comes
     from the same generator, in this order: [0, 0.01) for the voltage, [0, 0.001) for the active power, [0, 1) for the
@@ -84,7 +84,7 @@ def _gas(root: Path) -> tuple[list[str], Parts]:
     """Gas sensors under mixtures of ethylene and CO, in the archive's order: a random sample of the measurements.
 
     The columns Meth, Eth and Time are dropped. Then, while two columns have a correlation above 0.98, the first column
-    of such a pair is dropped. Mean and standard deviation (n - 1) are those of all rows, the test rows included.
+    of such a pair is dropped. Mean and standard deviation (n - 1) are those of all rows, including the test rows.
     """
     frame: Any = read_frame(_find(root, "gas/ethylene_CO.pickle"))
     missing = {"Meth", "Eth", "Time"} - set(frame.columns)
@@ -94,7 +94,7 @@ def _gas(root: Path) -> tuple[list[str], Parts]:
             f"got a table without {' and '.join(sorted(missing))}"
         )
     frame = frame.drop(columns=["Meth", "Eth", "Time"])
-    correlated = frame.corr().to_numpy() > 0.98  # with itself, always
+    correlated = frame.corr().to_numpy() > 0.98  # the diagonal is always True
     kept = np.arange(len(correlated))
     while (redundant := correlated[np.ix_(kept, kept)].sum(axis=1) > 1).any():
         kept = np.delete(kept, np.argmax(redundant))
@@ -106,8 +106,8 @@ def _gas(root: Path) -> tuple[list[str], Parts]:
 def _hepmass(root: Path) -> tuple[list[str], Parts]:
     """Particle collisions with a heavy particle of mass 1000: only the signal rows (label 1), in the files' order.
 
-    The label, which is the first column, is dropped, and so is the last column of the test file, which the training
-    file does not have. Mean and standard deviation (n - 1) are those of the training file; validation is its last
+    The first column, the label, is dropped, and so is the last column of the test file, which the training file does
+    not have. Mean and standard deviation (n - 1) are those of the training file; validation is its last
     tenth. Then columns whose smallest value occurs more than five times in that file are dropped as discrete.
     """
     import pandas as pd

@@ -50,7 +50,7 @@ def test_the_order_of_a_folder_depends_on_the_seed_and_stays_when_files_come(fol
 def test_folders_in_a_folder_are_splits(folder):
     assert folder_source(str(folder), "more", 0).num == 7
     message = refusal(folder_source, str(folder), "train", 0)
-    assert "or one of the folders in it (there: 'more')" in message
+    assert "or one of its subfolders ('more')" in message
 
 
 def test_pictures_that_cannot_be_used_are_named_and_left_out(folder, tmp_path):

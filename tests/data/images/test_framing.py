@@ -70,9 +70,9 @@ def png_of_16_bits_in_rgb() -> bytes:
 def test_pictures_that_cannot_be_used_say_why():
     deep = Image.fromarray(np.full((6, 4), 40_000, np.uint16))
     for file in (encoded(deep), encoded(deep, "TIFF"), png_of_16_bits_in_rgb()):
-        with pytest.raises(BadPictureError, match=r"16 bits a channel, .*: convert it to 8 bits"):
+        with pytest.raises(BadPictureError, match=r"16 bits per channel, .*: convert it to 8 bits"):
             RGB.decode(file)
-    with pytest.raises(BadPictureError, match="32 bits a channel"):
+    with pytest.raises(BadPictureError, match="32 bits per channel"):
         GREY.decode(encoded(Image.fromarray(np.ones((6, 4), np.float32)), "TIFF"))
     jpeg = encoded(Image.fromarray(pixels(60, 40, 3)), "JPEG")
     with pytest.raises(BadPictureError, match="truncated"):
@@ -101,7 +101,7 @@ def test_crops():
     np.testing.assert_array_equal(grey[..., 0], half[..., 0])
     assert Framing((5, 5, 1), "centre").frame(x).shape == (5, 5, 1)
     np.testing.assert_array_equal(Framing((5, 5, 3), "centre").frame(x[..., :1]), grey.repeat(3, axis=2))
-    with pytest.raises(BadPictureError, match="2 channels, of which 3 cannot be made"):
+    with pytest.raises(BadPictureError, match="2 channels, which cannot be converted to 3"):
         Framing((5, 5, 3), "centre").frame(x[..., :2])
 
 

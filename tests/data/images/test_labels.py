@@ -83,7 +83,7 @@ def test_the_folders_of_a_folder_are_classes(tmp_path):
     assert "labels of all, 3 classes: 'a cat 7, dog 7, eel 7'" in str(description)
     save_pictures(tmp_path / "x", ["e.png"])
     message = refusal(load_classes, data.dataset, "all")
-    assert "got a picture in no folder of a class, 'e.png': use data with a label for each image" in message
+    assert "got a picture outside of any subfolder, 'e.png': use data with a label for each image" in message
     assert load_images(data, SPLITS, FLOW).train.context is None
 
 
@@ -166,7 +166,7 @@ def test_labels_that_are_none_are_refused_where_they_are_asked_for(tmp_path, arr
 def test_numbers_that_are_too_many_are_no_classes(tmp_path, monkeypatch):
     monkeypatch.setattr("realnvp_jax.data.images.arrays._MOST_CLASSES", 5)
     np.savez(tmp_path / "x.npz", x=pixels(6, 4, 3), y=np.arange(6))
-    assert "6 different numbers in 'y', more than 5" in array_source(str(tmp_path / "x.npz"), "all", 0).labels
+    assert "6 distinct numbers in 'y', more than 5" in array_source(str(tmp_path / "x.npz"), "all", 0).labels
 
 
 def test_labels_of_prepared_data(tmp_path, manual_dir, monkeypatch):
@@ -206,7 +206,7 @@ def test_the_cache_keeps_labels_with_their_images(tmp_path):
         np.testing.assert_array_equal(decoded.labels, numbers // 10 - 1)
     message = refusal(renumber, first.labels, ("a", "b"), ("a", "b"), "numbers")
     assert "expected a label for each image of 'numbers'" in message
-    assert "got 9 images without one: leave them out" in message
+    assert "got 9 images without a label: leave them out" in message
     (entry,) = (path for path in tmp_path.iterdir() if path.is_dir())
     (entry / "labels.bin").write_bytes(bytes(7))
     np.testing.assert_array_equal(decode_once(labelled, FRAMING, tmp_path).labels, first.labels)

@@ -18,7 +18,7 @@ from tests.helpers import PATIENCE, ROOT, refusal
             "no answer from 'www.cs.toronto.edu': put cifar-10-binary.tar.gz into a directory and set",
         ),
         ("downsampled_imagenet/32x32", "put train_32x32.tar, valid_32x32.tar into"),
-        ("downsampled_imagenet", "expected one of '32x32, 64x64' behind 'downsampled_imagenet' and a slash"),
+        ("downsampled_imagenet", "expected 'downsampled_imagenet', a slash and one of '32x32, 64x64'"),
         ("lsun/tower", "put tower_train_lmdb.zip, tower_val_lmdb.zip into"),
         ("lsun/cat", "put cat.zip into"),
         ("celeb_a", "put list_eval_partition.txt, img_align_celeba.zip, list_attr_celeba.txt, list_landmarks_align"),
@@ -32,7 +32,7 @@ def test_without_network_and_files_the_answer_says_where_to_put_what(name, expec
         message = refusal(load_named, name, tmp_path, str(manual_dir))
         assert "dataset.manual_dir" in message
         assert message.endswith("dataset.manual_dir")
-    with pytest.raises(ValueError, match=r"in dataset.name; got '../x'"):
+    with pytest.raises(ValueError, match=r"a slash and a config; got '../x'"):
         load_named("../x", tmp_path)
     assert "which is not a directory" in refusal(load_named, "cifar10", tmp_path, str(tmp_path / "nowhere"))
     assert not (tmp_path / "data").exists()
@@ -110,7 +110,7 @@ def test_original_files_that_cannot_be_prepared_are_refused(tmp_path, manual_dir
     (tmp_path / "data").rename(tmp_path / "before")
     (tmp_path / "data").write_text("a file in the way")
     message = refusal(load_named, "cifar10", tmp_path, str(manual_dir))
-    assert "set dataset.data_dir to a directory that can be written" in message
+    assert "set dataset.data_dir to a writable directory" in message
     (tmp_path / "data").unlink()
 
     def needs_tensorflow(self, **keywords):

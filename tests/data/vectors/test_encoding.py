@@ -91,7 +91,7 @@ def test_categories_are_not_taken_for_dates(tmp_path, values):
         ({"k": ["2024-01-31", "2024-02-01"]}, "got dates or times such as '2024-01-31'"),
         ({"k": ["1"] * 19 + ["l2"]}, "got 'l2' in row 19 (counted from 0): correct it"),
         ({"k": [[1], [2]]}, "expected numbers or text in column 'k' of 't.parquet'; got '[1]'"),
-        ({"k": ["a", "b"], "k=a": ["x", "y"]}, "cannot be taken for those of categories; got 'k' and 'k=a'"),
+        ({"k": ["a", "b"], "k=a": ["x", "y"]}, "cannot be confused with categories; got 'k' and 'k=a'"),
     ],
 )
 def test_categories_that_cannot_be_used_are_refused(tmp_path, table, expected):

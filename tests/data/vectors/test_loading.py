@@ -91,7 +91,7 @@ def test_columns_are_chosen_and_rows_with_gaps_dropped(tmp_path):
     assert (splits.columns, splits.all_columns) == (("x", "y"), ("x", "y", "count"))
     assert splits.unused_columns == ("kind", "one")
     assert sum(map(len, (splits.train, splits.validation, splits.test))) == 195
-    assert splits.notes == ("columns left out: 'kind, one'", "rows dropped, since a value is missing: 5 of 200")
+    assert splits.notes == ("columns left out: 'kind, one'", "rows dropped because a value is missing: 5 of 200")
     dataset = table_file(tmp_path / "t.csv", drop="kind,one", context="count")
     message = refusal(load_vectors, dataset, NAMES, VectorOptions(context=("count",)))
     assert message.startswith(
