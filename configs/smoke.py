@@ -1,4 +1,4 @@
-"""A tiny model on digits for 40 steps: does everything run? Nothing in it depends on num_steps."""
+"""A tiny model on digits for 40 steps: does everything run? No schedule depends on num_steps."""
 
 from realnvp_jax.configs import digits
 

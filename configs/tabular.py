@@ -1,4 +1,4 @@
-"""Tables by name: --config=configs/tabular.py:NAME.
+"""Tables by name: realnvp train tabular:NAME.
 
 breast_cancer, wine                        the features of scikit-learn's tables
 synthetic_table, gaussian_mixture          generated (realnvp_jax.data.vectors.mixture)
@@ -16,7 +16,7 @@ _SMALL = ("breast_cancer", "wine")
 
 
 def get_config(name: str = "synthetic_table"):
-    """`configs/table.py`, with a smaller model for small tables and more steps for the MAF paper's tables."""
+    """`table`, with a smaller model for small tables and more steps for the MAF paper's tables."""
     config = table.get_config()
     config.dataset.name = name
     if name in (*_PAPERS, "gaussian_mixture"):

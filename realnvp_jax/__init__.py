@@ -42,10 +42,12 @@ if TYPE_CHECKING:
     from realnvp_jax.runs.load import load
     from realnvp_jax.runs.named_configs import get_config
     from realnvp_jax.runs.saved_flow import save
+    from realnvp_jax.runs.signals import InterruptedRunError
     from realnvp_jax.runs.start import train
     from realnvp_jax.runs.trackers import Tracker
     from realnvp_jax.training.fit import History, fit
     from realnvp_jax.training.optimizer import SGD, Adam, Optimizer
+    from realnvp_jax.training.steps import NonFiniteLossError
 
 __version__ = "0.4.0"
 
@@ -79,6 +81,8 @@ _NAMES = {
     "runs.start": ["train"],
     "runs.trackers": ["Tracker"],
     "training.fit": ["History", "fit"],
+    "runs.signals": ["InterruptedRunError"],
+    "training.steps": ["NonFiniteLossError"],
     "training.optimizer": ["SGD", "Adam", "Optimizer"],
 }
 _PLACES = {name: f"realnvp_jax.{module}" for module, names in _NAMES.items() for name in names}
@@ -110,6 +114,7 @@ __all__ = [
     "History",
     "Identity",
     "ImageHalves",
+    "InterruptedRunError",
     "InvertibleConv",
     "LearnedLinear",
     "Logistic",
@@ -117,6 +122,7 @@ __all__ = [
     "Mixture",
     "Mode",
     "NoNormalization",
+    "NonFiniteLossError",
     "Normal",
     "Normalization",
     "Optimizer",

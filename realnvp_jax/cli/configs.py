@@ -7,19 +7,19 @@ import click
 
 from realnvp_jax.cli import common
 
+_EXAMPLES = """\b
+Examples:
+  realnvp configs
+  realnvp configs digits > mine.py
+  realnvp train mine.py
+"""
 
-@click.command()
+
+@click.command(epilog=_EXAMPLES)
 @click.argument("name", required=False)
 @common.in_one_sentence
 def main(name: str | None) -> None:
-    r"""List the configs that ship, with the expected results; or print the file of one, as a start for your own.
-
-    \b
-    Examples:
-      realnvp configs
-      realnvp configs digits > mine.py
-      realnvp train mine.py
-    """
+    """List the shipped configs with the result to expect, or print the file of one, as a start for your own."""
     from realnvp_jax.runs.named_configs import documentation, find_config, shipped
 
     if name is not None:

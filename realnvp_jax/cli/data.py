@@ -56,8 +56,6 @@ def main(
         return
     if name_or_path is None:
         raise click.UsageError("expected the name of a data set, a folder or a file; got none")
-    if output.exists() and not overwrite:
-        raise click.ClickException(f"expected a new file in --output; got {str(output)!r}: add --overwrite")
     if not output.absolute().parent.is_dir():
         raise click.ClickException(f"expected --output in an existing directory; got {str(output)!r}")
     if crop == "random":
@@ -71,6 +69,8 @@ def main(
         )
         description = describe(data, shape, title=name_or_path)
         click.echo(description)
+        if output.exists() and not overwrite:
+            raise click.ClickException(f"expected a new file in --output; got {str(output)!r}: add --overwrite")
         save_image_grid(description.sheet, description.levels, output)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
