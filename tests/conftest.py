@@ -17,6 +17,7 @@ jax.config.update("jax_disable_most_optimizations", True)  # tests compile more 
 with install_import_hook("realnvp_jax", "beartype.beartype"):
     import realnvp_jax.interop
     import realnvp_jax.models.create  # noqa: F401
+    from realnvp_jax import registry
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -24,6 +25,19 @@ def _compiled_programs_of_one_module():
     """Thousands of compiled programs in a process need more mappings of memory than Linux allows."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def _parts_that_a_test_registers_are_its_own(monkeypatch):
+    monkeypatch.setattr(registry, "_parts", {kind: dict(parts) for kind, parts in registry._parts.items()})
+
+
+@pytest.fixture
+def only_shipped_parts():
+    """Without the parts of the examples, which other tests import."""
+    for parts in registry._parts.values():
+        for name in [name for name, part in parts.items() if not part.__module__.startswith("realnvp_jax.")]:
+            del parts[name]
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_files_that_cannot_be_imported_are_named(tmp_path, monkeypatch):
         ([good, good], "expected the workdir of a run"),  # a file may be imported twice
         ([good, broken], "broken_parts.py', which failed in line 3: ValueError: expected a kind of part"),
         ([spelt], "spelt_parts.py', which failed: SyntaxError"),
-        ([absent], "absent.py': there is none"),
+        ([absent], "absent.py', which does not exist"),
     ):
         options = [text for file in files for text in ("--import", str(file))]
         result = CliRunner().invoke(main, [*options, *show])

@@ -18,7 +18,7 @@ from realnvp_jax.training.optimizer import optimizer_keys
 from tests.helpers import SMALL_FLOWS, refusal, small
 
 
-def test_unknown_kinds_and_names_are_refused_with_the_nearest():
+def test_unknown_kinds_and_names_are_refused_with_the_nearest(only_shipped_parts):
     assert "a kind of part" in refusal(realnvp_jax.register, "colour", "red", realnvp_jax.Affine)
     assert "a kind of part" in refusal(registry.registered, "colour")
     assert "did you mean 'spline'?" in refusal(small, "vector_flow", transform="splin")
@@ -38,7 +38,7 @@ def test_a_part_of_a_config_that_is_not_registered_is_named(kind):
     assert "got 'nobodys': first import the file that registers it (for commands, realnvp --import FILE)" in message
 
 
-def test_data_sets_and_optimizers_that_are_not_registered_are_named(tmp_path):
+def test_data_sets_and_optimizers_that_are_not_registered_are_named(tmp_path, only_shipped_parts):
     config = digits.get_config()
     config.optimizer.name = "nobodys"
     assert "expected optimizer to be one of the registered adam, sgd" in refusal(make_optimizer, config)

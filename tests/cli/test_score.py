@@ -11,7 +11,7 @@ import pytest
 from configs import table
 from realnvp_jax.analysis.read import read_examples
 from realnvp_jax.analysis.run import open_run
-from realnvp_jax.runs.trainer import train
+from realnvp_jax.runs.start import train
 from tests.cli.helpers import realnvp, refused
 
 

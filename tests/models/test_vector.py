@@ -287,7 +287,7 @@ def test_bad_input_gets_one_sentence():
     refused(ValueError, 'expected the dict {"params"', lambda: fit(x, params={"pairs": {}}))
     refused(ValueError, "l2 of 0", lambda: fit(x, l2=1e-3))
     refused(ValueError, "got shapes ((64, 3), (64, 3))", lambda: fit(lambda key, num: (points(3, num), points(3, num))))
-    refused(TypeError, "values from the simulator; got int", lambda: fit(lambda key, num: np.ones((num, 3), int)))
+    refused(TypeError, "from the simulator; got int", lambda: fit(lambda key, num: np.ones((num, 3), int)))
     refused(ValueError, "finite draws of the simulator", lambda: fit(lambda key, num: np.full((num, 3), np.nan)))
     refused(
         ValueError,

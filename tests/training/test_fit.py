@@ -178,7 +178,7 @@ def test_a_callback_can_stop_and_fail():
         fit(num_steps=60, callback=lambda step, metrics: 1 / 0)
 
 
-def test_any_optimizer_of_optax_and_every_part():
+def test_any_optimizer_of_optax_and_every_part(only_shipped_parts):
     plain = fit(num_steps=4, optimizer=realnvp_jax.SGD(), learning_rate=0.1)
     chex.assert_trees_all_close(plain, fit(num_steps=4, optimizer=optax.sgd(0.1)), rtol=1e-6)
     chex.assert_trees_all_close(plain, fit(num_steps=4, optimizer="sgd", learning_rate=0.1), rtol=1e-6)
