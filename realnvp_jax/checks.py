@@ -95,6 +95,34 @@ def check_distinct(values: np.ndarray, columns: Sequence[str] | None = None) -> 
             )
 
 
+def check_independent(values: np.ndarray, columns: Sequence[str] | None = None) -> None:
+    """Raise ValueError if columns of [n, D] are linear functions of each other: their density would be singular.
+
+    That is the case if the smallest eigenvalue of the correlation matrix is below 1e-9. Tables with more than 500
+    columns, or with no more rows than columns, are not checked.
+
+    Args:
+      values: the examples, whose columns vary.
+      columns: names of the columns; None to call them by their numbers.
+    """
+    rows, num_columns = values.shape
+    if not 1 < num_columns <= min(rows - 1, 500):
+        return
+    x = values[:: -(-rows // 100_000)].astype(np.float64)
+    x -= x.mean(axis=0)
+    deviations = x.std(axis=0)
+    if not (deviations > 0).all():
+        return  # constant in these rows
+    eigenvalues, vectors = np.linalg.eigh(np.cov(x / deviations, rowvar=False))
+    if eigenvalues[0] < 1e-9:
+        involved = np.flatnonzero(np.abs(vectors[:, 0]) > 1e-3)
+        names = ", ".join(_name(columns, int(i)) for i in involved[:4]) + (", ..." if len(involved) > 4 else "")
+        raise ValueError(
+            f"expected columns that are not linear functions of each other; got such a relation between {names}: "
+            "their density is singular, leave one out"
+        )
+
+
 def check_returned(part: object, what: str, values: jax.Array, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless a part's result has this shape: another one might broadcast to a wrong sum.
 

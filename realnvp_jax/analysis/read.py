@@ -11,6 +11,7 @@ from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.images.arrays import array_source
 from realnvp_jax.data.images.folder import EXTENSIONS, folder_source
 from realnvp_jax.data.images.framing import BadPictureError, Framing
+from realnvp_jax.runs.decorations import warn
 from realnvp_jax.text import shorten
 
 _ARRAYS = (".npz", ".npy")
@@ -37,6 +38,7 @@ def read_examples(
 
     Raises:
       ValueError: there is nothing to read, an argument or a file is not as described above, or a file is not a picture.
+        Files of a folder that cannot be used are left out, with a warning for each.
     """
     if not paths:
         raise ValueError("expected files to score; got none")
@@ -123,13 +125,19 @@ def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tup
             f"expected an .npz or .npy file of pixels in [0, {run.flow.levels}), the run's levels; "
             f"got {shorten(files[0], 150)}: pictures have 256 levels, and no dataset.num_bits says how to reduce them"
         )
-    framing, images = framing_of(run, resize), []
+    framing, images, names = framing_of(run, resize), [], []
     for file in files:
         try:
             images.append(framing.decode(file.read_bytes(), upright=True))
+            names.append(str(file))
         except (BadPictureError, OSError) as error:
-            raise _refusal(run, error, file) from None
-    return Examples(np.stack(images)), [str(file) for file in files]
+            refusal = _refusal(run, error, file)
+            if isinstance(error, _OtherShapeError) or file in paths:  # a folder may have files that cannot be used
+                raise refusal from None
+            warn(f"left out {str(refusal).partition('; got ')[2]}")
+    if not images:
+        raise ValueError(f"expected usable images; got none in {shorten(paths[0], 150)}")
+    return Examples(np.stack(images)), names
 
 
 def _read_array(run: Run, file: Path, split: str, resize: bool) -> tuple[Examples, list[str]]:

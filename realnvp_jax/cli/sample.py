@@ -75,6 +75,11 @@ def main(
         contexts = one_hot(np.array(list(classes.values())), flow.context_size)
         columns = grid_columns(len(classes), num or 64, least=1 if num else 4)
         num = columns * len(classes)
+    if flow.context_size and contexts is None:
+        raise ValueError(
+            f"expected --context for a flow that is conditional on {shorten(run.config.dataset.context)}, as "
+            "NAME=VALUE,... or a table; got none"
+        )
     num = num or (64 if contexts is None or len(contexts) == 1 else len(contexts))
     if flow.levels is not None and path.suffix == ".png" and num > _MOST_IN_A_GRID:
         raise ValueError(f"expected at most {_MOST_IN_A_GRID} images in a grid; got {num}: --output samples.npz")

@@ -46,4 +46,10 @@ class Evaluator:
     def test(self, params: Params, check: Callable[[], None]) -> tuple[float, float | None]:
         """(mean, standard error) on the test split, for parameters on one device; `check` is called between batches."""
         scores = evaluate(self._step, replicate(params), self._splits.test, self._batch_size, between=check)
+        bad = ~np.isfinite(scores)
+        if bad.any():
+            raise ValueError(
+                f"expected finite scores of all test examples; got {int(bad.sum()):,} of {len(bad):,} that are not, "
+                f"the first for test example {int(bad.argmax())} (counted from 0): look for extreme values in the data"
+            )
         return mean_and_standard_error(scores)

@@ -8,11 +8,12 @@ import ast
 import dataclasses
 import difflib
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
 import realnvp_jax.configs
-from realnvp_jax.runs.config_keys import filled
+from realnvp_jax.runs.config_keys import filled, unknown_key
 from realnvp_jax.runs.python_files import call, import_file
 from realnvp_jax.text import shorten
 
@@ -59,7 +60,17 @@ class ConfigFile:
                 f"{shorten(self.path.name)} needs an argument; got none"
             )
         arguments = () if self.argument is None else (self.argument,)
-        config = call(get_config, *arguments, path=self.path.resolve(), what=what)
+        try:
+            config = call(get_config, *arguments, path=self.path.resolve(), what=what)
+        except ValueError as error:
+            unknown = re.match(r".?Key \"(\w+)\" does not exist", str(error.__cause__))
+            if unknown is None:
+                raise
+            raise ValueError(
+                f"expected {shorten(self.path.name)} to set keys that exist; got {unknown_key(unknown[1])}"
+            ) from None
+        if config is None:
+            raise ValueError(f"expected get_config() of {shorten(self.path.name)} to return a config; got no return")
         return filled(config, where=f"the config {self.path.name}")
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from realnvp_jax.models.create import Config
 from realnvp_jax.runs.files import write_json
+from realnvp_jax.runs.saved_config import config_path
 from realnvp_jax.runs.start import train
+from realnvp_jax.text import shorten
 
 
 def train_seeds(
@@ -34,6 +36,11 @@ def train_seeds(
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"expected different seeds, such as 0,1,2; got {','.join(map(str, seeds)) or 'none'}")
     workdir = Path(workdir).expanduser()
+    if config_path(workdir).is_file():
+        raise ValueError(
+            f"expected a workdir for several seeds, one directory for each; got {shorten(workdir, 140)}, which holds "
+            "a single run: use another --workdir"
+        )
     results = []
     for seed in seeds:
         print(f"seed {seed}")

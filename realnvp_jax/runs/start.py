@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from realnvp_jax.models.create import Config, create
+from realnvp_jax.checks import check_independent
+from realnvp_jax.models.create import Config, create, is_of_vectors
 from realnvp_jax.runs.checkpoints import newest_step
 from realnvp_jax.runs.config_checks import check_config, check_penalty
 from realnvp_jax.runs.config_keys import filled
@@ -83,6 +84,8 @@ def _train(
     optimizer, schedule = make_optimizer(config)
     data = RunData(files.path, config.dataset.allow_changed)
     splits = splits or data.load(config, flow)
+    if data.fingerprint is None and is_of_vectors(config):  # of a run that goes on, data.json says what has changed
+        check_independent(splits.train.x, splits.columns)
     stop.check(_NOTHING_SAVED)
     files.start()
     try:

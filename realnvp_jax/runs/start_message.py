@@ -6,7 +6,7 @@ import jax
 
 from realnvp_jax.data.images.labels import shown
 from realnvp_jax.runs.experiment import Experiment
-from realnvp_jax.text import shorten
+from realnvp_jax.text import shorten, split_names
 from realnvp_jax.training.state import TrainState
 
 
@@ -30,6 +30,12 @@ def print_start(experiment: Experiment, state: TrainState, *, is_resumed: bool) 
     )
     if splits.classes:
         print(f"conditional on {len(splits.classes)} classes: {shown(splits.classes)}")
+    context = split_names(experiment.config.dataset.context) if not splits.classes else ()
+    if context:
+        categories = experiment.config.dataset.categories
+        counts = {name: sum(column.startswith(f"{name}=") for column in categories) for name in context}
+        described = (f"{name} ({count} categories)" if count else name for name, count in counts.items())
+        print(f"conditional on: {shorten(', '.join(described), 300)[1:-1]}")
     for line in splits.notes:
         print(line)
     for line in describe_left_out(splits.left_out):

@@ -55,7 +55,13 @@ class Workdir:
         Raises:
           ValueError: another program has locked it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"expected a --workdir that is a directory or can be created; got {shorten(self.path, 150)}: "
+                f"{error.strerror}"
+            ) from None
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

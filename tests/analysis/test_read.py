@@ -100,15 +100,24 @@ def test_runs_from_before_some_keys(pictures):
         np.testing.assert_array_equal(examples.x[0], pixels(4, 4, 3, seed=1))
 
 
-def test_what_is_no_picture_is_named(pictures, tmp_path):
-    (pictures / "notes.png").write_text("notes")
-    message = refusal(read_examples, RGB(), [str(pictures)])
-    assert message == f"expected usable images; got '{pictures}/notes.png': not a picture"
-    (pictures / "notes.png").unlink()
+def test_what_is_no_picture_is_named(pictures, tmp_path, capsys):
+    whole, whole_names = read_examples(RGB(), [str(pictures)])
+    notes = pictures / "notes.png"
+    notes.write_text("notes")
+    message = refusal(read_examples, RGB(), [str(notes)])
+    assert message == f"expected usable images; got '{notes}': not a picture"
     (pictures / "gone.jpg").symlink_to(pictures / "nowhere.jpg")
-    assert message.replace("notes.png': not a picture", "gone.jpg': No such file or directory") == refusal(
-        read_examples, RGB(), [str(pictures)]
-    )
+    examples, names = read_examples(RGB(), [str(pictures)])  # in a folder they are left out
+    np.testing.assert_array_equal(examples.x, whole.x)
+    assert names == whole_names
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: left out '{pictures}/gone.jpg': No such file or directory",
+        f"warning: left out '{notes}': not a picture",
+    ]
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / "notes.png").write_text("notes")
+    assert "expected usable images; got none in" in refusal(read_examples, RGB(), [str(only)])
     small = tmp_path / "small.png"
     Image.fromarray(pixels(3, 9, 3)).save(small)
     assert "small.png': 9x3 pixels, smaller than 4x4" in refusal(read_examples, RGB(), [str(small)], resize=True)

@@ -72,7 +72,9 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path, monkeypatch):
     np.testing.assert_allclose(written, np.load(tmp_path / "x.npz")["x"], rtol=1e-4, atol=1e-5)
     assert (tmp_path / "x.csv").read_text().startswith("x,y\n")
     assert "0.000% were not finite" in realnvp("sample", "-w", moons, "-n", 5, "-o", tmp_path / "y.csv")
-    assert "this flow is conditional" in refused("sample", "-w", shop, "-o", tmp_path / "shop.csv")
+    assert "expected --context for a flow that is conditional on" in refused(
+        "sample", "-w", shop, "-o", tmp_path / "shop.csv"
+    )
     realnvp("sample", "-w", shop, "-n", 5, "--context", "1", "-o", tmp_path / "shop.csv")
     assert (tmp_path / "shop.csv").read_text().startswith("size,price\n")
     shown = []

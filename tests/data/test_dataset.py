@@ -164,7 +164,7 @@ def test_images_that_are_not_as_they_should_be_are_refused(monkeypatch, examples
         ({"columns": ("a", "b")}, "expected distinct names for the 3 columns of 'line'; got 'a, b'"),
         (
             {"columns": ("a", "b", "d")},
-            "expected dataset.context to name columns of the table 'line', of 'a, b, d'; got 'c': did",
+            "expected dataset.context to name columns of 'line', of 'a, b, d'; got 'c': did",
         ),
         ({"labels": np.zeros(NUM)}, "expected Examples with only x and columns from 'line'"),
     ],

@@ -8,7 +8,9 @@ from realnvp_jax.data.images.shapes import KINDS
 from realnvp_jax.models.create import create
 from realnvp_jax.registry import parameters
 from realnvp_jax.runs.config_checks import _RANGES, check_config
+from realnvp_jax.runs.seeds import train_seeds
 from realnvp_jax.runs.setup import make_optimizer
+from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.training.optimizer import Adam
 from tests.helpers import refusal, tiny_labels_config
 
@@ -113,3 +115,14 @@ def test_batches_of_one_are_refused_before_anything_is_written(tmp_path):
     message = refusal(realnvp_jax.train, config, tmp_path / "run")
     assert "batch_size of at least 2 for a flow with batch statistics" in message
     assert not (tmp_path / "run").exists()
+
+
+def test_seeds_are_not_trained_inside_of_another_run(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    assert "which holds a single run: use another --workdir" in refusal(train_seeds, smoke.get_config(), tmp_path, [0])
+
+
+def test_a_workdir_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    message = refusal(Workdir(tmp_path / "file", smoke.get_config()).start)
+    assert "expected a --workdir that is a directory or can be created" in message

@@ -63,8 +63,10 @@ def test_a_file_of_ones_own_in_a_directory_with_a_colon(tmp_path):
         ("def get_config():\n    return {'sead': 1}", "got 'sead': did you mean 'seed'?"),
         (
             "from realnvp_jax.configs import digits\ndef get_config():\n    c = digits.get_config()\n    c.sead = 1\n",
-            "which failed in line 4: AttributeError: ",
+            "expected 'mine.py' to set keys that exist; got 'sead': did you mean 'seed'?",
         ),
+        ("def get_config():\n    pass", "expected get_config() of 'mine.py' to return a config; got no return"),
+        ("def get_config():\n    return {}['x']", "which failed in line 2: KeyError: 'x'"),
         ("def get_config(:", "which failed: SyntaxError"),
     ],
 )

@@ -40,10 +40,14 @@ def choose_columns(
     Raises:
       ValueError: a name is unknown, or a column that is kept has no name or the same name as another one.
     """
-    for key, names in (("columns", columns), ("drop", drop)):
+    for key, names in (("columns", columns), ("drop", drop), ("context", context)):
         for name in names:
-            if name not in given:
+            if name not in given and not (key == "context" and "=" in name and name.rpartition("=")[0] in given):
                 raise unknown_column(name, given, f"dataset.{key}", title)
+            if key == "context" and name in drop:
+                raise ValueError(
+                    f"expected a column either in dataset.context or in dataset.drop; got {shorten(name)} in both"
+                )
     wanted = {*(columns or given), *context} - set(drop)
     chosen = [i for i, name in enumerate(given) if name in wanted]
     seen: set[str] = set()
@@ -51,7 +55,7 @@ def choose_columns(
         if not given[i] or given[i] in seen:
             raise ValueError(
                 f"expected distinct column names in {title}; got {shorten(given[i])} as the name of column {i}: "
-                "rename it, or leave it out if it only numbers the rows"
+                "rename it, or name the columns to read with --config.dataset.columns"
             )
         seen.add(given[i])
     return chosen
@@ -59,8 +63,9 @@ def choose_columns(
 
 def unknown_column(name: str, given: Sequence[str], key: str, title: str) -> ValueError:
     """The error to raise if a key names a column that the table does not have; it suggests the nearest name."""
-    near = difflib.get_close_matches(name, [column for column in given if column], n=1, cutoff=0)
-    hint = f": did you mean {shorten(near[0])}?" if near else ""
+    named = {column.casefold(): column for column in given if column}
+    near = difflib.get_close_matches(name.casefold(), named, n=1, cutoff=0)
+    hint = f": did you mean {shorten(named[near[0]])}?" if near else ""
     return ValueError(
         f"expected {key} to name columns of {title}, of {shorten(', '.join(given), 100)}; got {shorten(name)}{hint}"
     )

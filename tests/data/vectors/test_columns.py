@@ -35,6 +35,11 @@ def test_unknown_and_repeated_names_are_refused():
         message = refusal(choose_columns, GIVEN, names["columns"], names["drop"], (), "'t.csv'")
         assert message.startswith(f"expected dataset.{key} to name columns of 't.csv', of 'id, temp, ")
         assert message.endswith("got 'tmep': did you mean 'temp'?")
+    message = refusal(choose_columns, GIVEN, (), (), ("Temp",), "'t.csv'")
+    assert message.startswith("expected dataset.context to name columns of 't.csv'")
+    assert message.endswith("got 'Temp': did you mean 'temp'?")
+    message = refusal(choose_columns, GIVEN, (), ("temp",), ("temp",), "'t.csv'")
+    assert message == "expected a column either in dataset.context or in dataset.drop; got 'temp' in both"
     message = refusal(choose_columns, GIVEN, ("wind",), (), (), "'t.csv'")
     assert "got 'wind' as the name of column 5" in message
 

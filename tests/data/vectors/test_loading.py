@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 
+from realnvp_jax.checks import check_independent
 from realnvp_jax.data.dataset import DataSet, dataset_names
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.named import find_dataset
@@ -211,3 +212,15 @@ def test_damaged_files_are_refused_in_one_sentence(tmp_path):
             messages.append(str(error))
     assert len(messages) > 200
     assert all(message.startswith("expected ") and len(message) <= 400 for message in messages)
+
+
+def test_columns_that_are_linear_functions_of_each_other_are_refused():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((500, 3))
+    for dependent in (x[:, 0] / 10, 2 * x[:, 0] - x[:, 2] + 7):
+        table = np.column_stack([x, dependent]).astype(np.float32)
+        message = refusal(check_independent, table, ("a", "b", "c", "d"))
+        assert "got such a relation between column 'a', column " in message
+        assert "column 'b'" not in message
+    check_independent(np.column_stack([x, x[:, 0] + 1e-3 * rng.standard_normal(500)]))
+    check_independent(x[:3])  # too few rows to tell
