@@ -1,5 +1,6 @@
 """`realnvp train`, and `train.py` of a checkout: flags, one-sentence errors, and exit codes."""
 
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -10,10 +11,15 @@ from realnvp_jax.cli.common import command_line
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 
 _DEFAULT = "digits"
+_ONE_DASH = re.compile(r"^-(?=(?:no)?config\b|workdir\b|seeds\b|traceback\b|help\b)")
 
 
 class _Train(click.Command):
     """A command whose help ends with every config key."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Options take one dash as well as two: -config.seed=1 is not -c, -o, -n and so on."""
+        return super().parse_args(ctx, [_ONE_DASH.sub("--", argument) for argument in args])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The config keys."""

@@ -72,8 +72,8 @@ def finish(
     grid = pictures.plane_density(experiment.flow, params, experiment.splits.test.x)
     if grid is not None:
         result["density_sum"] = grid.mass
-    note_finish(files.run_path)
     write_json(files.result_path, result)
+    attempt(files.run_path, note_finish, files.run_path)
     trackers.result(result)
     _draw(experiment, trackers, params, grid, picture_title(files.path, result["step"], result))
     print(describe_result(result), flush=True)

@@ -20,10 +20,7 @@ def note_start(path: Path, command: str | None, step: int) -> None:
       command: what the user typed, or None for a call from Python.
       step: the step that the run starts from.
     """
-    try:
-        starts = list(read_json(path, "").get("starts", ())) if path.is_file() else []
-    except ValueError:
-        starts = []
+    starts = _starts(path)
     starts.append(
         {
             "command": without_home(command) if command else None,
@@ -40,10 +37,22 @@ def note_start(path: Path, command: str | None, step: int) -> None:
 
 def note_finish(path: Path) -> None:
     """Complete a run.json with the first command, and with the date and the version of the result."""
-    starts: list[dict[str, Any]] = list(read_json(path, "start the run again").get("starts", ()))
+    starts = _starts(path)
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    first = {"command": starts[0]["command"] if starts else None, "date": date, "version": realnvp_jax.__version__}
+    first = {"command": starts[0].get("command") if starts else None, "date": date, "version": realnvp_jax.__version__}
     write_json(path, {**first, "starts": starts})
+
+
+def _starts(path: Path) -> list[dict[str, Any]]:
+    """The starts in a run.json; of a run of version 0.3, its command; of a missing or damaged file, none."""
+    try:
+        saved = read_json(path, "") if path.is_file() else {}
+    except ValueError:
+        return []
+    if "starts" not in saved and "command" in saved:
+        return [{key: saved.get(key) for key in ("command", "date", "version")}]
+    starts = saved.get("starts")
+    return [start for start in starts if isinstance(start, dict)] if isinstance(starts, list) else []
 
 
 def without_home(text: str) -> str:

@@ -27,7 +27,7 @@ def import_file(path: Path, what: str = "a Python file that registers parts") ->
     for folder in (str(Path.cwd()), str(path.parent)):
         if folder not in sys.path:
             sys.path.append(folder)
-    name = path.stem if path.stem not in sys.modules else f"imported_{path.stem}"
+    name = f"imported_{path.stem}"  # a file may have the name of a package
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # the name ends in .py
     assert spec.loader is not None

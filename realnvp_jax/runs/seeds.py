@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from realnvp_jax.models.create import Config
+from realnvp_jax.runs.config_checks import check_config
 from realnvp_jax.runs.files import write_json
 from realnvp_jax.runs.saved_config import config_path
 from realnvp_jax.runs.start import train
@@ -21,7 +22,7 @@ def train_seeds(
     Finished runs are not repeated and unfinished ones are resumed, so the same call continues after an interruption.
 
     Args:
-      config: as for `train`; its `seed` is replaced.
+      config: a complete config; its `seed` is replaced.
       workdir: the directory of the runs.
       seeds: the seeds, all different.
       command: what the user typed.
@@ -35,6 +36,12 @@ def train_seeds(
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"expected different seeds, such as 0,1,2; got {','.join(map(str, seeds)) or 'none'}")
+    configs = []
+    for seed in seeds:
+        own: Config = config.copy_and_resolve_references()
+        own.seed = seed
+        check_config(own)
+        configs.append(own)
     workdir = Path(workdir).expanduser()
     if config_path(workdir).is_file():
         raise ValueError(
@@ -42,10 +49,8 @@ def train_seeds(
             "a single run: use another --workdir"
         )
     results = []
-    for seed in seeds:
+    for seed, own in zip(seeds, configs, strict=True):
         print(f"seed {seed}")
-        own: Config = config.copy_and_resolve_references()
-        own.seed = seed
         results.append(train(own, workdir / f"seed_{seed}", command=command))
     means = [result["mean"] for result in results]
     deviation = statistics.stdev(means) if len(means) > 1 else None

@@ -30,7 +30,7 @@ class InterruptedRunError(Exception):
 class StopRequest:
     """A context in which signals set a flag. An inner context shares the flag of an outer one.
 
-    Outside of the main thread, signals are not handled.
+    A signal that is ignored, as under nohup, stays so. Outside of the main thread, signals are not handled.
 
     Args:
       exits: whether a second signal ends the process; otherwise it raises KeyboardInterrupt.
@@ -49,7 +49,10 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             StopRequest._active = self
             for number in _SIGNALS:
-                self._previous[number] = signal.signal(number, self._request)
+                handler = signal.getsignal(number)
+                if handler not in (signal.SIG_IGN, None):  # as under nohup; None was not installed by Python
+                    self._previous[number] = handler
+                    signal.signal(number, self._request)
         return self
 
     def __exit__(self, *exception: object) -> None:

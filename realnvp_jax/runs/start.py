@@ -87,8 +87,8 @@ def _train(
     if data.fingerprint is None and is_of_vectors(config):  # of a run that goes on, data.json says what has changed
         check_independent(splits.train.x, splits.columns)
     stop.check(_NOTHING_SAVED)
-    files.start()
     try:
+        files.start()
         data.write(splits)
         splits = evaluated(splits, config.evaluate.num_examples)
         trainer = Trainer(Experiment(config, flow, optimizer, schedule, splits, files, command, chosen), stop)

@@ -4,6 +4,7 @@ A failing tracker cannot cost a run its result: its first failure is a warning, 
 """
 
 import abc
+import contextlib
 import dataclasses
 import importlib
 import importlib.util
@@ -244,3 +245,5 @@ class Trackers:
         for what, tracker in list(self._started.items()):
             if only in (None, what) and not attempt(what, call, tracker, *arguments):
                 del self._started[what]
+                with contextlib.suppress(Exception):  # it may not have started
+                    tracker.close()

@@ -37,12 +37,17 @@ class Workdir:
                 f"expected a --workdir whose full path has none of the characters {' '.join(_UNREADABLE)} , with which "
                 f"checkpoints cannot be read back; got {shorten(path.resolve(), 150)}: choose another"
             )
+        self._check_saved()
+
+    def _check_saved(self) -> None:
+        """Raise ValueError if the directory holds another config's run, or one whose config is damaged or missing."""
+        path = self.path
         if self.config_path.is_file():
             saved = read_config(path, REMEDY)
             check_version(saved, shorten(path, 100))
             # data.json tells whether the data are the same, even if they have been moved
             moves = ("dataset.path",) if (path / "data.json").is_file() else ()
-            check_same_run(saved, config, path, may_differ=moves)
+            check_same_run(saved, self._config, path, may_differ=moves)
         elif any(path.glob("checkpoints/*")):
             raise ValueError(
                 f"expected config.json beside the checkpoints in {shorten(path, 150)}; got none, so what they were "
@@ -53,7 +58,7 @@ class Workdir:
         """Create the directory, lock it until `close`, and write the config.
 
         Raises:
-          ValueError: another program has locked it.
+          ValueError: another program has locked it, or has left a run of another config in it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -71,6 +76,7 @@ class Workdir:
             ) from None
         except (OSError, NotImplementedError) as error:  # some network drives do not support locks
             warn(f"{self.path} cannot be locked ({describe_error(error)}): let only one program train in it")
+        self._check_saved()  # another program may have finished here in the meantime
         write_json(self.config_path, json.loads(self._config.to_json()))
 
     def close(self) -> None:

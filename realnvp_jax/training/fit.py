@@ -147,7 +147,7 @@ def fit(
             if validates:
                 report["validation"] = record.validate(state.params, step, data, batch_size)
             bar.set_postfix_str(", ".join(f"{name} {value:.3f}" for name, value in report.items()) + f" {unit(flow)}")
-            stops = callback is not None and callback(step, report) is True
+            stops = callback is not None and _is_true(callback(step, report))
             if stops or (patience is not None and record.validations_since_best >= patience):
                 break
     fitted = state.params if data.validation is None else record.best_params()
@@ -207,3 +207,8 @@ class _Record:
             validation=np.array(list(self._validation.values())),
             best_step=len(self._train) if self._best is None else self._best[0],
         )
+
+
+def _is_true(returned: Any) -> bool:
+    """Whether a callback returned a true boolean, of Python, NumPy or JAX."""
+    return isinstance(returned, bool | np.bool_ | jax.Array) and bool(returned)

@@ -216,6 +216,8 @@ def _simulate(flow: Flow, simulator: Simulator, key: jax.Array, batch_size: int,
     if got != tuple(expected.values()):
         raise ValueError(f"expected the simulator to return {' and '.join(expected)} of {expected}; got shapes {got}")
     batch = dict(zip(expected, parts, strict=True))
+    if "context" in batch:
+        batch["context"] = jnp.asarray(batch["context"], jnp.result_type(float))
     is_float = jnp.issubdtype(batch["x"].dtype, jnp.floating)
     if not is_float and (flow.levels is None or not jnp.issubdtype(batch["x"].dtype, jnp.integer)):
         raise TypeError(f"expected {_types(flow)} from the simulator; got {batch['x'].dtype}")

@@ -548,3 +548,17 @@ def test_a_shipped_config_trains_in_any_directory_under_several_seeds(environmen
     assert "Expected: 2.05 bits/dim on the test split." in listed.stdout
     assert "def get_config()" in realnvp("configs", "digits").stdout
     assert "did you mean 'digits'" in realnvp("configs", "digit").stderr
+
+
+def test_options_take_one_dash_as_well(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    calls = []
+    monkeypatch.setattr("realnvp_jax.compilation_cache.enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(
+        "realnvp_jax.runs.start.train", lambda config, workdir, command: calls.append((config, workdir))
+    )
+    arguments = ["smoke", f"-workdir={tmp_path}", "-config.batch_size=16", "--config.seed", "3"]
+    result = CliRunner().invoke(train.main, arguments)
+    assert result.exit_code == 0, result.output
+    ((config, workdir),) = calls
+    assert (workdir, config.batch_size, config.seed) == (tmp_path, 16, 3)

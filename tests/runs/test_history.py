@@ -30,3 +30,18 @@ def test_a_damaged_file_is_begun_again(tmp_path):
 def test_a_home_that_is_the_root_directory_is_left(monkeypatch):
     monkeypatch.setattr(Path, "home", lambda: Path("/"))
     assert without_home("/a /b") == "/a /b"
+
+
+def test_a_run_of_version_0_3_keeps_its_command_and_odd_files_are_begun_again(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"command": "python train.py", "date": "2026-11-26", "version": "0.3.0"}))
+    note_start(path, "realnvp train digits", 5)
+    note_finish(path)
+    assert json.loads(path.read_text())["command"] == "python train.py"
+    for text in ('{"starts": null}', '{"starts": 3}', '{"starts": [3]}', "[]"):
+        path.write_text(text)
+        note_start(path, "realnvp train digits", 5)
+        assert len(json.loads(path.read_text())["starts"]) == 1
+    path.write_text('{"starts": [{}]}')
+    note_finish(path)
+    assert json.loads(path.read_text())["command"] is None

@@ -162,3 +162,22 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
     )
     config.tracker = "wandbb"
     assert "expected tracker to be one of the registered" in refusal(find_tracker, config)
+
+
+def test_a_tracker_that_fails_is_closed(tmp_path):
+    seen = []
+
+    class Failing(Tracker):
+        def start(self, workdir, config, step, run_id):
+            raise RuntimeError("half of it is started")
+
+        def metrics(self, step, values):
+            seen.append("metrics")
+
+        def close(self):
+            seen.append("closed")
+
+    trackers = Trackers(tmp_path, smoke.get_config(), 0, Failing())
+    trackers.metrics(1, {"train": 1.0})
+    trackers.close()
+    assert seen == ["closed"]

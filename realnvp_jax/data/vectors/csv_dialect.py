@@ -85,11 +85,15 @@ def with_decimal_points(series: Any, column: str, path: Path) -> Any:
     Raises:
       ValueError: there are decimal points as well.
     """
-    texts = series.dropna().astype(str)
+    import pandas as pd
+
+    texts: Any = series.dropna().astype(str)
     commas = texts.str.fullmatch(_DECIMAL_COMMA.pattern)
-    if len(texts) == 0 or commas.mean() < 0.5:
-        return series
     points = texts[texts.str.fullmatch(_DECIMAL_POINT.pattern)]
+    numbers: Any = pd.to_numeric(texts, errors="coerce")
+    has_points_only = len(points) > 0 and numbers.notna().all()
+    if len(texts) == 0 or (commas.mean() < 0.5 and not has_points_only):
+        return series
     if len(points):
         raise ValueError(
             f"expected decimal commas in column {shorten(column)} of {shorten(path.name)}, as in its first rows; "

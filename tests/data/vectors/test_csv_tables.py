@@ -103,3 +103,11 @@ def test_bad_csv_files_are_refused(tmp_path, text, expected):
     path = tmp_path / "t.csv"
     path.write_text(text, encoding="latin-1")
     assert expected in refusal(read_table, path)
+
+
+def test_points_between_thousands_in_a_file_with_decimal_commas_are_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a;b\n" + "".join(f"{i},5;{i}\n" for i in range(150)) + "1,5;1.234\n")
+    message = refusal(read_csv, path)
+    assert "expected decimal commas in column 'b' of 't.csv'" in message
+    assert "got '1.234'" in message
