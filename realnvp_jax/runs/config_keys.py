@@ -82,7 +82,8 @@ def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
         match = _OVERRIDE.fullmatch(argument)
         if match is None:
             last = next(reversed(values), None)
-            if last is None or "=" in values[last] or argument.startswith("-"):
+            is_option = re.match(r"-(?![\d.])", argument)  # -1 is a value
+            if last is None or "=" in values[last] or is_option:
                 raise ValueError(_not_an_override(argument))
             values[last] += f"={argument}"
             continue

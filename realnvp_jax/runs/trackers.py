@@ -6,6 +6,7 @@ A failing tracker cannot cost a run its result: its first failure is a warning, 
 import abc
 import contextlib
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import json
@@ -212,9 +213,10 @@ class Trackers:
         named: dict[str, Tracker] = {str(workdir / "tensorboard"): TensorBoard()}
         if chosen is not None:
             named[f"tracker {config.tracker or 'function'}"] = chosen
+        start = functools.partial(self._start, workdir=workdir, config=flatten(config), step=step)
         for what, tracker in named.items():
             self._started[what] = tracker
-            self._each(self._start, workdir, flatten(config), step, only=what)
+            self._try(what, start)
 
     def metrics(self, step: int, values: Metrics) -> None:
         """Report the metrics after a step, except those that are not finite."""
@@ -234,16 +236,20 @@ class Trackers:
         self._each(lambda tracker: tracker.close())
         self._started = {}
 
-    def _start(self, tracker: Tracker, workdir: Path, config: Mapping[str, Any], step: int) -> None:
+    def _start(self, tracker: Tracker, *, workdir: Path, config: Mapping[str, Any], step: int) -> None:
         ids = json.loads(self._ids_path.read_text()) if self._ids_path.is_file() else {}
         name = type(tracker).__name__
         run_id = tracker.start(workdir, config, step, ids.get(name))
         if run_id is not None and run_id != ids.get(name):
             write_json(self._ids_path, {**ids, name: run_id})
 
-    def _each(self, call: Callable[..., Any], *arguments: Any, only: str | None = None) -> None:
-        for what, tracker in list(self._started.items()):
-            if only in (None, what) and not attempt(what, call, tracker, *arguments):
-                del self._started[what]
-                with contextlib.suppress(Exception):  # it may not have started
-                    tracker.close()
+    def _each(self, call: Callable[[Tracker], None]) -> None:
+        for what in list(self._started):
+            self._try(what, call)
+
+    def _try(self, what: str, call: Callable[[Tracker], None]) -> None:
+        tracker = self._started[what]
+        if not attempt(what, call, tracker):
+            del self._started[what]
+            with contextlib.suppress(Exception):  # it may not have started
+                tracker.close()

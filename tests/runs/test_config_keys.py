@@ -46,6 +46,7 @@ def test_values_of_a_command_line():
         ["--config.seed", "7", "--config.model.num_blocks=3", "--config.dataset.flip", "--config.dataset.path=a b=c"],
     )
     assert (config.seed, config.model.num_blocks, config.dataset.flip, config.dataset.path) == (7, 3, True, "a b=c")
+    assert with_overrides(config, ["--config.seed", "-1"]).seed == -1
     assert with_overrides(config, ["--noconfig.dataset.flip"]).dataset.flip is False
     assert with_overrides(config, ["--config.model.event_shape=(4,4,1)"]).model.event_shape == (4, 4, 1)
     assert config.model.event_shape == (8, 8, 1)
