@@ -98,11 +98,14 @@ KEYS = {
         (32, 32, 3),
         "shape of one example: (height, width, channels) or (columns,); () takes that of the table",
     ),
-    "model.transform": ("affine", "transform of a coupling or of a MAF map: affine, additive (NICE) or spline"),
+    "model.transform": (
+        "affine",
+        "transform of a coupling or of a MAF map: affine, additive (NICE), spline or mixture_affine",
+    ),
     "model.normalization": ("", "batch_norm, act_norm or none; empty for the model's own"),
     "model.conditioner": (
         "",
-        "network of the coupling layers: resnet, mlp; autoregressive_flow: made, or separate for one network per "
+        "network of the coupling layers: resnet, gated_dense, mlp; autoregressive_flow: made, or separate for one network per "
         "element; empty for the model's own",
     ),
     "model.masks": (
@@ -111,7 +114,7 @@ KEYS = {
     ),
     "model.mixing": ("", "map before every coupling layer: conv1x1, lu; empty for the model's own"),
     "model.base": ("", "distribution of the latents: normal, uniform, logistic; empty for the model's own"),
-    "model.dequantizer": ("uniform", "images: how discrete pixels are made continuous"),
+    "model.dequantizer": ("uniform", "images: how discrete pixels are made continuous: uniform or variational"),
     "model.mask_seed": (0, "vectors: seed of random masks and orders"),
     "model.num_layers": (8, "vectors: number of couplings or of MAF maps"),
     "model.num_components": (12, "autoregressive_flow, pixelcnn_flow: components of every mixture"),
@@ -124,12 +127,12 @@ KEYS = {
     "model.residual": (False, "autoregressive_flow, MAF: residual connections around the hidden layers"),
     "model.inverse": (False, "MAF: invert the maps, which makes it an IAF"),
     "model.kernel_size": (5, "pixelcnn_flow: width of the blocks' convolutions"),
-    "model.levels": (256, "images: number of values that a pixel can take"),
     "model.num_scales": (2, "image_flow, glow_flow: scales of the multi-scale architecture"),
     "model.num_steps": (8, "glow_flow: steps of each scale"),
     "model.alpha": (0.05, "image_flow, glow_flow: squash before the logit: p = alpha + (1 - 2 alpha) x / levels"),
     **part_keys(),
-    "optimizer.name": ("adam", "adam, sgd, or an optimizer that you registered"),
+    "model.levels": (256, "images: number of values that a pixel can take"),
+    "optimizer.name": ("adam", "adam, adamax, adamw, sgd, or an optimizer that you registered"),
     **optimizer_keys(),
     "optimizer.clip_norm": (100.0, "bound on the global norm of the gradients of nats per image; 0 for none"),
     "optimizer.l2": (5e-5, "weight of the squares of weight-norm gains and checkerboard scales, on nats per image"),

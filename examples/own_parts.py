@@ -158,16 +158,16 @@ class ConditionalNoise(realnvp_jax.Dequantizer):
         return jnp.minimum(pixels + nn.sigmoid(e), below), log_q
 
 
-@register("optimizer", "adamax")
+@register("optimizer", "nadam")
 @dataclasses.dataclass(frozen=True)
-class Adamax(realnvp_jax.Optimizer):
-    """optax.adamax."""
+class Nadam(realnvp_jax.Optimizer):
+    """optax.nadam."""
 
     beta1: float = parameter(0.9, "decay of the mean of the gradients", at_least=0, below=1)
 
     def transformation(self, schedule):
         """The optimizer at a learning rate."""
-        return optax.adamax(schedule, b1=self.beta1)
+        return optax.nadam(schedule, b1=self.beta1)
 
 
 @register("dataset", "upside_down_digits")
@@ -191,7 +191,7 @@ def get_config():
     config.num_steps = 300
     config.batch_size = 32
     config.learning_rate = 4e-3
-    config.optimizer.name = "adamax"
+    config.optimizer.name = "nadam"
     config.optimizer.l2 = 0.0
     config.dataset.name = "upside_down_digits"
     config.model.name = "glow_flow"

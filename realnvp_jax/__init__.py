@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from realnvp_jax.base import Base, Logistic, Normal, Uniform
     from realnvp_jax.bijections.bijection import Bijection, Chain
     from realnvp_jax.bijections.linear import InvertibleConv, LearnedLinear
-    from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, Spline, Transform
+    from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, MixtureAffine, Spline, Transform
     from realnvp_jax.data.dataset import DataSet
     from realnvp_jax.data.examples import Examples
     from realnvp_jax.masks import (
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from realnvp_jax.mode import EVALUATE, INITIALIZE, TRAIN, Mode
     from realnvp_jax.models.autoregressive import autoregressive_flow, pixelcnn_flow
     from realnvp_jax.models.create import create
-    from realnvp_jax.models.dequantizers import Dequantizer, UniformDequantizer
+    from realnvp_jax.models.dequantizers import Dequantizer, UniformDequantizer, VariationalDequantizer
     from realnvp_jax.models.flow import Flow
     from realnvp_jax.models.glow import Glow, glow_flow
     from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
     from realnvp_jax.models.real_nvp import RealNVP, image_flow
     from realnvp_jax.models.vector import VectorRealNVP, vector_flow
     from realnvp_jax.networks.conditioner import Conditioner
+    from realnvp_jax.networks.gated_dense import GatedDense
     from realnvp_jax.networks.mlp import MLP
     from realnvp_jax.networks.resnet import ResNet
     from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, Normalization
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from realnvp_jax.runs.start import train
     from realnvp_jax.runs.trackers import Tracker
     from realnvp_jax.training.fit import History, fit
-    from realnvp_jax.training.optimizer import SGD, Adam, Optimizer
+    from realnvp_jax.training.optimizer import SGD, Adam, Adamax, AdamW, Optimizer
     from realnvp_jax.training.steps import NonFiniteLossError
 
 __version__ = "0.4.0"
@@ -55,20 +56,21 @@ _NAMES = {
     "base": ["Base", "Logistic", "Normal", "Uniform"],
     "bijections.bijection": ["Bijection", "Chain"],
     "bijections.linear": ["InvertibleConv", "LearnedLinear"],
-    "bijections.transforms": ["Additive", "Affine", "Mixture", "Spline", "Transform"],
+    "bijections.transforms": ["Additive", "Affine", "Mixture", "MixtureAffine", "Spline", "Transform"],
     "data.dataset": ["DataSet"],
     "data.examples": ["Examples"],
     "masks": ["Alternating", "CellMask", "Checkerboard", "ImageHalves", "RandomHalves", "VectorHalves", "VectorMask"],
     "mode": ["EVALUATE", "INITIALIZE", "TRAIN", "Mode"],
     "models.autoregressive": ["autoregressive_flow", "pixelcnn_flow"],
     "models.create": ["create"],
-    "models.dequantizers": ["Dequantizer", "UniformDequantizer"],
+    "models.dequantizers": ["Dequantizer", "UniformDequantizer", "VariationalDequantizer"],
     "models.flow": ["Flow"],
     "models.glow": ["Glow", "glow_flow"],
     "models.masked_autoregressive": ["masked_autoregressive_flow"],
     "models.real_nvp": ["RealNVP", "image_flow"],
     "models.vector": ["VectorRealNVP", "vector_flow"],
     "networks.conditioner": ["Conditioner"],
+    "networks.gated_dense": ["GatedDense"],
     "networks.mlp": ["MLP"],
     "networks.resnet": ["ResNet"],
     "networks.statistics": ["ActNorm", "BatchNorm", "NoNormalization", "Normalization"],
@@ -83,7 +85,7 @@ _NAMES = {
     "training.fit": ["History", "fit"],
     "runs.signals": ["InterruptedRunError"],
     "training.steps": ["NonFiniteLossError"],
-    "training.optimizer": ["SGD", "Adam", "Optimizer"],
+    "training.optimizer": ["SGD", "Adam", "AdamW", "Adamax", "Optimizer"],
 }
 _PLACES = {name: f"realnvp_jax.{module}" for module, names in _NAMES.items() for name in names}
 
@@ -95,6 +97,8 @@ __all__ = [
     "TRAIN",
     "ActNorm",
     "Adam",
+    "AdamW",
+    "Adamax",
     "Additive",
     "Affine",
     "Alternating",
@@ -110,6 +114,7 @@ __all__ = [
     "Dequantizer",
     "Examples",
     "Flow",
+    "GatedDense",
     "Glow",
     "History",
     "Identity",
@@ -120,6 +125,7 @@ __all__ = [
     "Logistic",
     "Logit",
     "Mixture",
+    "MixtureAffine",
     "Mode",
     "NoNormalization",
     "NonFiniteLossError",
@@ -135,6 +141,7 @@ __all__ = [
     "Transform",
     "Uniform",
     "UniformDequantizer",
+    "VariationalDequantizer",
     "VectorHalves",
     "VectorMask",
     "VectorRealNVP",

@@ -157,6 +157,22 @@ def mixture_inverse(
     return x, -log_derivative
 
 
+def log_odds_forward(
+    x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str
+) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
+    """(l, log dl/dx), elementwise, l = log F(x) - log(1 - F(x)). The arguments are those of `mixture_forward`."""
+    log_odds, _, log_slope = _log_odds(x, raw, component)
+    return log_odds, log_slope
+
+
+def log_odds_inverse(
+    log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str
+) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
+    """(x, log dx/dl), elementwise: the inverse of `log_odds_forward`."""
+    x = _quantile(log_odds, raw, component)
+    return x, -_log_odds(x, raw, component)[2]
+
+
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> Float[Array, "*n"]:
     """The x at which the mixture has these log-odds."""

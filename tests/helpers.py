@@ -22,7 +22,7 @@ from realnvp_jax.bijections.normalization import Normalize
 from realnvp_jax.bijections.prior import TopPrior
 from realnvp_jax.bijections.squeeze import Squeeze, SqueezeDiagonal, Unsqueeze
 from realnvp_jax.bijections.stack import Stack
-from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, Spline
+from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, MixtureAffine, Spline
 from realnvp_jax.data.images.framed import FramedImages
 from realnvp_jax.data.named import find_images
 from realnvp_jax.masks import Alternating, Checkerboard, Halves, ImageHalves, RandomHalves
@@ -34,6 +34,7 @@ from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
 from realnvp_jax.models.real_nvp import RealNVP
 from realnvp_jax.models.vector import VectorRealNVP, vector_flow
 from realnvp_jax.networks.conditioner import Conditioner
+from realnvp_jax.networks.gated_dense import GatedDense
 from realnvp_jax.networks.made import MADE
 from realnvp_jax.networks.mlp import MLP
 from realnvp_jax.networks.pixelcnn import PixelCNN
@@ -89,6 +90,10 @@ def vector_coupling(parity: int, num_dims: int, transform) -> Coupling:
     return coupling(mask, conditioner, transform, NoNormalization(), mask.size_transformed(num_dims))
 
 
+def gated_coupling(mask, channels: int, transform) -> Coupling:
+    return coupling(mask, GatedDense(base_features=2, num_blocks=2), transform, NoNormalization(), channels)
+
+
 def small_resnet() -> ResNet:
     return ResNet(base_features=2, num_blocks=1)
 
@@ -110,6 +115,10 @@ ZOO = {
     "image halves coupling 1": Animal(lambda: variant(ImageHalves(2), 1, Affine(0.0), ActNorm()), (2, 3, 1)),
     "additive coupling 0": Animal(lambda: variant(Checkerboard(0), 1, Additive(), ActNorm()), (2, 3, 1)),
     "coupling of splines": Animal(lambda: variant(Checkerboard(1), 2, SPLINE, NoNormalization()), (2, 2, 2)),
+    "gated coupling 0": Animal(lambda: gated_coupling(Halves(1), 2, Affine()), (2, 3, 4)),
+    "gated coupling 1": Animal(lambda: gated_coupling(Checkerboard(1), 1, Additive()), (3, 2, 1), context_size=2),
+    "mixture affine coupling 0": Animal(lambda: gated_coupling(Halves(0), 1, MixtureAffine(3)), (2, 2, 2)),
+    "vector coupling of mixtures": Animal(lambda: vector_coupling(1, 3, MixtureAffine(2)), (3,)),
     "vector coupling 0": Animal(lambda: vector_coupling(0, 3, Affine()), (3,)),
     "vector coupling 1": Animal(lambda: vector_coupling(1, 3, Affine()), (3,)),
     "vector coupling of splines": Animal(lambda: vector_coupling(0, 5, SPLINE), (5,)),

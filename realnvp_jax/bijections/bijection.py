@@ -25,7 +25,7 @@ from realnvp_jax.mode import EVALUATE, Mode
 from realnvp_jax.registry import check_parameters
 
 Values = tuple[Float[Array, "n *event"], Float[Array, " n"]]  # (value, log_det)
-Context = Float[Array, "n context_size"] | None
+Context = Float[Array, "n *context_positions context_size"] | None  # images may have one context for each position
 Variables = Mapping[str, Any]
 
 

@@ -139,7 +139,7 @@ def glow_flow(
             "dequantizer": ("dequantizer", dequantizer, Dequantizer),
         },
         options,
-        {"base_features": base_features, "num_blocks": num_blocks, "unroll": unroll},
+        {"base_features": base_features, "num_blocks": num_blocks, "unroll": unroll, "levels": levels},
     )
     chosen_dequantizer = parts.pop("dequantizer")
     return Flow(

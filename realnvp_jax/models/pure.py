@@ -25,15 +25,26 @@ _SET_FROM_DATA = ("params", "standardization")  # the collections that an initia
 Variables = Mapping[str, Any]
 
 
-def _apply(flow: Any, variables: Variables, *arguments: Any, method: str, mutable: Any = ()) -> tuple[Any, Any]:
+def _precision(mode: Mode) -> Any:
+    """Full float32 precision on every device, except in training: by default, GPUs and TPUs round factors of products."""
+    return contextlib.nullcontext() if mode.trains else jax.default_matmul_precision("highest")
+
+
+def _apply(
+    flow: Any, variables: Variables, *arguments: Any, method: str, mode: Mode = EVALUATE, mutable: Any = ()
+) -> tuple[Any, Any]:
     """(result, updated collections) of a method of the bijection."""
-    with _explaining_wrong_params(flow, variables):
+    if method == "forward":
+        arguments = (*arguments, mode)
+    with _explaining_wrong_params(flow, variables), _precision(mode):
         return flow.bijection.apply(dict(variables), *arguments, method=method, mutable=list(mutable))
 
 
-def _map(flow: Any, variables: Variables, x, *arguments: Any, method: str, mutable: Any = ()) -> tuple[Any, Any]:
+def _map(
+    flow: Any, variables: Variables, x, context, *, method: str, mode: Mode = EVALUATE, mutable: Any = ()
+) -> tuple[Any, Any]:
     """((value, log_det), updated collections) of the bijection's forward or inverse."""
-    (value, log_det), updates = _apply(flow, variables, x, *arguments, method=method, mutable=mutable)
+    (value, log_det), updates = _apply(flow, variables, x, context, method=method, mode=mode, mutable=mutable)
     check_returned(flow.bijection, f"values by {method}", value, x.shape)
     check_returned(flow.bijection, f"log_det by {method}", log_det, x.shape[:1])
     return (value, log_det), updates
@@ -113,7 +124,7 @@ def init_from_data(flow: Any, variables, x, context):
     """The variables, with everything that is initialized from data set from x."""
     y, _ = flow.preprocessing.forward(x)
     _, updates = _apply(
-        flow, variables, y, context, INITIALIZE, method="forward", mutable=(*_SET_FROM_DATA, "batch_stats")
+        flow, variables, y, context, method="forward", mode=INITIALIZE, mutable=(*_SET_FROM_DATA, "batch_stats")
     )
     return {**variables, **{name: updates[name] for name in _SET_FROM_DATA if name in updates}}
 
@@ -130,7 +141,8 @@ def dequantize(flow: Any, variables: Variables, key, indices, x, context, mode: 
     """((y, log q(y | x)), updated collections) of the flow's dequantizer."""
     mine = {name: tree[_DEQUANTIZER] for name, tree in variables.items() if _DEQUANTIZER in tree}
     mutable = {"evaluate": [], "train": ["batch_stats"], "initialize": [*_SET_FROM_DATA, "batch_stats"]}[mode.name]
-    with _explaining_wrong_params(flow, variables) if flow.dequantizer.is_learned else contextlib.nullcontext():
+    explaining = _explaining_wrong_params(flow, variables) if flow.dequantizer.is_learned else contextlib.nullcontext()
+    with explaining, _precision(mode):
         value, updates = flow.dequantizer.apply(mine, x, key, indices, context, mode, mutable=mutable)
     y, log_q = value
     check_returned(flow.dequantizer, "continuous values", y, x.shape)
@@ -143,7 +155,7 @@ def _density(flow: Any, variables: Variables, x, context, mode: Mode = EVALUATE)
     contained = flow.preprocessing.contains(x)
     y, derivative = flow.preprocessing.forward(jnp.where(contained, x, flow.preprocessing.interior_point()))
     mutable = ["batch_stats"] if mode.trains else []
-    (z, log_det), updates = _map(flow, variables, y, context, mode, method="forward", mutable=mutable)
+    (z, log_det), updates = _map(flow, variables, y, context, method="forward", mode=mode, mutable=mutable)
     log_prob = _base_log_prob(flow, z) + log_det + _sum_event(derivative)
     axes = tuple(range(1, x.ndim))
     log_prob = jnp.where(contained.all(axes), log_prob, -jnp.inf)

@@ -148,7 +148,7 @@ def image_flow(
             "dequantizer": ("dequantizer", dequantizer, Dequantizer),
         },
         options,
-        {"base_features": base_features, "num_blocks": num_blocks, "unroll": unroll},
+        {"base_features": base_features, "num_blocks": num_blocks, "unroll": unroll, "levels": levels},
     )
     outside = {"base": parts.pop("base"), "dequantizer": parts.pop("dequantizer")}
     return Flow(

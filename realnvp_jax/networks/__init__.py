@@ -1,6 +1,7 @@
 """Conditioners: the networks that compute the parameters of bijections; importing them here registers them."""
 
+from realnvp_jax.networks.gated_dense import GatedDense
 from realnvp_jax.networks.mlp import MLP
 from realnvp_jax.networks.resnet import ResNet
 
-__all__ = ["MLP", "ResNet"]
+__all__ = ["MLP", "GatedDense", "ResNet"]

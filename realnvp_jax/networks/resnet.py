@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from realnvp_jax.copies import fresh_copy
 from realnvp_jax.mode import EVALUATE, Mode
-from realnvp_jax.networks.conditioner import Conditioner
+from realnvp_jax.networks.conditioner import Conditioner, image_inputs
 from realnvp_jax.networks.loop import loop_over
 from realnvp_jax.networks.normalized import NormalizedInput
 from realnvp_jax.networks.statistics import Normalization
@@ -64,8 +64,8 @@ class ResNet(Conditioner):
     and relus are recomputed in the backward pass.
     """
 
-    base_features: int = parameter(64, "channels of the residual stream at the first scale", at_least=1)
-    num_blocks: int = parameter(8, "residual blocks of every conditioner", at_least=1)
+    base_features: int = parameter(64, "channels of a conditioner's hidden layers at the first scale", at_least=1)
+    num_blocks: int = parameter(8, "residual blocks, or densely connected layers, of every conditioner", at_least=1)
     dtype: str = parameter(
         "float32", "dtype of the conditioners in training; densities are float32", choices=("float32", "bfloat16")
     )
@@ -94,12 +94,7 @@ class ResNet(Conditioner):
         h = self.norm_in(identity, mode)
         if cells is not None:
             h = 2 * h  # compensates that half of the cells are zero
-        inputs = [nn.relu(h), nn.relu(-h)]
-        if cells is not None:
-            inputs.append(jnp.broadcast_to(cells, (*h.shape[:-1], 1)).astype(h.dtype))
-        if context is not None:
-            inputs.append(jnp.broadcast_to(context[:, None, None, :], (*h.shape[:-1], context.shape[-1])))
-        h = jnp.concatenate(inputs, axis=-1)
+        h = image_inputs(jnp.concatenate([nn.relu(h), nn.relu(-h)], axis=-1), cells, context)
         if mode.trains and self.dtype == "bfloat16":
             h = h.astype(jnp.bfloat16)
         stream = self.conv_in(h, mode)

@@ -10,9 +10,10 @@ from ml_collections import ConfigDict, config_flags
 
 from realnvp_jax.configs import default
 from realnvp_jax.data.dataset import DataSet
-from realnvp_jax.models.create import MODELS, Config, model_keys
+from realnvp_jax.models.create import MODELS, Config, model_keys, part_keys
 from realnvp_jax.registry import parameters, registered
 from realnvp_jax.text import shorten
+from realnvp_jax.training.optimizer import optimizer_keys
 
 _ADDED = (
     "tracker",
@@ -59,7 +60,7 @@ def with_defaults(config: Config) -> Config:
     """
     if "mixing" not in config.get("model", {}):
         return config
-    for key in _ADDED:
+    for key in (*_ADDED, *part_keys(), *optimizer_keys()):
         if not _has(config, key):
             _set(config, key, default.KEYS[key][0])
     return config

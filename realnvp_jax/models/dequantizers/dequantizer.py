@@ -1,4 +1,4 @@
-"""Dequantizers: from discrete pixels x to continuous values y with floor(y) = x.
+"""The contract of dequantizers: from discrete pixels x to continuous values y with floor(y) = x.
 
     log p(x) >= log p(y) - log q(y | x),    y ~ q(y | x)
 
@@ -9,13 +9,11 @@ note on the evaluation of generative models"); a learned q tightens the bound (H
 import abc
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
 from realnvp_jax.bijections.bijection import Context
 from realnvp_jax.mode import EVALUATE, Mode
-from realnvp_jax.preprocessing import dequantize_each
-from realnvp_jax.registry import check_parameters, register
+from realnvp_jax.registry import check_parameters
 
 
 class Dequantizer(nn.Module):
@@ -46,15 +44,3 @@ class Dequantizer(nn.Module):
           context: what the density is conditioned on.
           mode: mode of the pass.
         """
-
-
-@register("dequantizer", "uniform")
-class UniformDequantizer(Dequantizer):
-    """Pixels plus noise that is uniform on [0, 1)."""
-
-    is_learned = False
-
-    def __call__(self, x, key, indices, context=None, mode=EVALUATE):
-        """(x + u, 0)."""
-        y = dequantize_each(key, indices, x)
-        return y, jnp.zeros(y.shape[:1], y.dtype)
