@@ -53,7 +53,8 @@ def collect(workdir: Path, command: str | None, name: str | None) -> None:
         run["command"] = command
     elif not run["command"]:
         raise SystemExit(f"expected the command of a run from Python; got none in {made}: say --command")
-    run["command"] = without_paths(run["command"])
+    for noted in (run, *run.get("starts", [])):
+        noted["command"] = without_paths(noted["command"])
     config = json.loads((target / "config.json").read_text())
     for key in ("data_dir", "path", "manual_dir", "cache_dir"):  # of the machine, not of the run
         config["dataset"][key] = ""
@@ -64,7 +65,7 @@ def collect(workdir: Path, command: str | None, name: str | None) -> None:
 
 def without_paths(command: str) -> str:
     """A command without the places where one machine keeps its files."""
-    return re.sub(r" --(workdir|config\.dataset\.(data_dir|manual_dir|cache_dir))=\S+", "", command)
+    return re.sub(r" --(workdir|config\.dataset\.(data_dir|path|manual_dir|cache_dir))=\S+", "", command)
 
 
 def kept_runs() -> list[tuple[str, dict, dict, dict]]:
@@ -88,7 +89,7 @@ def row(name: str, run: dict, result: dict, config: dict) -> dict[str, str]:
         "made": f"{result['devices']}, {run['date']}, {run['version']}, {took}, {steps}",
         "cost": f"{took} on {result['devices']}",
         "bits": f"{result['mean']:.3f} +- {result['standard_error']:.3f}",
-        "published": PUBLISHED.get(data, ""),
+        "published": PUBLISHED.get(data) or PUBLISHED.get(name.partition("_")[0], ""),
     }
 
 

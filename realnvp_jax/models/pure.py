@@ -26,7 +26,7 @@ Variables = Mapping[str, Any]
 
 
 def _precision(mode: Mode) -> Any:
-    """Full float32 precision on every device, except in training: by default, GPUs and TPUs round factors of products."""
+    """Full precision except in training: by default, GPUs and TPUs round the factors of float32 products."""
     return contextlib.nullcontext() if mode.trains else jax.default_matmul_precision("highest")
 
 

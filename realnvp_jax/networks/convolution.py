@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
@@ -33,6 +34,7 @@ def convolve(
       kernel: the kernel.
       padding: zeros around x that keep its size; None for SAME.
     """
+    x, kernel = promote_dtype(x, kernel)  # parameters may be stored in bfloat16
     if kernel.shape[:2] == (1, 1):
         return x @ kernel[0, 0]
     return _convolve_any_mode(x, kernel, padding or _same_padding(kernel))

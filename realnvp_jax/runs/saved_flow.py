@@ -1,8 +1,9 @@
-"""`save`: a flow and its parameters as a folder of two files, config.json and model.safetensors.
+"""`save`: a flow and its parameters as a folder of config.json and model.safetensors.
 
 config.json holds the flow as data (`models.flow_data`), the format version, and hashes of the description and of the
-parameters. model.safetensors holds the leaves of the parameters, each under its path, such as "params/...". Reading the
-files executes no code from them.
+parameters. model.safetensors holds the leaves of the parameters, each under its path, such as "params/...". Many
+parameters are spread over several such files, model-00001-of-00002.safetensors and so on. Reading the files executes no
+code from them.
 """
 
 import hashlib
@@ -27,12 +28,14 @@ from realnvp_jax.runs.files import read_json, sync_directory, write_bytes, write
 from realnvp_jax.text import describe_error, shorten
 
 FORMAT = 1
-_CONFIG, _MODEL = "config.json", "model.safetensors"
+_CONFIG, _MODEL, _MODELS = "config.json", "model.safetensors", "model*.safetensors"
 _REMEDY = "save the flow again, or put back a copy of it"
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
-def save(path: str | Path, flow: Flow, params: Params, *, overwrite: bool = False) -> None:
+def save(
+    path: str | Path, flow: Flow, params: Params, *, overwrite: bool = False, max_file_size: int | None = None
+) -> None:
     """Save a flow and its parameters as a folder, from which `load` returns an equal flow and the same parameters.
 
     This is for flows that were not made from a config; `load` also takes a run's workdir. Your own parts must be
@@ -43,28 +46,33 @@ def save(path: str | Path, flow: Flow, params: Params, *, overwrite: bool = Fals
       flow: the flow.
       params: its parameters, whose dtypes are kept.
       overwrite: whether to replace an older folder that `save` made.
+      max_file_size: bytes of parameters in one file, None for no limit; a single larger array has a file of its own.
 
     Raises:
       TypeError: `flow` is not a Flow.
-      ValueError: the folder exists; the flow contains a function or a part that is not registered; or the parameters
-        belong to another flow.
+      ValueError: the folder exists; max_file_size is not positive; the flow contains a function or a part that is not
+        registered; or the parameters belong to another flow.
     """
     path = Path(path).expanduser()
     _check_free(path, overwrite)
     described = flow_to_data(flow)
-    model = safetensors.numpy.save(_checked_leaves(flow, params))
+    files = _files(_checked_leaves(flow, params), max_file_size)
     config = {
         "format": FORMAT,
         "version": realnvp_jax.__version__,
         "flow": described,
-        "sha256": {"flow": _hash_of_data(described), _MODEL: hashlib.sha256(model).hexdigest()},
+        "sha256": {
+            "flow": _hash_of_data(described),
+            **{name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        },
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
     try:
         temporary.mkdir()
-        write_bytes(temporary / _MODEL, model)
+        for name, content in files.items():
+            write_bytes(temporary / name, content)
         write_json(temporary / _CONFIG, config)
         if path.exists():
             path.rename(old)
@@ -79,7 +87,7 @@ def save(path: str | Path, flow: Flow, params: Params, *, overwrite: bool = Fals
 
 def is_saved_flow(path: Path) -> bool:
     """Whether a folder is one that `save` made, rather than a run's workdir."""
-    if (path / _MODEL).is_file():
+    if any(path.glob(_MODELS)):
         return True
     try:
         return "format" in json.loads((path / _CONFIG).read_text(encoding="utf-8"))
@@ -95,24 +103,50 @@ def load_saved(path: Path) -> tuple[Flow, dict[str, Any]]:
     Raises:
       ValueError: a file is missing or damaged, another version wrote it, or a part is not registered.
     """
-    flow, model_hash = _read_flow(path)
-    model = path / _MODEL
-    if not model.is_file():
-        raise ValueError(f"expected {_MODEL} in {shorten(path, 150)}; got none: {_REMEDY}")
-    content = model.read_bytes()
-    if hashlib.sha256(content).hexdigest() != model_hash:
-        raise ValueError(f"expected {shorten(model, 150)} as it was saved; got other bytes: {_REMEDY}")
+    flow, hashes = _read_flow(path)
+    content = {path / name: _read_checked(path / name, expected) for name, expected in hashes.items()}
     try:
-        leaves = {name: _array(entry) for name, entry in safetensors.deserialize(content)}
+        leaves = {name: _array(entry) for file in content.values() for name, entry in safetensors.deserialize(file)}
         return flow, _unflattened(flow, leaves)
     except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise ValueError(
-            f"expected parameters of its flow in {shorten(model, 150)}; got {describe_error(error)}: {_REMEDY}"
+            f"expected parameters of its flow in {shorten(next(iter(content)), 150)}; got {describe_error(error)}: "
+            f"{_REMEDY}"
         ) from None
 
 
-def _read_flow(path: Path) -> tuple[Flow, str]:
-    """(the flow, the hash of the file with its parameters)."""
+def _files(leaves: dict[str, np.ndarray], max_file_size: int | None) -> dict[str, bytes]:
+    """Name -> content of the files that hold the leaves."""
+    if max_file_size is not None and max_file_size < 1:
+        raise ValueError(f"expected a positive max_file_size in bytes; got {max_file_size}")
+    parts, size = [{}], 0
+    for name, leaf in leaves.items():
+        if max_file_size is not None and parts[-1] and size + leaf.nbytes > max_file_size:
+            parts.append({})
+            size = 0
+        parts[-1][name] = leaf
+        size += leaf.nbytes
+    if len(parts) == 1:
+        return {_MODEL: safetensors.numpy.save(leaves)}
+    count = len(parts)
+    return {
+        f"model-{number:05d}-of-{count:05d}.safetensors": safetensors.numpy.save(part)
+        for number, part in enumerate(parts, start=1)
+    }
+
+
+def _read_checked(file: Path, expected: str) -> bytes:
+    """The content of a file with parameters, which has the expected hash."""
+    if not file.is_file():
+        raise ValueError(f"expected {file.name} in {shorten(file.parent, 150)}; got none: {_REMEDY}")
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ValueError(f"expected {shorten(file, 150)} as it was saved; got other bytes: {_REMEDY}")
+    return content
+
+
+def _read_flow(path: Path) -> tuple[Flow, dict[str, str]]:
+    """(the flow, name -> hash of the files with its parameters)."""
     config = path / _CONFIG
     if not config.is_file():
         raise ValueError(f"expected {_CONFIG} in {shorten(path, 150)}; got none: {_REMEDY}")
@@ -125,7 +159,10 @@ def _read_flow(path: Path) -> tuple[Flow, str]:
     hashes = content.get("sha256")
     if not isinstance(hashes, dict) or hashes.get("flow") != _hash_of_data(content.get("flow")):
         raise ValueError(f"expected the flow in {shorten(config, 150)} as it was saved; got a changed one: {_REMEDY}")
-    return flow_from_data(content["flow"]), str(hashes.get(_MODEL))
+    files = {
+        name: str(value) for name, value in hashes.items() if Path(name).match(_MODELS) and Path(name).name == name
+    }
+    return flow_from_data(content["flow"]), files or {_MODEL: ""}
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
@@ -137,9 +174,10 @@ def _check_free(path: Path, overwrite: bool) -> None:
             f"expected a new folder; got {shorten(path, 150)}, which exists: choose another, or overwrite=True"
         )
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() and not path.is_symlink() else []
-    if names != [_CONFIG, _MODEL] or not is_saved_flow(path):
+    others = [name for name in names if name != _CONFIG and not Path(name).match(_MODELS)]
+    if _CONFIG not in names or others or not is_saved_flow(path):
         raise ValueError(
-            f"expected a folder that save made, with {_CONFIG} and {_MODEL} and nothing else, to overwrite; got "
+            f"expected a folder that save made, with {_CONFIG} and {_MODELS} and nothing else, to overwrite; got "
             f"{shorten(path, 150)}: choose another"
         )
 

@@ -1,21 +1,25 @@
 """Speed, compile time and size of the training steps of configs.
 
-    python -m tests.benchmarks.training_steps cifar10 cifar10_ten_minutes,batch_size=16
-    python -m tests.benchmarks.training_steps cifar10,batch_size=256 cifar10,batch_size=256,dtype=bfloat16 --jobs 8
+    python -m tests.benchmarks.training_steps cifar10,batch_size=16 cifar10_ten_minutes,batch_size=16
+    python -m tests.benchmarks.training_steps cifar10,batch_size=256,dtype=bfloat16 --steps 10 --kernels 20 --json FILE
 
-A case is the name of a config and overrides, separated by commas. All cases are compiled first, `--jobs` at a time (the
-seconds of compiling are then those of programs that compile beside each other), and timed in turn afterwards, a bfloat16
-matrix product included: compare the ratios of one run. Parameters are random numbers and images are noise: neither
-matters for the time. GFLOP counts the convolutions and matrix products of one pass over one image; a training step is
-counted as three passes.
+A case is the name of a config and overrides, separated by commas. Cases are compiled and timed one after the other,
+each beside a bfloat16 matrix product: compare the ratios of one run. No case is begun after `--seconds`, and `--json`
+writes what is there after every case, for a GPU that is there for a few minutes. `--kernels N` also prints the N
+kernels that take the most time.
+
+Parameters are random numbers and images are noise: neither matters for the time. GFLOP counts the convolutions and
+matrix products of one pass over one image; a training step is counted as three passes.
 """
 
 import argparse
 import functools
+import gzip
 import json
-import statistics
+import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
+from pathlib import Path
 
 import jax
 import jax.extend
@@ -130,52 +134,61 @@ def matrix_product():
     return run, 2 * size**3 / 1e12
 
 
-def measure(cases: list[str], jobs: int, repeats: int, steps: int) -> list[dict]:
-    """One row of results for every case."""
-    with ThreadPoolExecutor(jobs) as pool:
-        prepared = list(pool.map(prepare, cases))
-    for each in prepared:
-        seconds_per_step(each, 1)
+def longest_kernels(prepared: dict, count: int) -> list[tuple[str, float]]:
+    """(name, milliseconds per training step) of the kernels that take the most time, from a trace of three steps."""
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            seconds_per_step(prepared, 3)
+        (path,) = Path(folder).rglob("*.trace.json.gz")
+        events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
+    totals: dict[str, float] = defaultdict(float)
+    for event in events:
+        if event.get("ph") == "X" and "hlo_op" in event.get("args", {}):
+            totals[event["name"]] += event["dur"] / 3e3
+    return sorted(totals.items(), key=lambda item: -item[1])[:count]
+
+
+def measure(case: str, repeats: int, steps: int, num_kernels: int) -> dict:
+    """One row of results."""
+    prepared = prepare(case)
     product, product_tflop = matrix_product()
-    times: dict[str, list[float]] = {each["case"]: [] for each in prepared}
-    product_times = []
-    for _ in range(repeats):
-        for each in prepared:
-            times[each["case"]].append(seconds_per_step(each, steps))
-        product_times.append(product())
-    peak = product_tflop / statistics.median(product_times)
-    rows = []
-    for each in prepared:
-        taken = statistics.median(times[each["case"]])
-        row = {name: value for name, value in each.items() if name not in ("step", "state", "batch")}
-        row["milliseconds"] = 1e3 * taken
-        row["images_per_second"] = each["batch_size"] / taken
-        row["tflop_per_second"] = 3e-3 * each["gflop_per_image"] * row["images_per_second"]
-        row["fraction_of_matmul"] = row["tflop_per_second"] / peak
-        rows.append(row)
-        print("  ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
-    print(f"bfloat16 matrix product: {peak:.4g} TFLOP/s", flush=True)
-    return rows
+    seconds_per_step(prepared, 1)
+    taken = min(seconds_per_step(prepared, steps) for _ in range(repeats))
+    peak = product_tflop / min(product() for _ in range(repeats))
+    row = {name: value for name, value in prepared.items() if name not in ("step", "state", "batch")}
+    row["milliseconds"] = 1e3 * taken
+    row["images_per_second"] = prepared["batch_size"] / taken
+    row["tflop_per_second"] = 3e-3 * prepared["gflop_per_image"] * row["images_per_second"]
+    row["fraction_of_matmul"] = row["tflop_per_second"] / peak
+    of_device = jax.local_devices()[0].memory_stats() or {}
+    row["peak_gib_so_far"] = of_device.get("peak_bytes_in_use", 0) / 2**30
+    print("  ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()), flush=True)
+    if num_kernels:
+        row["kernels"] = longest_kernels(prepared, num_kernels)
+        for name, milliseconds in row["kernels"]:
+            print(f"    {milliseconds:8.3f} ms  {name}", flush=True)
+    return row
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="+")
-    parser.add_argument("--jobs", type=int, default=1, help="programs to compile at a time")
-    parser.add_argument("--repeats", type=int, default=3, help="rounds of timing")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds of timing, of which the fastest counts")
     parser.add_argument("--steps", type=int, default=1, help="training steps in a row that are timed together")
-    parser.add_argument("--json", help="also write the rows to this file")
+    parser.add_argument("--kernels", type=int, default=0, help="kernels to print, those that take the most time")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no case after this time")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file, after every case")
     options = parser.parse_args()
-    device = jax.devices()[0].device_kind
+    start, rows, device = time.perf_counter(), [], jax.devices()[0].device_kind
     print(f"{device}, jax {jax.__version__}")
-    rows = measure(options.cases, options.jobs, options.repeats, options.steps)
-    statistics_of_device = jax.local_devices()[0].memory_stats() or {}
-    if "peak_bytes_in_use" in statistics_of_device:
-        print(f"peak memory of the device: {statistics_of_device['peak_bytes_in_use'] / 2**30:.3g} GiB")
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump({"device": device, "jax": jax.__version__, "rows": rows}, file, indent=2)
+    for case in options.cases:
+        if time.perf_counter() - start > options.seconds:
+            print(f"no time left for {case}")
+            continue
+        rows.append(measure(case, options.repeats, options.steps, options.kernels))
+        if options.json:
+            options.json.write_text(json.dumps({"device": device, "jax": jax.__version__, "rows": rows}, indent=2))
 
 
 if __name__ == "__main__":

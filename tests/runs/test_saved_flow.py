@@ -32,6 +32,13 @@ FLOWS = {
     "image_flow": lambda: small("image_flow", normalization="batch_norm", masks="halves", dtype="bfloat16"),
     "image_flow, splines as objects": lambda: small("image_flow", transform=SPLINE, context=2, normalization="none"),
     "glow_flow": lambda: small("glow_flow", conditioner=realnvp_jax.ResNet(base_features=2, num_blocks=1)),
+    "glow_flow, mixtures": lambda: small(
+        "glow_flow",
+        conditioner="gated_dense",
+        transform="mixture_affine",
+        dequantizer="variational",
+        noise_features=2,
+    ),
     "vector_flow, context": lambda: small(
         "vector_flow", context=2, masks="random", seed=3, mixing="lu", transform=SPLINE, base="uniform"
     ),
@@ -179,6 +186,25 @@ def test_step_and_ema_are_of_runs_alone(tmp_path):
     save(tmp_path / "flow", flow, flow.init(KEY))
     for options in ({"step": 1}, {"ema": False}, {"step": "best"}):
         assert "expected no step and no ema" in refusal(realnvp_jax.load, tmp_path / "flow", **options)
+
+
+def test_many_parameters_are_spread_over_several_files(tmp_path):
+    flow, path = chain(), tmp_path / "flow"
+    params = perturb(flow.init(KEY), KEY)
+    save(path, flow, params, max_file_size=60)
+    names = sorted(os.listdir(path))
+    assert names[:2] == ["config.json", f"model-00001-of-{len(names) - 1:05d}.safetensors"]
+    assert len(names) > 3
+    chex.assert_trees_all_equal(realnvp_jax.load(path)[1], params)
+    last = path / names[-1]
+    content = last.read_bytes()
+    last.unlink()
+    assert f"expected {names[-1]} in" in refusal(realnvp_jax.load, path)
+    last.write_bytes(content[:-1] + b"?")
+    assert f"{names[-1]}' as it was saved; got other bytes" in refusal(realnvp_jax.load, path)
+    save(path, flow, params, overwrite=True)
+    assert sorted(os.listdir(path)) == ["config.json", "model.safetensors"]
+    assert "expected a positive max_file_size" in refusal(save, tmp_path / "new", flow, params, max_file_size=0)
 
 
 def test_damage_is_found_and_named(tmp_path):
