@@ -7,6 +7,7 @@ import click
 
 from realnvp_jax.cli import common
 from realnvp_jax.runs.python_files import import_file
+from realnvp_jax.runs.signals import StopRequest
 
 _COMMANDS = {
     "train": "Train a flow from a config, or resume a run.",
@@ -70,6 +71,9 @@ def main(files: tuple[Path, ...]) -> None:
     the folder analysis of the workdir unless --output says otherwise, with a .json file beside it that says how it was
     made. Nothing is overwritten without --overwrite.
     """
+    context = click.get_current_context()
+    if context.invoked_subcommand == "train":
+        context.with_resource(StopRequest(exits=True))  # before the imports, which take a while
     from realnvp_jax.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()

@@ -174,6 +174,8 @@ def _set(config: Config, key: str, value: Any) -> None:
     if isinstance(config.get(leaf), tuple) and isinstance(value, list):
         value = tuple(value)
     try:
+        if value is None and config.get(leaf) is not None:  # a ConfigDict takes None for any type
+            raise TypeError
         config[leaf] = value
     except TypeError:
         expected = type(config[leaf]).__name__

@@ -60,6 +60,9 @@ class Trainer:
         self.experiment, self.stop = experiment, stop
         self.config, self.flow, self.files = experiment.config, experiment.flow, experiment.files
         init_key, self.key, _ = experiment.keys()
+        periods = self.config.checkpoint.every, self.config.evaluate.every, self.config.evaluate.log_every
+        self._periods = periods
+        self._steps_per_dispatch = min(self.config.steps_per_dispatch, self.config.num_steps, *periods)
         self.step_fn = parallel_train_step(
             self.flow,
             experiment.optimizer,
@@ -67,7 +70,7 @@ class Trainer:
             flip=self.config.dataset.flip,
             noise=noise_scale(self.config, experiment.splits),
             ema_decay=self.config.ema_decay,
-            steps_per_dispatch=self.config.steps_per_dispatch,
+            steps_per_dispatch=self._steps_per_dispatch,
         )
         self.evaluator = Evaluator(experiment)
         self.checkpoints = Checkpoints(self.files.path, keep=self.config.checkpoint.keep)
@@ -114,13 +117,12 @@ class Trainer:
 
     def _train(self) -> None:
         config = self.config
-        periods = config.checkpoint.every, config.evaluate.every, config.evaluate.log_every
-        plan = dispatches(self.step, config.num_steps, config.steps_per_dispatch, *periods)
+        plan = dispatches(self.step, config.num_steps, self._steps_per_dispatch, *self._periods)
 
         def make_batch(dispatch: tuple[int, int]) -> tuple[int, dict[str, jax.Array]]:
             train = self.experiment.splits.train
             return dispatch[1], training_batch(
-                train, config.seed, config.batch_size, *dispatch, config.steps_per_dispatch
+                train, config.seed, config.batch_size, *dispatch, self._steps_per_dispatch
             )
 
         bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
