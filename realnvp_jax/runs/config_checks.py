@@ -5,7 +5,6 @@ import math
 import jax
 
 from realnvp_jax.bijections.stack import MEMORY
-from realnvp_jax.configs.default import KEYS
 from realnvp_jax.models import pure
 from realnvp_jax.models.create import (
     MODELS,
@@ -63,6 +62,7 @@ _RANGES = {
     "evaluate.every": _COUNT,
     "evaluate.num_examples": _OPTIONAL_COUNT,
     "evaluate.batch_size": _COUNT,
+    "evaluate.num_importance_samples": parameter(1, "", at_least=1, at_most=10_000),
     "evaluate.num_samples": parameter(1, "", at_least=1, at_most=100_000),
     "evaluate.log_every": _COUNT,
 }  # parts declare the ranges of their own parameters
@@ -104,6 +104,11 @@ def check_config(config: Config) -> None:
         )
     if config.dataset.noise and not is_of_vectors(config):
         raise ValueError(f"expected dataset.noise of 0 for images; got {config.dataset.noise}")
+    if config.evaluate.num_importance_samples > 1 and is_of_vectors(config):
+        raise ValueError(
+            f"expected evaluate.num_importance_samples of 1 for the {config.model.name}, whose densities are exact; "
+            f"got {config.evaluate.num_importance_samples}"
+        )
     keys_of_tables = {"columns": "", "drop": "", "missing": "refuse", "discrete": "refuse", "categories": ()}
     for key, value in keys_of_tables.items():
         if not is_of_vectors(config) and config.dataset[key] != value:

@@ -21,6 +21,7 @@ _ADDED = (
     "dataset.categories",
     "dataset.missing",
     "dataset.discrete",
+    "evaluate.num_importance_samples",
 )  # keys added after version 0.3.0; their defaults are what that version did
 _OVERRIDE = re.compile(r"--?(no)?config\.([\w.]+)(=.*)?", re.DOTALL)
 

@@ -72,7 +72,7 @@ def check_splits(config: Config, flow: Flow | None, splits: Splits) -> None:
 
 
 def check_disjoint(config: Config, splits: Splits) -> None:
-    """Raise ValueError if training examples are validated or tested on; warn if the validation examples are tested on."""
+    """Raise ValueError if training examples are in another split; warn if validation and test have some in common."""
     for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
         shared = _num_shared(splits, one, other)
         if not shared:

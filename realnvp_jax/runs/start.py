@@ -68,7 +68,12 @@ def _train(
     flow = create(config)
     files = Workdir(workdir, config)
     result = files.result()
-    if result is not None and result["num_steps"] == config.num_steps:
+    num_importance_samples = config.evaluate.num_importance_samples
+    if (
+        result is not None
+        and result["num_steps"] == config.num_steps
+        and result.get("num_importance_samples", 1) == num_importance_samples
+    ):
         print(f"{files.path} holds this finished run")
         print(describe_result(result))
         return result

@@ -5,9 +5,9 @@
 Of every seven runs, three get SIGINT, three SIGTERM and one SIGHUP, at a random time from 100 ms after the start to the
 last line. Each is then started again, and must end with the files of an undisturbed run: the same result.json to the
 byte, the same arrays in the last checkpoint to the bit, and the same validation results in metrics.csv. In the double
-starts, a second program starts in the same workdir after 0 to 5 seconds: one of the two must be refused in one sentence,
-and the other must end like the undisturbed run. No stderr may hold a traceback. Odd runs use `realnvp train`, the others
-`train.py`. Verdicts do not depend on timing.
+starts, a second program starts in the same workdir after 0 to 5 seconds: one of the two must be refused in one
+sentence, and the other must end like the undisturbed run. No stderr may hold a traceback. Odd runs use `realnvp train`,
+the others `train.py`. Verdicts do not depend on timing.
 """
 
 import argparse
@@ -128,7 +128,7 @@ class Trial:
         faults += self._resumed(workdir)
         last = ended.error.strip().splitlines()[-1:] if ended.code else ended.out.strip().splitlines()[-1:]
         shutil.rmtree(workdir, ignore_errors=True)
-        described = f"{signal.Signals(number).name} at {seconds:.2f} s: exit code {ended.code}, saved {saved or 'nothing'}"
+        described = f"{signal.Signals(number).name} at {seconds:.2f} s: exit code {ended.code}, saved {saved or 'none'}"
         return f"{described}: {''.join(last)[:100]}", faults
 
     def doubled(self, name: str, seconds: float) -> tuple[str, list[str]]:

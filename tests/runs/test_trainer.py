@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -168,8 +169,27 @@ def test_parameters_that_are_not_finite_are_not_saved(config, tmp_path):
 
     config.optimizer.name = "infinite_of_a_test"
     config.checkpoint.every = config.evaluate.log_every = 1
-    with pytest.raises(NonFiniteLossError, match="not finite after step 1; there is no checkpoint yet"):
+    with pytest.raises(
+        NonFiniteLossError, match=r"not finite after step 1: .*\(there is no checkpoint yet in "
+    ) as caught:
         realnvp_jax.train(config, tmp_path / "run")
+    assert "in a new --workdir, try a lower learning_rate" in str(caught.value)
+
+
+def test_a_loss_that_is_not_finite_is_explained_and_the_advice_works(config, tmp_path):
+    config.checkpoint.every = config.evaluate.log_every = 1
+    config.model.num_layers = 1
+    config.learning_rate = 1e4
+    config.num_steps = 50
+    with pytest.raises(NonFiniteLossError) as caught:
+        realnvp_jax.train(config, tmp_path / "run")
+    message = str(caught.value)
+    assert re.search(
+        r"the examples of its batch are finite, .*: in a new --workdir, try|have no finite density", message
+    )
+    assert "the last good checkpoint is step" in message
+    config.learning_rate = 1e-3  # the advice works
+    assert np.isfinite(realnvp_jax.train(config, tmp_path / "new")["mean"])
 
 
 def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(config, tmp_path):
