@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from realnvp_jax.cli.common import command_line
+from realnvp_jax.cli.common import command_line, escape_in_console
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 
 _DEFAULT = "digits"
@@ -52,6 +52,7 @@ def main(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: st
     CONFIG is the name of a config that ships, such as digits (the default) or toy2d:moons, or a Python file.
     `realnvp configs` lists those that ship.
     """
+    escape_in_console()
     with StopRequest(exits=True):  # before the imports, which take a while
         try:
             _train(arguments, config, workdir, seeds)

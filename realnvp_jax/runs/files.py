@@ -11,7 +11,7 @@ from realnvp_jax.text import describe_error, shorten
 def write_text(path: Path, text: str) -> None:
     """Write atomically: even after a power cut, a reader sees the old file or the new one."""
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", newline="") as file:
+    with temporary.open("w", newline="", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -46,7 +46,7 @@ class MetricsLog:
         writer.writeheader()
         writer.writerows(row for row in rows if int(row["step"]) <= step)
         write_text(path, text.getvalue())
-        self._file = path.open("a", newline="")
+        self._file = path.open("a", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, self.COLUMNS)
 
     def write(self, step: int, values: dict[str, float]) -> None:
