@@ -70,7 +70,9 @@ def in_one_sentence(command: Command) -> Command:
         except BrokenPipeError:  # as in `realnvp configs | head`, which click ends quietly
             raise
         except (ValueError, TypeError, OSError) as error:
-            raise click.ClickException(" ".join(str(error).split())) from None
+            from realnvp_jax.text import describe_os_error
+
+            raise click.ClickException(describe_os_error(error)) from None
 
     return wrapped
 

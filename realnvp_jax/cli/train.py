@@ -92,12 +92,17 @@ def _parse_seeds(text: str) -> list[int]:
 
 
 def _exit(error: Exception, traceback: bool) -> None:
-    """Exit with one sentence for an error that the user can fix; raise any other error as it is."""
+    """Exit with one sentence about the error; with `traceback`, raise it as it is."""
+    from realnvp_jax.text import describe_error, describe_os_error
     from realnvp_jax.training.steps import NonFiniteLossError
 
     if isinstance(error, InterruptedRunError):
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    if traceback or not isinstance(error, ValueError | TypeError | OSError | NonFiniteLossError):
+    if traceback:
         raise error
-    sys.exit(f"error: {error}")
+    if isinstance(error, OSError):
+        sys.exit(f"error: {describe_os_error(error)}")
+    if isinstance(error, ValueError | TypeError | NonFiniteLossError):
+        sys.exit(f"error: {error}")
+    sys.exit(f"error: {describe_error(error)} (unexpected: --traceback shows where it came from)")

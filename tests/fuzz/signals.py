@@ -94,7 +94,9 @@ class Trial:
         program = ["-m", "realnvp_jax.cli.main", "train"] if is_odd else ["train.py"]
         command = [sys.executable, *program, *ARGUMENTS, f"--workdir={workdir}"]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(
+            command, cwd=ROOT, env=self._environment, stdout=pipe, stderr=pipe, text=True, preexec_fn=_default_signals
+        )
 
     def run(self, workdir: Path) -> Ended:
         """A run from its start to its end."""
@@ -165,6 +167,12 @@ class Trial:
         return [f"another {name}" for name, value in self._expected.items() if found[name] != value]
 
 
+def _default_signals() -> None:
+    """A shell's background jobs, and what they start, ignore SIGINT."""
+    for number in set(SIGNALS):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _end(program: subprocess.Popen[str], started: float) -> Ended:
     try:
         out, error = program.communicate(timeout=PATIENCE)
@@ -205,8 +213,6 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=70, help="runs that get a signal")
     parser.add_argument("--doubles", type=int, default=20, help="double starts")
     options = parser.parse_args()
-    for number in set(SIGNALS):
-        signal.signal(number, signal.SIG_DFL)  # a shell's background jobs inherit that SIGINT is ignored
     draw = random.Random(options.seed)
     codes: collections.Counter[str] = collections.Counter()
     num_faults = 0

@@ -170,16 +170,14 @@ def _open(path: Path) -> Decoded | None:
 def _read_entry(path: Path) -> dict[str, Any] | None:
     """The description of an entry, or None if any part of the entry is missing or damaged."""
     try:
-        entry = json.loads((path / "entry.json").read_text(encoding="utf-8"))
+        entry = json.loads((path / "entry.json").read_bytes())
         if (path / "images.bin").stat().st_size != math.prod((entry["num"], *entry["shape"])):
             return None
         if (
             entry.get("classes") and (path / "labels.bin").stat().st_size != 4 * entry["num"]
         ):  # older entries have no classes
             return None
-        entry["files"] = (
-            tuple(json.loads((path / "files.json").read_text(encoding="utf-8"))) if entry["has_files"] else None
-        )
+        entry["files"] = tuple(json.loads((path / "files.json").read_bytes())) if entry["has_files"] else None
         return entry if {"title", "levels", "left_out", "sha256"} <= set(entry) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -291,7 +289,7 @@ def _name(source: Source, i: int) -> str:
 
 
 def _write_json(path: Path, value: object) -> None:
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("w") as file:
         json.dump(value, file)
         _flush(file)
 
