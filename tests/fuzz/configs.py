@@ -128,12 +128,13 @@ def cases() -> list[Case]:
     return [*found, *(Case(base, changes) for base, changes in CONTRADICTIONS)]
 
 
-def refusal(case: Case, folder: Path) -> tuple[str | None, list[str]]:
+def refusal(case: Case, folder: Path, seconds: int = SECONDS) -> tuple[str | None, list[str]]:
     """How the program refuses a case.
 
     Args:
       case: the case.
       folder: an empty folder, in which the workdir would be.
+      seconds: until an answer is late.
 
     Returns:
       (message, None if the case is accepted; faults).
@@ -141,7 +142,7 @@ def refusal(case: Case, folder: Path) -> tuple[str | None, list[str]]:
     workdir, message, faults = folder / "run", None, []
     started = time.perf_counter()
     try:
-        with _limited(SECONDS):
+        with _limited(seconds):
             start.train(config_of(case, folder), workdir)
         faults.append("it ended without a word")
     except AcceptedError:
@@ -236,6 +237,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as root:
         accepted = []
         with accepted_is_raised():
+            warm_up = Path(root) / "warm_up"
+            warm_up.mkdir()
+            for base in BASES:  # the first config of a kind imports and compiles what the others need
+                refusal(Case(base, {"seed": 0}), warm_up, 10 * SECONDS)
             for number, case in enumerate(chosen):
                 folder = Path(root) / f"case_{number}"
                 folder.mkdir()

@@ -4,6 +4,7 @@ import pytest
 
 from realnvp_jax.configs.default import KEYS
 from tests.fuzz import configs
+from tests.helpers import PATIENCE
 
 _CASES = configs.cases()
 _OF_ONE_KEY = [case for case in _CASES if not case.is_contradiction()]
@@ -23,14 +24,14 @@ def test_nonsense_is_refused_in_one_sentence(key, tmp_path):
         mine = [case for case in _OF_ONE_KEY if case.base == base and list(case.changes) == [key]]
         assert len(mine) == 10
         for case in (mine[(len(key) + number) % 10], mine[(len(key) + number + 5) % 10]):
-            _, faults = configs.refusal(case, _new(tmp_path, case))
+            _, faults = configs.refusal(case, _new(tmp_path, case), PATIENCE)
             assert not faults, case
 
 
 @pytest.mark.parametrize("case", [case for case in _CASES if case.is_contradiction()], ids=str)
 @pytest.mark.usefixtures("_nothing_is_written")
 def test_contradictions_are_refused_in_one_sentence(case, tmp_path):
-    message, faults = configs.refusal(case, _new(tmp_path, case))
+    message, faults = configs.refusal(case, _new(tmp_path, case), PATIENCE)
     assert not faults
     assert message is not None
 
