@@ -144,6 +144,10 @@ KEYS = {
     "evaluate.every": (1000, "updates between evaluations on the validation split"),
     "evaluate.num_examples": (0, "examples of the validation and test splits to evaluate; 0 for all"),
     "evaluate.batch_size": (200, "examples per evaluation step; rounded up to a multiple of the number of devices"),
+    "evaluate.num_importance_samples": (
+        1,
+        "images: dequantizations of each test image; above 1, the test result is the importance-weighted bound",
+    ),
     "evaluate.num_samples": (
         64,
         "samples in a picture: images in a grid (at least this many if each row is a class), or points",

@@ -2,10 +2,14 @@
 
 import hashlib
 import platform
+import sys
+import tempfile
 from pathlib import Path
 
 import jax
 import platformdirs
+
+from realnvp_jax.text import shorten
 
 _MAX_BYTES = 2 * 2**30
 
@@ -14,16 +18,29 @@ def enable_compilation_cache() -> None:
     """Use JAX's persistent compilation cache in the user's cache directory.
 
     `train.py` and `realnvp` call this; call it in your own program for the same effect. A cache that has already been
-    chosen, by JAX_COMPILATION_CACHE_DIR or jax.config, is left as it is. JAX_ENABLE_COMPILATION_CACHE=false turns the
-    cache off; it is also off if the directory cannot be written. Beyond 2 GiB, the least recently used programs are
-    deleted.
+    chosen, by JAX_COMPILATION_CACHE_DIR or jax.config, is used instead. JAX_ENABLE_COMPILATION_CACHE=false turns the
+    cache off; it is also off, with a warning, if the directory cannot be written. Beyond 2 GiB, the least recently used
+    programs are deleted.
     """
-    if jax.config.values["jax_compilation_cache_dir"] is not None:
+    if not jax.config.values["jax_enable_compilation_cache"]:
         return
-    directory = compilation_cache_dir()
+    chosen = jax.config.values["jax_compilation_cache_dir"]
+    directory = compilation_cache_dir() if chosen is None else Path(chosen)
+    if "://" in str(chosen):  # a bucket
+        return
     try:
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a home that cannot be written to: compile again
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"x")
+    except OSError as error:  # JAX would warn of every program
+        print(
+            f"warning: the compilation cache {shorten(directory, 150)} cannot be written ({error.strerror}), so "
+            "programs are compiled again at every start: choose another with JAX_COMPILATION_CACHE_DIR",
+            file=sys.stderr,
+        )
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    if chosen is not None:
         return
     jax.config.update("jax_compilation_cache_dir", str(directory))
     if jax.config.values["jax_compilation_cache_max_size"] == -1:

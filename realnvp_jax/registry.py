@@ -188,6 +188,16 @@ def config_keys(group: str, kinds: Sequence[str]) -> dict[str, tuple[Any, str]]:
     return found
 
 
+def config_fields(group: str, kinds: Sequence[str]) -> dict[str, dataclasses.Field]:
+    """Config keys, group.parameter -> field that declares it, of all registered parts of some kinds."""
+    found: dict[str, dataclasses.Field] = {}
+    for kind in kinds:
+        for part in registered(kind).values():
+            for option, field in parameters(part).items():
+                found.setdefault(f"{group}.{option}", field)
+    return found
+
+
 def make_parts(
     chosen: Mapping[str, tuple[str, Any, type]], options: Mapping[str, Any], shared: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:

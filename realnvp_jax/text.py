@@ -1,6 +1,18 @@
 """Text helpers: values and errors in messages, and lists of names in configs."""
 
 import csv
+import errno
+import os
+
+_KEPT = "then start the same command again: what was saved is kept"
+_REMEDIES = {
+    errno.ENOSPC: f"free some space on its disk, {_KEPT}",
+    errno.EDQUOT: f"free some space within the quota, {_KEPT}",
+    errno.EACCES: f"give yourself the right to it or choose another place, {_KEPT}",
+    errno.EPERM: f"give yourself the right to it or choose another place, {_KEPT}",
+    errno.EROFS: "choose a place that can be written, for example another --workdir",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
 
 
 def shorten(value: object, length: int = 60) -> str:
@@ -19,6 +31,29 @@ def describe_error(error: Exception) -> str:
     text = " ".join(str(error).split())
     text = text if len(text) <= 150 else f"{text[:147]}..."
     return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def describe_os_error(error: Exception, path: object = None) -> str:
+    """One sentence about a file that cannot be read or written: which, why, and what to do.
+
+    Args:
+      error: the error; if it is not an OSError, its text is searched for the reason.
+      path: the file or directory; None for the one that the error names.
+    """
+    number = getattr(error, "errno", None)
+    if number is None:
+        number = next((code for code in _REMEDIES if os.strerror(code) in str(error)), None)
+    path = path or getattr(error, "filename", None)
+    if path is None:
+        return " ".join(str(error).split())
+    if number is None:
+        return f"expected a file or directory that can be read and written; got {shorten(path, 150)}, " + (
+            f"which failed with {describe_error(error)}"
+        )
+    remedy = f": {_REMEDIES[number]}" if number in _REMEDIES else ""
+    return f"expected a file or directory that can be read and written; got {os.strerror(number)!r} for " + (
+        f"{shorten(path, 150)}{remedy}"
+    )
 
 
 def split_names(text: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from realnvp_jax.cli.main import main
+from realnvp_jax.cli.commands import main
 from realnvp_jax.registry import part_class
 from tests.helpers import PATIENCE, ROOT
 

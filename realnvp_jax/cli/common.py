@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import io
 import json
 import shlex
 import sys
@@ -47,6 +48,13 @@ def output_option(help_text: str) -> Callable[[Command], Command]:
     return click.option("-o", "--output", type=click.Path(path_type=Path), help=help_text)
 
 
+def escape_in_console() -> None:
+    """From now on, print escapes for characters that the console's encoding lacks, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def in_one_sentence(command: Command) -> Command:
     """Turn errors of input into one sentence and exit code 1, and ~ in the paths of options into the home directory."""
 
@@ -55,13 +63,16 @@ def in_one_sentence(command: Command) -> Command:
         from absl import logging
 
         logging.set_verbosity(logging.ERROR)  # hide the libraries' log messages
+        escape_in_console()
         options = {name: value.expanduser() if isinstance(value, Path) else value for name, value in options.items()}
         try:
             return command(*arguments, **options)
         except BrokenPipeError:  # as in `realnvp configs | head`, which click ends quietly
             raise
         except (ValueError, TypeError, OSError) as error:
-            raise click.ClickException(" ".join(str(error).split())) from None
+            from realnvp_jax.text import describe_os_error
+
+            raise click.ClickException(describe_os_error(error)) from None
 
     return wrapped
 
@@ -134,7 +145,7 @@ def write_note(path: Path, run: Any, values: dict[str, Any]) -> None:
         "jax": jax.__version__,
         "values": _plain(values),
     }
-    note_path(path).write_text(json.dumps(note, indent=2) + "\n")
+    note_path(path).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
 
 def command_line() -> str:

@@ -23,7 +23,7 @@ def main(name: str | None) -> None:
     from realnvp_jax.runs.named_configs import documentation, find_config, shipped
 
     if name is not None:
-        click.echo(Path(find_config(name).path).read_text(), nl=False)
+        click.echo(Path(find_config(name).path).read_text(encoding="utf-8"), nl=False)
         return
     files = shipped()
     width = max(map(len, files)) + 2

@@ -1,81 +1,15 @@
-"""`realnvp`: the commands."""
+"""The program `realnvp`, which answers signals from its first line."""
 
-import importlib
-from pathlib import Path
-
-import click
-
-from realnvp_jax.cli import common
-from realnvp_jax.runs.python_files import import_file
-
-_COMMANDS = {
-    "train": "Train a flow from a config, or resume a run.",
-    "configs": "List the configs that ship, with the expected results.",
-    "evaluate": "Bits/dim of images or nats of vectors on a split, with its standard error.",
-    "sample": "Draw any number of samples.",
-    "reconstruct": "Round-trip errors data -> latents -> data by layer; compare latents with the base.",
-    "interpolate": "Interpolate between examples; resample fine scales; draw the paper's manifold.",
-    "score": "Anomaly and out-of-distribution scores of images, arrays or tables.",
-    "show": "Describe what a workdir holds.",
-    "data": "Describe the images of a data set, a folder or a file.",
-}
+from realnvp_jax.runs.signals import StopRequest
 
 
-class _Commands(click.Group):
-    """Commands whose modules are imported only when they are used, so that --help is quick."""
+def main() -> None:
+    """Run a command."""
+    with StopRequest(exits=True):  # before the imports, which take a while
+        from realnvp_jax.cli.commands import main as commands
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the help."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command."""
-        if cmd_name not in _COMMANDS:
-            return None
-        return importlib.import_module(f"realnvp_jax.cli.{cmd_name}").main
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
-_EXAMPLES = """\b
-Examples:
-  realnvp train digits
-  realnvp evaluate -w runs/digits
-  realnvp sample -w runs/digits --num 100 --temperature 0.8
-  realnvp score -w runs/digits photographs/
-  realnvp --import examples/own_parts.py sample -w runs/own_parts
-"""
-
-
-@click.command(
-    cls=_Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
-@click.version_option(package_name="realnvp-jax")
-@click.option(
-    "--import",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Python file that registers your own parts; may be repeated.",
-)
-@common.in_one_sentence
-def main(files: tuple[Path, ...]) -> None:
-    """Train flows, and use those of finished or unfinished runs.
-
-    `train` writes a workdir, such as runs/digits; the commands below it open one with --workdir. Their output goes to
-    the folder analysis of the workdir unless --output says otherwise, with a .json file beside it that says how it was
-    made. Nothing is overwritten without --overwrite.
-    """
-    from realnvp_jax.compilation_cache import enable_compilation_cache
-
-    enable_compilation_cache()
-    for file in files:
-        import_file(file)
+        commands(prog_name="realnvp")
 
 
 if __name__ == "__main__":
-    main(prog_name="realnvp")
+    main()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from realnvp_jax.cli.common import command_line
+from realnvp_jax.cli.common import command_line, escape_in_console
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 
 _DEFAULT = "digits"
@@ -52,6 +52,7 @@ def main(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: st
     CONFIG is the name of a config that ships, such as digits (the default) or toy2d:moons, or a Python file.
     `realnvp configs` lists those that ship.
     """
+    escape_in_console()
     with StopRequest(exits=True):  # before the imports, which take a while
         try:
             _train(arguments, config, workdir, seeds)
@@ -91,12 +92,17 @@ def _parse_seeds(text: str) -> list[int]:
 
 
 def _exit(error: Exception, traceback: bool) -> None:
-    """Exit with one sentence for an error that the user can fix; raise any other error as it is."""
+    """Exit with one sentence about the error; with `traceback`, raise it as it is."""
+    from realnvp_jax.text import describe_error, describe_os_error
     from realnvp_jax.training.steps import NonFiniteLossError
 
     if isinstance(error, InterruptedRunError):
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    if traceback or not isinstance(error, ValueError | TypeError | OSError | NonFiniteLossError):
+    if traceback:
         raise error
-    sys.exit(f"error: {error}")
+    if isinstance(error, OSError):
+        sys.exit(f"error: {describe_os_error(error)}")
+    if isinstance(error, ValueError | TypeError | NonFiniteLossError):
+        sys.exit(f"error: {error}")
+    sys.exit(f"error: {describe_error(error)} (unexpected: --traceback shows where it came from)")

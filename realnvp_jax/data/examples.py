@@ -57,6 +57,7 @@ class Splits:
       left_out: names of unusable files, each with the reason.
       sha256: hashes of the images that the splits are taken from, if they come from files, and of their labels.
       classes: names of the classes if the context is the one-hot label of an image.
+      parts: where "train", "validation" and "test" were taken from: (name of a whole split, indices in it).
     """
 
     train: Examples
@@ -71,3 +72,4 @@ class Splits:
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    parts: Mapping[str, tuple[str, range]] = dataclasses.field(default_factory=dict)

@@ -68,12 +68,13 @@ def image_shape(event_shape: Any) -> tuple[int, int, int]:
     """(height, width, channels)."""
     shape = integers("event_shape", event_shape, "(28, 28, 1)")
     if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"expected event_shape (height, width, channels); got {shape}")
+        raise ValueError(f"expected event_shape (height, width, channels); got {str(shape)[:60]}")
     return shape
 
 
-def check_divisible(shape: tuple[int, int, int], divisor: int, num_scales: int) -> None:
-    """Raise ValueError unless height and width are divisible by `divisor`."""
+def check_divisible(shape: tuple[int, int, int], num_halvings: int, num_scales: int) -> None:
+    """Raise ValueError unless height and width can be halved so many times."""
+    divisor = 2 ** min(num_halvings, 30)  # no image is larger
     if shape[0] % divisor or shape[1] % divisor:
         raise ValueError(
             f"expected height and width divisible by {divisor} for num_scales={num_scales}; got {shape[0]}x{shape[1]}: "

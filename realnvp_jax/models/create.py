@@ -111,14 +111,23 @@ def unused_top_level(config: Config) -> list[str]:
 
 def part_keys() -> dict[str, tuple[Any, str]]:
     """Config keys, model.parameter -> (default, meaning), of all registered parts of models."""
-    found: dict[str, tuple[Any, str]] = {}
+    return _of_parts(registry.config_keys)
+
+
+def part_fields() -> dict[str, dataclasses.Field]:
+    """Config keys, model.parameter -> field that declares it, of all registered parts of models."""
+    return _of_parts(registry.config_fields)
+
+
+def _of_parts(described: Callable[[str, tuple[str, ...]], dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for kind in dict.fromkeys(kind for model in MODELS.values() for kind in model.parts.values()):
         models = [model for model in MODELS.values() if kind in model.parts.values()]
-        for key, described in registry.config_keys("model", (kind,)).items():
+        for key, value in described("model", (kind,)).items():
             name = key.removeprefix("model.")
             has_another_key = name in _KEYS and all(name in model.arguments() for model in models)
             if name not in _TOP_LEVEL and not has_another_key:
-                found.setdefault(key, described)
+                found.setdefault(key, value)
     return found
 
 
@@ -143,7 +152,7 @@ def create(config: Config) -> Flow:
         raise ValueError(unknown_model(name))
     described, shape = MODELS[name], tuple(model.event_shape)
     if not described.is_of_images and len(shape) != 1:
-        raise ValueError(f"expected model.event_shape (columns,) for the {name}; got {shape}")
+        raise ValueError(f"expected model.event_shape (columns,) for the {name}; got {str(shape)[:60]}")
     chosen = {}
     for argument, key in described.keys(model).items():
         value = config[key] if key in _TOP_LEVEL else model.get(key, "")

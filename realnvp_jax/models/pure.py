@@ -6,6 +6,7 @@ learned dequantizer are stored beside those of the bijection, under the name "de
 
 import contextlib
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -228,6 +229,12 @@ def positions(num_local: int, axis_name: str | None) -> jax.Array:
 
 
 @functools.cache
+def count_parameters(flow: Any) -> int:
+    """Number of trainable parameters of a flow, without making them."""
+    shapes = jax.eval_shape(lambda: fresh(flow, jax.random.key(0)))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes["params"]))
+
+
 def penalized(flow: Any) -> frozenset[str]:
     """Paths of the parameters of the bijection that carry the authors' L2 penalty, as its parts declare them."""
     found: set[str] = set()

@@ -13,7 +13,7 @@ def save_curves(metrics: Path, path: Path, unit: str, title: str = "") -> None:
     """Draw the columns of a metrics.csv: training, and validation in both modes, over the steps."""
     from matplotlib.figure import Figure
 
-    with metrics.open() as file:
+    with metrics.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()

@@ -8,9 +8,12 @@ names. All of this is on disk, so a restarted run keeps the same checkpoints. Sa
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import logging
+import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,13 +27,12 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 import realnvp_jax
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.decorations import warn
-from realnvp_jax.runs.files import write_text
-from realnvp_jax.text import describe_error
+from realnvp_jax.runs.files import UnwritableFileError, write_text
+from realnvp_jax.text import describe_error, describe_os_error
 from realnvp_jax.training.state import TrainState
 
-logging.getLogger("absl").addFilter(
-    lambda record: record.levelno >= logging.ERROR or "orbax" not in record.pathname
-)  # Orbax warns even of things that are in order, such as processes without files of their own
+for _name in ("absl", "asyncio"):  # Orbax warns even of things that are in order, and its errors are raised as well
+    logging.getLogger(_name).addFilter(lambda record: "orbax" not in record.pathname + record.getMessage())
 
 
 _ITEMS = ("params", "ema", "opt_state")
@@ -104,24 +106,27 @@ class Checkpoints:
 
         Raises:
           RuntimeError: Orbax refused to save.
+          UnwritableFileError: this checkpoint, or the one that was being saved, cannot be written.
         """
         step = int(state.step)
         if step in self._manager.all_steps():
             return
         items = {name: getattr(state, name) for name in _ITEMS}
+        self._check_space(items)
         meta = {"step": step, "best": dataclasses.asdict(best), "sha256": {n: _sha256(v) for n, v in items.items()}}
         meta["version"] = realnvp_jax.__version__
         meta["dtypes"] = {n: [leaf.dtype.name for leaf in jax.tree.leaves(v)] for n, v in items.items()}
         meta["shapes"] = {n: [list(leaf.shape) for leaf in jax.tree.leaves(v)] for n, v in items.items()}
         meta["sha256"]["meta"] = _sha256_of_meta(meta)
         self._policy.best_of[step] = best.step
-        saved = self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                **{name: ocp.args.StandardSave({"tree": value}) for name, value in items.items()},
-                meta=ocp.args.JsonSave(meta),
-            ),
-        )
+        with self._saving():
+            saved = self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    **{name: ocp.args.StandardSave({"tree": value}) for name, value in items.items()},
+                    meta=ocp.args.JsonSave(meta),
+                ),
+            )
         if not saved:
             raise RuntimeError(f"expected Orbax to save step {step} in {self.directory}; it has {self.steps()}")
 
@@ -205,11 +210,30 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Wait until pending saves are complete."""
-        self._manager.wait_until_finished()
+        with self._saving():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Wait until pending saves are complete, and release all resources."""
-        self._manager.close()
+        with self._saving():
+            self._manager.close()
+
+    def _check_space(self, items: Any) -> None:
+        """Raise UnwritableFileError if the disk is full, of which the threads of Orbax would print several screens."""
+        needed = 2**20 + 1.2 * sum(leaf.nbytes for leaf in jax.tree.leaves(items))
+        if shutil.disk_usage(self.directory).free < needed:
+            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise UnwritableFileError(describe_os_error(error, self.directory))
+
+    @contextlib.contextmanager
+    def _saving(self) -> Iterator[None]:
+        """Within this context, an error of Orbax is an UnwritableFileError, and what is half-written is removed."""
+        try:
+            yield
+        except Exception as error:  # a file that cannot be written can raise almost anything
+            for path in self.directory.glob("*.orbax-checkpoint-tmp"):
+                shutil.rmtree(path, ignore_errors=True)
+            raise UnwritableFileError(describe_os_error(error, self.directory)) from error
 
     def _restore_item(self, step: int, name: str, target: Any) -> Any:
         placement = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

@@ -22,6 +22,7 @@ _ADDED = (
     "dataset.categories",
     "dataset.missing",
     "dataset.discrete",
+    "evaluate.num_importance_samples",
 )  # keys added after version 0.3.0; their defaults are what that version did
 _OVERRIDE = re.compile(r"--?(no)?config\.([\w.]+)(=.*)?", re.DOTALL)
 
@@ -175,6 +176,8 @@ def _set(config: Config, key: str, value: Any) -> None:
     if isinstance(config.get(leaf), tuple) and isinstance(value, list):
         value = tuple(value)
     try:
+        if value is None and config.get(leaf) is not None:  # a ConfigDict takes None for any type
+            raise TypeError
         config[leaf] = value
     except TypeError:
         expected = type(config[leaf]).__name__

@@ -23,6 +23,7 @@ class Evaluator:
         self._flow, self._splits = experiment.flow, experiment.splits
         self._batch_size = experiment.config.evaluate.batch_size
         self._training_batch_size = experiment.config.batch_size
+        self._num_importance_samples = experiment.config.evaluate.num_importance_samples
         self._step = parallel_eval_step(self._flow)
         self._train_mode_step = parallel_eval_step(self._flow, train_mode=True)
 
@@ -44,8 +45,13 @@ class Evaluator:
         return cost(self._flow, self.validation(replicate(params))[0])
 
     def test(self, params: Params, check: Callable[[], None]) -> tuple[float, float | None]:
-        """(mean, standard error) on the test split, for parameters on one device; `check` is called between batches."""
-        scores = evaluate(self._step, replicate(params), self._splits.test, self._batch_size, between=check)
+        """(mean, standard error) on the test split, for parameters on one device; `check` is called between batches.
+
+        With `evaluate.num_importance_samples` above 1, scores are importance-weighted bounds.
+        """
+        num = self._num_importance_samples
+        step, size = parallel_eval_step(self._flow, num_samples=num), max(1, self._batch_size // num)
+        scores = evaluate(step, replicate(params), self._splits.test, size, between=check)
         bad = ~np.isfinite(scores)
         if bad.any():
             raise ValueError(

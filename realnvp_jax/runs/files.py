@@ -1,17 +1,48 @@
 """Text and JSON files that readers never see half-written."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from realnvp_jax.text import describe_error, shorten
+from realnvp_jax.text import describe_error, describe_os_error, shorten
+
+
+class UnwritableFileError(OSError):
+    """A file of a run cannot be written; the message names it, and says why and what to do."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within this context, an OSError becomes an `UnwritableFileError` that names the file."""
+    try:
+        yield
+    except UnwritableFileError:
+        raise
+    except OSError as error:
+        raise UnwritableFileError(describe_os_error(error, path)) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write atomically: even after a power cut, a reader sees the old file or the new one."""
+    """Write atomically: even after a power cut, a reader sees the old file or the new one.
+
+    Raises:
+      UnwritableFileError: the file cannot be written; the old one is left as it is.
+    """
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", newline="") as file:
+    with writing(path):
+        try:
+            _write_and_rename(temporary, path, text)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def _write_and_rename(temporary: Path, path: Path, text: str) -> None:
+    with temporary.open("w", newline="", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

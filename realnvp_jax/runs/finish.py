@@ -64,6 +64,8 @@ def finish(
             f"the test result is worse than that of a uniform density, {math.log2(experiment.flow.levels):.3f} "
             f"{experiment.unit}: the training has hardly begun, or it has diverged"
         )
+    if config.evaluate.num_importance_samples > 1:
+        result["num_importance_samples"] = config.evaluate.num_importance_samples
     if best.lost_step is not None:
         result["lost_best"] = {"step": best.lost_step, "validation": cost(experiment.flow, best.lost_cost)}
     grids = {column: Grid(*values) for column, values in experiment.splits.grids.items()}

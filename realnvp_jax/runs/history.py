@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,8 @@ def _starts(path: Path) -> list[dict[str, Any]]:
 
 def without_home(text: str) -> str:
     """The text with ~ for the home directory, which should stay private."""
-    home = str(Path.home())
-    return text if home == "/" else text.replace(home + "/", "~/")
+    home = os.path.expanduser("~")  # unlike Path.home, it returns ~ for a user without a home
+    return text if home in ("/", "~") else text.replace(home + "/", "~/")
 
 
 @functools.cache

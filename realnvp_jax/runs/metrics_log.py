@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from realnvp_jax.runs.decorations import warn
-from realnvp_jax.runs.files import write_text
+from realnvp_jax.runs.files import write_text, writing
 from realnvp_jax.runs.workdir import Workdir
 
 
@@ -46,21 +46,26 @@ class MetricsLog:
         writer.writeheader()
         writer.writerows(row for row in rows if int(row["step"]) <= step)
         write_text(path, text.getvalue())
-        self._file = path.open("a", newline="")
+        self._path = path
+        with writing(path):
+            self._file = path.open("a", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, self.COLUMNS)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add a row."""
-        self._writer.writerow({"step": step, **values})
-        self._file.flush()
+        with writing(self._path):
+            self._writer.writerow({"step": step, **values})
+            self._file.flush()
 
     def sync(self) -> None:
         """Wait until the rows are on the disk."""
-        os.fsync(self._file.fileno())
+        with writing(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Flush and close."""
-        self._file.close()
+        with writing(self._path):
+            self._file.close()
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, str]], int]:

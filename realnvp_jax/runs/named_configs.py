@@ -121,7 +121,7 @@ def get_config(name: str | Path) -> Any:
 
 def documentation(path: Path) -> tuple[str, str]:
     """(first sentence, expected result) from the docstring of a config file, without running the file."""
-    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     first, *others = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     first, mark, rest = first.partition(" Expected")
     expected = [paragraph for paragraph in (f"Expected{rest}" if mark else "", *others) if paragraph[:8] == "Expected"]

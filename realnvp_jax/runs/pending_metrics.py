@@ -17,12 +17,16 @@ class PendingMetrics:
       step: the step that the run starts from.
       batch_size: examples per update.
       schedule: the learning rate.
+
+    Attributes:
+      bad_step: the number of the first update whose metrics are not finite; None if there is none so far.
     """
 
     def __init__(self, step: int, batch_size: int, schedule: optax.Schedule):
         self._batch_size, self._schedule = batch_size, schedule
         self._pending: list[tuple[dict[str, jax.Array], int]] = []  # metrics on the device, and the number of updates
         self._last_row = (time.perf_counter(), step)
+        self.bad_step: int | None = None
 
     def add(self, metrics: dict[str, jax.Array], count: int) -> None:
         """Add the metrics of one dispatch, of which only the first `count` belong to updates."""
@@ -43,6 +47,7 @@ class PendingMetrics:
         for number, metrics in enumerate(fetched, step - len(fetched) + 1):
             if not all(math.isfinite(value) for value in metrics.values()):
                 loss, norm = float(metrics["score"]), float(metrics["gradient_norm"])
+                self.bad_step = number
                 raise NonFiniteLossError(f"loss {loss} and gradient norm {norm} at step {number}")
         self._pending = []
         now, (then, last_step) = time.perf_counter(), self._last_row

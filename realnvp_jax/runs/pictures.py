@@ -12,6 +12,7 @@ from realnvp_jax.runs.decorations import attempt, warn
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.text import describe_error
 
+_MOST_PICTURES = 50  # in the folder samples; older ones are removed
 _MOST_ROWS = 256  # in a grid with one class per row; further classes are not drawn
 
 
@@ -46,6 +47,12 @@ def save_samples(
         if continuous is not None:
             shades = np.clip(np.floor(samples * (256 / flow.levels)), 0, 255).astype(np.uint8)
             images.save_image_grid(shades, 256, continuous, columns, title)
+
+
+def remove_old(folder: Path) -> None:
+    """Remove all but the newest pictures of the folder samples."""
+    for path in sorted(folder.glob("step_*.png"))[:-_MOST_PICTURES]:
+        path.unlink(missing_ok=True)
 
 
 def _sample(flow: Flow, params: Params, key: jax.Array, num: int, contexts: np.ndarray | None) -> np.ndarray:

@@ -30,16 +30,18 @@ def describe_result(result: dict[str, Any]) -> str:
     which = f"step {result['step']} of {result['num_steps']} by validation"
     lost = f", the better step {result['lost_best']['step']} is lost" if "lost_best" in result else ""
     average = ", moving average" if result["ema"] else ""
+    num = result.get("num_importance_samples", 1)
+    bound = f", {num} importance samples" if num > 1 else ""
     mass = ""
     if "dequantized" in result:
-        columns, bound = result["dequantized"]["columns"], result["dequantized"]["log_mass_bound"]
+        columns, least = result["dequantized"]["columns"], result["dequantized"]["log_mass_bound"]
         mass = (
             f"; without the noise on {shorten(', '.join(columns), 60)}, using the probability of its values: "
-            f"at least {bound:.3f} nats"
+            f"at least {least:.3f} nats"
         )
     return (
         f"test: {plus_minus(result['mean'], result['standard_error'])} {result['unit']} "
-        f"({result['num_examples']} examples, {which}{lost}{average}){mass}"
+        f"({result['num_examples']} examples, {which}{lost}{average}{bound}){mass}"
     )
 
 

@@ -21,8 +21,9 @@ from realnvp_jax.models.create import (
 )
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.registry import parameters, part_class
+from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.saved_config import saved_categories, saved_classes, saved_event_shape
-from realnvp_jax.text import split_names
+from realnvp_jax.text import shorten, split_names
 from realnvp_jax.training.optimizer import clipped, learning_rate_schedule
 
 
@@ -68,6 +69,32 @@ def check_splits(config: Config, flow: Flow | None, splits: Splits) -> None:
             f"expected at least batch_size={config.batch_size} examples in dataset.train={dataset.train!r}; "
             f"got {len(splits.train)}: lower batch_size"
         )
+
+
+def check_disjoint(config: Config, splits: Splits) -> None:
+    """Raise ValueError if training examples are in another split; warn if validation and test have some in common."""
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        shared = _num_shared(splits, one, other)
+        if not shared:
+            continue
+        got = f"{shorten(config.dataset[one])} and {shorten(config.dataset[other])}"
+        if one == "validation":
+            warn(f"dataset.validation and dataset.test have {shared:,} examples in common: the test result flatters")
+            continue
+        raise ValueError(
+            f"expected dataset.{one} and dataset.{other} without common examples; got {got}, which have {shared:,} in "
+            "common: choose parts such as 'all[:80%]', 'all[80%:90%]' and 'all[90%:]'"
+        )
+
+
+def _num_shared(splits: Splits, one: str, other: str) -> int:
+    """How many examples of one split are also in another."""
+    if {one, other} <= set(splits.files):  # a folder is a split, and so are its subfolders
+        return len(set(splits.files[one]) & set(splits.files[other]))
+    if not {one, other} <= set(splits.parts) or splits.parts[one][0] != splits.parts[other][0]:
+        return 0
+    first, second = splits.parts[one][1], splits.parts[other][1]
+    return max(0, min(first.stop, second.stop) - max(first.start, second.start))
 
 
 def evaluated(splits: Splits, num_examples: int) -> Splits:

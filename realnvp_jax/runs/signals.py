@@ -7,6 +7,7 @@ second signal ends the program at once. The exit code is 128 + the signal's numb
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -60,6 +61,15 @@ class StopRequest:
             for number, handler in self._previous.items():
                 signal.signal(number, handler)
             StopRequest._active = None
+
+    @classmethod
+    def end(cls) -> None:
+        """Leave the active context early, if there is one; a signal that has arrived ends the program."""
+        active = cls._active
+        if active is not None:
+            active.__exit__()
+            if active.requested:
+                sys.exit(active.exit_code)
 
     @property
     def requested(self) -> bool:

@@ -7,13 +7,13 @@ from typing import Any
 from realnvp_jax.checks import check_independent
 from realnvp_jax.models.create import Config, create, is_of_vectors
 from realnvp_jax.runs.checkpoints import newest_step
-from realnvp_jax.runs.config_checks import check_config, check_penalty
+from realnvp_jax.runs.config_checks import check_config, check_penalty, check_size
 from realnvp_jax.runs.config_keys import filled
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.named_configs import get_config
 from realnvp_jax.runs.result import describe_result
 from realnvp_jax.runs.run_data import RunData
-from realnvp_jax.runs.setup import completed, evaluated, make_optimizer
+from realnvp_jax.runs.setup import check_disjoint, completed, evaluated, make_optimizer
 from realnvp_jax.runs.signals import StopRequest
 from realnvp_jax.runs.trackers import find_tracker
 from realnvp_jax.runs.trainer import Trainer
@@ -68,7 +68,12 @@ def _train(
     flow = create(config)
     files = Workdir(workdir, config)
     result = files.result()
-    if result is not None and result["num_steps"] == config.num_steps:
+    num_importance_samples = config.evaluate.num_importance_samples
+    if (
+        result is not None
+        and result["num_steps"] == config.num_steps
+        and result.get("num_importance_samples", 1) == num_importance_samples
+    ):
         print(f"{files.path} holds this finished run")
         print(describe_result(result))
         return result
@@ -79,13 +84,16 @@ def _train(
             f"got {config.num_steps}: raise it, or use another --workdir"
         )
     check_batch_size(config.batch_size)
+    check_size(config, flow)
     check_penalty(config, flow)
     check_batch_statistics(flow, config.batch_size)
     optimizer, schedule = make_optimizer(config)
     data = RunData(files.path, config.dataset.allow_changed)
     splits = splits or data.load(config, flow)
-    if data.fingerprint is None and is_of_vectors(config):  # of a run that goes on, data.json says what has changed
-        check_independent(splits.train.x, splits.columns)
+    if data.fingerprint is None:  # of a run that goes on, data.json says what has changed
+        check_disjoint(config, splits)
+        if is_of_vectors(config):
+            check_independent(splits.train.x, splits.columns)
     stop.check(_NOTHING_SAVED)
     try:
         files.start()

@@ -237,7 +237,7 @@ class Trackers:
         self._started = {}
 
     def _start(self, tracker: Tracker, *, workdir: Path, config: Mapping[str, Any], step: int) -> None:
-        ids = json.loads(self._ids_path.read_text()) if self._ids_path.is_file() else {}
+        ids = json.loads(self._ids_path.read_text(encoding="utf-8")) if self._ids_path.is_file() else {}
         name = type(tracker).__name__
         run_id = tracker.start(workdir, config, step, ids.get(name))
         if run_id is not None and run_id != ids.get(name):

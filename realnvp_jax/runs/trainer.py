@@ -1,5 +1,6 @@
 """The loop over the updates of one run, and what happens between them."""
 
+import contextlib
 import functools
 import math
 from typing import Any
@@ -15,6 +16,7 @@ from realnvp_jax.runs import pictures
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints
 from realnvp_jax.runs.decorations import attempt
+from realnvp_jax.runs.divergence import divergence
 from realnvp_jax.runs.evaluator import Evaluator
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.finish import finish
@@ -34,7 +36,7 @@ from realnvp_jax.training.parallel import (
     replicate,
     training_batch,
 )
-from realnvp_jax.training.state import create_state, evaluation_params
+from realnvp_jax.training.state import TrainState, create_state, evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, augment, cost
 
 
@@ -59,7 +61,10 @@ class Trainer:
     def __init__(self, experiment: Experiment, stop: StopRequest):
         self.experiment, self.stop = experiment, stop
         self.config, self.flow, self.files = experiment.config, experiment.flow, experiment.files
-        init_key, self.key, _ = experiment.keys()
+        self._init_key, self.key, _ = experiment.keys()
+        periods = self.config.checkpoint.every, self.config.evaluate.every, self.config.evaluate.log_every
+        self._periods = periods
+        self._steps_per_dispatch = min(self.config.steps_per_dispatch, self.config.num_steps, *periods)
         self.step_fn = parallel_train_step(
             self.flow,
             experiment.optimizer,
@@ -67,15 +72,19 @@ class Trainer:
             flip=self.config.dataset.flip,
             noise=noise_scale(self.config, experiment.splits),
             ema_decay=self.config.ema_decay,
-            steps_per_dispatch=self.config.steps_per_dispatch,
+            steps_per_dispatch=self._steps_per_dispatch,
         )
         self.evaluator = Evaluator(experiment)
-        self.checkpoints = Checkpoints(self.files.path, keep=self.config.checkpoint.keep)
         self.best = Best()
-        first = self._first_examples()
-        self.state = jax.jit(create_state, static_argnums=(0, 2, 3))(
-            self.flow, init_key, experiment.optimizer, self.config.ema_decay, first["x"], first.get("context")
-        )
+        with contextlib.ExitStack() as resources:  # if something fails, those that are open are released
+            self._open(resources)
+            self._resources = resources.pop_all()
+
+    def _open(self, resources: contextlib.ExitStack) -> None:
+        """Restore the newest checkpoint, and open the run's files."""
+        self.checkpoints = Checkpoints(self.files.path, keep=self.config.checkpoint.keep)
+        resources.callback(self.checkpoints.close)
+        self.state = self._initial_state()
         restored = self.checkpoints.restore(self.state)
         if restored is not None:
             self.state, self.best = restored
@@ -83,10 +92,13 @@ class Trainer:
         self.step = int(self.state.step)
         self.is_resumed = restored is not None
         self.log = MetricsLog(self.files, self.step)
-        note_start(self.files.run_path, experiment.command, self.step)
-        self.trackers = Trackers(self.files.path, self.config, self.step, experiment.tracker)
+        resources.callback(self.log.close)
+        note_start(self.files.run_path, self.experiment.command, self.step)
+        self.trackers = Trackers(self.files.path, self.config, self.step, self.experiment.tracker)
+        resources.callback(self.trackers.close)
         self.profile = Profile(self.files.path / "profile", self.config.profile, self.step)
-        self.pending = PendingMetrics(self.step, self.config.batch_size, experiment.schedule)
+        resources.callback(self.profile.close)
+        self.pending = PendingMetrics(self.step, self.config.batch_size, self.experiment.schedule)
 
     def run(self) -> dict[str, Any]:
         """Train to the last step, evaluate the best one on the test set, and return the contents of result.json."""
@@ -107,20 +119,16 @@ class Trainer:
 
     def close(self) -> None:
         """Wait until pending saves are complete, and release all resources."""
-        self.profile.close()
-        self.checkpoints.close()
-        self.log.close()
-        self.trackers.close()
+        self._resources.close()
 
     def _train(self) -> None:
         config = self.config
-        periods = config.checkpoint.every, config.evaluate.every, config.evaluate.log_every
-        plan = dispatches(self.step, config.num_steps, config.steps_per_dispatch, *periods)
+        plan = dispatches(self.step, config.num_steps, self._steps_per_dispatch, *self._periods)
 
         def make_batch(dispatch: tuple[int, int]) -> tuple[int, dict[str, jax.Array]]:
             train = self.experiment.splits.train
             return dispatch[1], training_batch(
-                train, config.seed, config.batch_size, *dispatch, config.steps_per_dispatch
+                train, config.seed, config.batch_size, *dispatch, self._steps_per_dispatch
             )
 
         bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
@@ -151,6 +159,18 @@ class Trainer:
                         f"stopped and saved at step {self.step}; resume with: {self._same_call}", self.stop.exit_code
                     )
 
+    def _initial_state(self) -> TrainState:
+        """The state before the first step."""
+        first = self._first_examples()
+        return jax.jit(create_state, static_argnums=(0, 2, 3))(
+            self.flow,
+            self._init_key,
+            self.experiment.optimizer,
+            self.config.ema_decay,
+            first["x"],
+            first.get("context"),
+        )
+
     def _first_examples(self) -> dict[str, Any]:
         """The examples for layers that are initialized from data: the first batch, augmented as in training, or more.
 
@@ -174,23 +194,18 @@ class Trainer:
         try:
             return self.pending.row(self.step)
         except NonFiniteLossError as error:
-            raise self._non_finite(str(error)) from None
+            raise self._divergence(str(error), self.pending.bad_step or self.step) from None
 
     def _save(self) -> None:
         """Save the state, or raise NonFiniteLossError if the last update left parameters that are not finite."""
         if not _all_finite((self.state.params, self.state.ema)):
-            raise self._non_finite(f"parameters that are not finite after step {self.step}")
+            raise self._divergence(f"parameters that are not finite after step {self.step}", self.step)
         self.log.sync()
         self.checkpoints.save(self.state, self.best)
 
-    def _non_finite(self, what: str) -> NonFiniteLossError:
-        self.checkpoints.wait()
-        steps = self.checkpoints.steps()
-        last = f"the last good checkpoint is step {steps[0]}" if steps else "there is no checkpoint yet"
-        return NonFiniteLossError(
-            f"{what}; {last} in {self.files.path}: try a lower learning_rate, schedule.warmup_steps, or a lower "
-            "optimizer.clip_norm"
-        )
+    def _divergence(self, what: str, step: int) -> NonFiniteLossError:
+        initial = self._initial_state().params
+        return divergence(what, step, self.experiment, self.checkpoints, self.state.params, initial)
 
     def _validate(self, row: dict[str, float], bar: tqdm) -> None:
         """Evaluate the state, add the result to the row, and draw samples of images."""
@@ -205,13 +220,11 @@ class Trainer:
             row.update(validation_train_mode=train_mode)
             batch_statistics = f" (with batch statistics {train_mode:.3f})"
         if not math.isfinite(mean):
-            raise NonFiniteLossError(
-                f"validation result {mean} at step {self.step} of {self.files.path}: try a lower learning_rate"
-            )
+            raise self._divergence(f"validation result {mean} at step {self.step}", self.step)
         self.best = self.best.after(self.step, cost(self.flow, mean))
         train = f"train {row['train']:.3f}, " if "train" in row else ""
         bar.write(
-            f"step {self.step}: {train}validation {mean:.3f}{batch_statistics}, "
+            f"step {self.step} of {self.config.num_steps}: {train}validation {mean:.3f}{batch_statistics}, "
             f"best {cost(self.flow, self.best.cost):.3f} at step {self.best.step} {self.experiment.unit}"
         )
         if (
@@ -220,6 +233,7 @@ class Trainer:
             path = self.files.path / "samples" / f"step_{self.step:08d}.png"
             title = picture_title(self.files.path, self.step)
             if attempt(path, pictures.save_samples, self.experiment, params, path, title):
+                pictures.remove_old(path.parent)
                 self.trackers.image(self.step, "samples", path)
         self.pending.restart_clock(self.step)
 

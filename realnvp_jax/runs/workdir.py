@@ -37,6 +37,13 @@ class Workdir:
                 f"expected a --workdir whose full path has none of the characters {' '.join(_UNREADABLE)} , with which "
                 f"checkpoints cannot be read back; got {shorten(path.resolve(), 150)}: choose another"
             )
+        try:
+            str(path.resolve()).encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"expected a --workdir whose full path can be encoded in UTF-8, as checkpoints need it; "
+                f"got {ascii(str(path))[:150]}: set PYTHONUTF8=1 if the path is in UTF-8, or choose another"
+            ) from None
         self._check_saved()
 
     def _check_saved(self) -> None:

@@ -21,13 +21,21 @@ def check_finite_params(params: Params) -> None:
             )
 
 
-def reason(flow: Flow, params: Params, batch: Batch) -> str:
+def reason(
+    flow: Flow,
+    params: Params,
+    batch: Batch,
+    which: str = "the parameters that fit was given",
+    advice: str = "try a lower learning_rate",
+) -> str:
     """Why the loss of a batch is not finite, and what to do about it.
 
     Args:
       flow: the flow.
-      params: the finite parameters that training started from.
+      params: finite parameters, from the start of the training or from before the loss.
       batch: the batch of the first loss that is not finite.
+      which: what these parameters are called in the message.
+      advice: what to do if the training has diverged.
     """
     try:
         check_draws(flow, batch, "examples of its batch")
@@ -44,10 +52,10 @@ def reason(flow: Flow, params: Params, batch: Batch) -> str:
         bad = ~np.isfinite(log_prob)
         if bad.any():
             return (
-                f"{bad.sum()} of {len(bad)} examples of its batch have no finite density under the parameters that "
-                f"fit was given, the first in row {np.argmax(bad)}: initialize with flow.init(key, x), or drop outliers"
+                f"{bad.sum()} of {len(bad)} examples of its batch have no finite density under {which}, "
+                f"the first in row {np.argmax(bad)}: initialize with flow.init(key, x), or drop outliers"
             )
-    return "the examples of its batch are finite, so the parameters have diverged: try a lower learning_rate"
+    return f"the examples of its batch are finite, so the parameters have diverged: {advice}"
 
 
 def _narrow_dtype(params: Any) -> str | None:

@@ -39,7 +39,7 @@ class Adam(Optimizer):
 
     beta1: float = parameter(0.9, "decay of the mean of the gradients", at_least=0, below=1)
     beta2: float = parameter(0.999, "decay of the mean of their squares", at_least=0, below=1)
-    epsilon: float = parameter(1e-8, "Adam's epsilon", above=0)
+    epsilon: float = parameter(1e-8, "Adam's epsilon", above=0, at_most=1)
 
     def transformation(self, schedule):
         """optax.adam."""

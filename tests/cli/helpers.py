@@ -2,7 +2,7 @@
 
 from click.testing import CliRunner
 
-from realnvp_jax.cli.main import main
+from realnvp_jax.cli.commands import main
 
 
 def realnvp(*arguments) -> str:

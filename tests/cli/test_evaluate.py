@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from realnvp_jax.analysis.run import open_run
 from realnvp_jax.analysis.split_evaluation import evaluate
-from realnvp_jax.cli.main import main
+from realnvp_jax.cli.commands import main
 from tests.cli.helpers import realnvp, refused
 from tests.helpers import slow_but
 

@@ -1,7 +1,7 @@
 """The console program `realnvp`."""
 
 import realnvp_jax
-from tests.cli.helpers import realnvp
+from tests.cli.helpers import realnvp, refused
 
 
 def test_help_is_there_for_every_command():
@@ -10,3 +10,7 @@ def test_help_is_there_for_every_command():
         assert command in text
         assert "Usage: " in realnvp(command, "--help")
     assert realnvp_jax.__version__ in realnvp("--version")
+
+
+def test_a_misspelt_command_gets_a_hint():
+    assert "interpolate, score, show, data; got 'evalute': did you mean 'evaluate'?" in refused("evalute", "-w", "x")

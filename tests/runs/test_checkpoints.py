@@ -10,6 +10,7 @@ import pytest
 import realnvp_jax
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints
+from realnvp_jax.runs.files import UnwritableFileError
 from tests.training.helpers import FLOW
 
 
@@ -126,6 +127,29 @@ def test_a_lost_best_step_is_named(saved):
     shutil.rmtree(checkpoints.directory / "1")
     with pytest.raises(ValueError, match=r"expected the checkpoint of the best step 1 in .*; got \[3, 2\] only"):
         realnvp_jax.load(path)
+
+
+def test_a_full_disk_loses_no_checkpoint(saved, monkeypatch):
+    path, checkpoints, states = saved
+    checkpoints.wait()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
+    with pytest.raises(UnwritableFileError, match=r"No space left on device.*: free some space on its disk"):
+        checkpoints.save(states[3].replace(step=jnp.asarray(4, jnp.int32)), Best(1, 2.0))
+    monkeypatch.undo()
+    assert checkpoints.steps() == [3, 2, 1]
+    # an error in the midst of saving
+    monkeypatch.setattr(checkpoints._manager, "wait_until_finished", _fail)
+    (path / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir()
+    with pytest.raises(UnwritableFileError, match=r"No space left on device.*: free some space on its disk"):
+        checkpoints.wait()
+    assert not (path / "checkpoints" / "4.orbax-checkpoint-tmp").exists()
+    monkeypatch.undo()
+    restored, _ = checkpoints.restore(states[1])
+    chex.assert_trees_all_equal(restored, states[3])
+
+
+def _fail():
+    raise ValueError("RESOURCE_EXHAUSTED: Failed to write 184 bytes to file 22: No space left on device")
 
 
 def test_of_equal_results_the_first_is_the_best():

@@ -67,3 +67,17 @@ def test_a_signal_that_is_ignored_stays_so():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_context_that_ends_early_gives_signals_back():
+    StopRequest.end()  # there is none
+    before = signal.getsignal(signal.SIGTERM)
+    with StopRequest(exits=True):
+        StopRequest.end()
+        assert signal.getsignal(signal.SIGTERM) == before
+    with StopRequest(exits=True):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as caught:
+            StopRequest.end()
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before

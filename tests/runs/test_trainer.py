@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import realnvp_jax
 from configs import smoke, table
 from realnvp_jax.plots import curves, vectors
+from realnvp_jax.runs import pictures, setup
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints
 from realnvp_jax.runs.result import read_result
@@ -168,8 +170,27 @@ def test_parameters_that_are_not_finite_are_not_saved(config, tmp_path):
 
     config.optimizer.name = "infinite_of_a_test"
     config.checkpoint.every = config.evaluate.log_every = 1
-    with pytest.raises(NonFiniteLossError, match="not finite after step 1; there is no checkpoint yet"):
+    with pytest.raises(
+        NonFiniteLossError, match=r"not finite after step 1: .*\(there is no checkpoint yet in "
+    ) as caught:
         realnvp_jax.train(config, tmp_path / "run")
+    assert "in a new --workdir, try a lower learning_rate" in str(caught.value)
+
+
+def test_a_loss_that_is_not_finite_is_explained_and_the_advice_works(config, tmp_path):
+    config.checkpoint.every = config.evaluate.log_every = 1
+    config.model.num_layers = 1
+    config.learning_rate = 1e4
+    config.num_steps = 50
+    with pytest.raises(NonFiniteLossError) as caught:
+        realnvp_jax.train(config, tmp_path / "run")
+    message = str(caught.value)
+    assert re.search(
+        r"the examples of its batch are finite, .*: in a new --workdir, try|have no finite density", message
+    )
+    assert "the last good checkpoint is step" in message
+    config.learning_rate = 1e-3  # the advice works
+    assert np.isfinite(realnvp_jax.train(config, tmp_path / "new")["mean"])
 
 
 def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(config, tmp_path):
@@ -189,3 +210,67 @@ def test_one_test_image_and_a_result_that_is_worse_than_uniform(tmp_path, capsys
     printed = capsys.readouterr()
     assert f"test: {result['mean']:.3f} bits/dim (1 examples, " in printed.out
     assert "worse than that of a uniform density, 4.087 bits/dim" in printed.err
+
+
+def test_a_test_result_of_many_importance_samples(tmp_path, capsys):
+    config = smoke.get_config()
+    config.num_steps, config.batch_size = 1, 8
+    config.model.num_scales, config.model.base_features = 1, 2
+    config.evaluate.num_examples, config.evaluate.num_samples = 8, 4
+    plain = realnvp_jax.train(config, tmp_path / "run")
+    assert "num_importance_samples" not in plain
+    config.evaluate.num_importance_samples = 16
+    bound = realnvp_jax.train(config, tmp_path / "run")  # the finished run is evaluated again
+    assert bound["num_importance_samples"] == 16
+    assert bound["mean"] < plain["mean"]
+    assert ", 16 importance samples)" in capsys.readouterr().out.splitlines()[-1]
+    flow, params = realnvp_jax.load(tmp_path / "run")
+    images = setup.load_data(config, flow).test.first(8).x
+    expected = flow.bits_per_dim(params, jax.random.key(0), images, num_samples=16).mean()
+    assert bound["mean"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_start_that_fails_half_way_releases_what_it_opened(config, tmp_path, monkeypatch):
+    from realnvp_jax.runs import trainer
+
+    opened = []
+
+    class Log(trainer.MetricsLog):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            opened.append(self)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer, "MetricsLog", Log)
+    monkeypatch.setattr(trainer, "note_start", fail)
+    with pytest.raises(OSError, match="No space"):
+        realnvp_jax.train(config, tmp_path / "run")
+    assert opened[0]._file.closed
+    monkeypatch.undo()
+    assert np.isfinite(realnvp_jax.train(config, tmp_path / "run")["mean"])
+
+
+def test_old_pictures_are_removed(tmp_path):
+    for step in range(60):
+        (tmp_path / f"step_{step:08d}.png").write_bytes(b"")
+    (tmp_path / "mine.png").write_bytes(b"")
+    pictures.remove_old(tmp_path)
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == ["mine.png", *(f"step_{step:08d}.png" for step in range(10, 60))]
+
+
+@pytest.mark.parametrize("other", ["validation", "test"])
+def test_training_examples_in_another_split_are_refused(config, tmp_path, other):
+    config.dataset[other] = "all[70%:90%]"
+    message = refusal(realnvp_jax.train, config, tmp_path / "run")
+    assert f"expected dataset.train and dataset.{other} without common examples" in message
+    assert "got 'all[:80%]' and 'all[70%:90%]', which have 6 in common" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_examples_in_the_test_split_get_a_warning(config, tmp_path, capsys):
+    config.dataset.test = "all[80%:]"
+    realnvp_jax.train(config, tmp_path / "run")
+    assert "warning: dataset.validation and dataset.test have 6 examples in common" in capsys.readouterr().err

@@ -18,6 +18,12 @@ def test_another_configs_run_is_refused_by_name(tmp_path):
         Workdir(tmp_path, config)
 
 
+def test_a_path_that_is_not_text_is_refused(tmp_path):
+    message = refusal(Workdir, tmp_path / "l\udcc3ufe", smoke.get_config())
+    assert "expected a --workdir whose full path can be encoded in UTF-8" in message
+    assert "set PYTHONUTF8=1" in message
+
+
 def test_two_programs_do_not_train_in_one_directory(tmp_path):
     config = smoke.get_config()
     first = Workdir(tmp_path / "run", config)

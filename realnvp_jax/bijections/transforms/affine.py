@@ -24,7 +24,9 @@ class Affine(Transform):
       penalizes_scale: whether `scale` carries the authors' L2 penalty.
     """
 
-    initial_scale: float = parameter(1.0, "initial factor of tanh in log_scale; masks over cells always start at 0")
+    initial_scale: float = parameter(
+        1.0, "initial factor of tanh in log_scale; masks over cells always start at 0", at_least=-100, at_most=100
+    )
     has_offset: bool = True
     penalizes_scale: bool = False
 

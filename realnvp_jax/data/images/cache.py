@@ -170,14 +170,14 @@ def _open(path: Path) -> Decoded | None:
 def _read_entry(path: Path) -> dict[str, Any] | None:
     """The description of an entry, or None if any part of the entry is missing or damaged."""
     try:
-        entry = json.loads((path / "entry.json").read_text())
+        entry = json.loads((path / "entry.json").read_bytes())
         if (path / "images.bin").stat().st_size != math.prod((entry["num"], *entry["shape"])):
             return None
         if (
             entry.get("classes") and (path / "labels.bin").stat().st_size != 4 * entry["num"]
         ):  # older entries have no classes
             return None
-        entry["files"] = tuple(json.loads((path / "files.json").read_text())) if entry["has_files"] else None
+        entry["files"] = tuple(json.loads((path / "files.json").read_bytes())) if entry["has_files"] else None
         return entry if {"title", "levels", "left_out", "sha256"} <= set(entry) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -68,6 +68,7 @@ def load_images(data: FramedImages, split_names: Mapping[str, str], flow: Flow, 
     labels: dict[str, np.ndarray] = {}
     splits: dict[str, Examples] = {}
     files: dict[str, tuple[str, ...]] = {}
+    parts: dict[str, tuple[str, range]] = {}
     for role, bounds in parse_splits(data.dataset, split_names).items():
         name = bounds[0]
         if name not in wholes:
@@ -79,6 +80,7 @@ def load_images(data: FramedImages, split_names: Mapping[str, str], flow: Flow, 
                 labels[name] = renumber(own, wholes[name].classes, classes, f"{data.dataset.title}, {name}")
         whole = wholes[name]
         part = part_of(len(whole.images), bounds)
+        parts[role] = name, range(len(whole.images))[part]
         splits[role] = Examples(whole.images[part], one_hot(labels[name][part], len(classes)) if classes else None)
         if len(splits[role]) == 0:
             raise ValueError(
@@ -97,6 +99,7 @@ def load_images(data: FramedImages, split_names: Mapping[str, str], flow: Flow, 
         left_out=left_out,
         sha256=hashes,
         classes=tuple(classes),
+        parts=parts,
     )
 
 

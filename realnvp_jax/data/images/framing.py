@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from realnvp_jax.text import shorten
+
 CROPS = ("none", "centre", "random")
 RESAMPLINGS = ("antialias", "interpolate")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
@@ -47,10 +49,11 @@ class Framing:
             raise ValueError(f"expected images of at least 1x1 pixels and one channel; got shape {self.shape}")
         if self.crop not in CROPS and _box(self.crop) is None:
             raise ValueError(
-                f"expected dataset.crop, one of {CROPS} or rows and columns such as '40:188,15:163'; got {self.crop!r}"
+                f"expected dataset.crop, one of {CROPS} or rows and columns such as '40:188,15:163'; "
+                f"got {shorten(self.crop)}"
             )
         if self.resample not in RESAMPLINGS:
-            raise ValueError(f"expected dataset.resample, one of {RESAMPLINGS}; got {self.resample!r}")
+            raise ValueError(f"expected dataset.resample, one of {RESAMPLINGS}; got {shorten(self.resample)}")
         if not 0 <= self.num_bits <= 8:
             raise ValueError(f"expected dataset.num_bits from 1 to 8, or 0 to leave pixels; got {self.num_bits}")
         if self.crop != "none" and self.shape[2] not in (1, 3):

@@ -112,7 +112,7 @@ def _downloaded(root: Path) -> set[str]:
     urls: set[str] = set()
     for info in (root / "downloads").rglob("*.INFO.json"):
         if info.with_name(info.name.removesuffix(".INFO.json")).exists():
-            urls.update(json.loads(info.read_text()).get("urls", ()))
+            urls.update(json.loads(info.read_text(encoding="utf-8")).get("urls", ()))
     return urls
 
 

@@ -105,7 +105,7 @@ def _class_names(directory: Path, features: dict[str, Any]) -> tuple[str, ...]:
     """Names of the classes of the feature "label"; their numbers if they have no names; () if there are no classes."""
     num = int(features.get("label", {}).get("classLabel", {}).get("numClasses", 0))
     file = directory / "label.labels.txt"
-    names = tuple(filter(None, file.read_text().split("\n"))) if file.is_file() else ()
+    names = tuple(filter(None, file.read_text(encoding="utf-8").split("\n"))) if file.is_file() else ()
     return names if len(names) == num else tuple(map(str, range(num)))
 
 
@@ -126,7 +126,7 @@ def _read_info(directory: Path) -> dict[str, Any]:
 
 def _read(directory: Path, name: str) -> dict[str, Any]:
     try:
-        return dict(json.loads((directory / name).read_text()))
+        return dict(json.loads((directory / name).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(directory, error) from None
 

@@ -28,7 +28,7 @@ class Shapes(DataSet):
     """
 
     name: str = "shapes"
-    num_train: int = parameter(100_000, "training examples to generate", at_least=1)
+    num_train: int = parameter(100_000, "training examples to generate", at_least=1, at_most=10**6)
     seed: int = 0
     split_names: ClassVar[tuple[str, ...]] = tuple(STREAMS)
     levels: ClassVar[int] = 2

@@ -45,6 +45,7 @@ class Rows:
     Attributes:
       columns: names of the columns.
       parts: the rows of each split, numbers [n, D] as they were loaded.
+      taken: where they were taken from, as in `Splits.parts`.
       unused: names of the columns that were left out.
       num_dropped: number of rows that were dropped because a value is missing.
       num_rows: number of rows before that.
@@ -52,6 +53,7 @@ class Rows:
 
     columns: tuple[str, ...]
     parts: Mapping[str, np.ndarray]
+    taken: Mapping[str, tuple[str, range]]
     unused: tuple[str, ...]
     num_dropped: int
     num_rows: int
@@ -119,6 +121,7 @@ def load_vectors(
         unused_columns=(*rows.unused, *(column for column in columns if column not in set(used))),
         grids={column: (grid.origin, grid.spacing) for column, grid in grids.items()},
         notes=tuple(notes),
+        parts=rows.taken,
     )
 
 
@@ -131,11 +134,13 @@ def load_rows(dataset: DataSet, split_names: Mapping[str, str], options: VectorO
     options = options or VectorOptions()
     wholes: dict[str, TableExamples] = {}
     parts: dict[str, np.ndarray] = {}
+    taken: dict[str, tuple[str, range]] = {}
     for role, bounds in parse_splits(dataset, split_names).items():
         if bounds[0] not in wholes:
             wholes[bounds[0]] = _load(dataset, bounds[0], options)
         whole = wholes[bounds[0]]
-        parts[role] = whole.x[part_of(len(whole), bounds)]
+        part = part_of(len(whole), bounds)
+        parts[role], taken[role] = whole.x[part], (bounds[0], range(len(whole))[part])
         if len(parts[role]) == 0:
             raise ValueError(f"expected rows in dataset.{role}={split_names[role]!r}; got none of {len(whole)}")
         with np.errstate(over="ignore"):
@@ -151,7 +156,7 @@ def load_rows(dataset: DataSet, split_names: Mapping[str, str], options: VectorO
         _check_columns(parts["train"], columns, getattr(dataset, "categories", ()))
     num_dropped = sum(whole.num_dropped for whole in wholes.values())
     unused = next(iter(wholes.values())).unused
-    return Rows(columns, parts, unused, num_dropped, num_dropped + sum(map(len, wholes.values())))
+    return Rows(columns, parts, taken, unused, num_dropped, num_dropped + sum(map(len, wholes.values())))
 
 
 def _check_columns(train: np.ndarray, columns: Sequence[str], one_hot: Sequence[str]) -> None:

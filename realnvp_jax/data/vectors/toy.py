@@ -128,7 +128,7 @@ class Toy(DataSet):
       seed: seed of the points.
     """
 
-    num_train: int = parameter(100_000, "training examples to generate", at_least=1)
+    num_train: int = parameter(100_000, "training examples to generate", at_least=1, at_most=10**7)
     seed: int = 0
     is_of_images = False
     split_names: ClassVar[tuple[str, ...]] = tuple(STREAMS)
