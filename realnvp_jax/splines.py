@@ -56,12 +56,12 @@ class _Bin(NamedTuple):
 
     @property
     def width(self) -> Array:
-        """w."""
+        """W."""
         return self.right - self.left
 
     @property
     def height(self) -> Array:
-        """h."""
+        """H."""
         return self.top - self.bottom
 
 

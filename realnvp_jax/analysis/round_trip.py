@@ -19,6 +19,7 @@ from realnvp_jax.bijections.bijection import Bijection
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.random import root_key
 from realnvp_jax.training.evaluation import evaluation_key
 from realnvp_jax.training.steps import random_crop
 
@@ -75,7 +76,7 @@ def reconstruct(
       seed: seed of the dequantization noise; None for the seed of evaluation.
       batch_size: examples at a time; it does not change the result.
     """
-    key = evaluation_key() if seed is None else jax.random.key(seed)
+    key = evaluation_key() if seed is None else root_key(seed)
     float32, latents = _round_trip(flow, params, examples, key, batch_size, jnp.float32)
     with jax.enable_x64(True):
         float64, _ = _round_trip(flow, params, examples, key, batch_size, jnp.float64)

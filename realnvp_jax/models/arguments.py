@@ -5,6 +5,8 @@ import numbers
 import operator
 from typing import Any
 
+from realnvp_jax.text import shorten
+
 
 def integer(name: str, value: Any) -> int:
     """An integer."""
@@ -26,6 +28,12 @@ def check_nonnegative(**values: Any) -> None:
     for name, value in values.items():
         if number(name, value) < 0:
             raise ValueError(f"expected {name} of at least 0; got {value}")
+
+
+def choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise ValueError unless a value is one of several strings."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"expected {name} to be one of {choices}; got {shorten(value)}")
 
 
 def integers(name: str, values: Any, example: str) -> tuple[int, ...]:
