@@ -140,7 +140,7 @@ def check_context(context: Any, context_size: int) -> None:
 
 def _broadcast(batch: Shape, context_batch: Shape) -> Shape:
     try:
-        return tuple(np.broadcast_shapes(batch, context_batch))
+        return tuple(jnp.broadcast_shapes(batch, context_batch))
     except ValueError:
         raise ValueError(
             f"expected a context whose leading dimensions broadcast against the batch {batch}; got {context_batch}"
