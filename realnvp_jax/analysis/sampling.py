@@ -76,7 +76,7 @@ def sample_in_batches(
         raise ValueError(f"expected a batch size of at least 1; got {batch_size}")
     if context is not None:
         check_finite(np.asarray(context), what="contexts")
-    inputs.check_temperature(temperature, flow.base)
+    inputs.checked_temperature(temperature, flow.base)
     inputs.check_context(context, flow.context_size)
     return _batches(flow, params, num, seed, temperature, context, repeat, min(batch_size, num))
 

@@ -276,11 +276,11 @@ class Flow:
         Raises:
           TypeError, ValueError: as `bits_per_dim`, or a learned dequantizer gets no params.
         """
-        inputs.check_discrete(self.levels)
+        levels = inputs.check_discrete(self.levels)
         if params is None and self.dequantizer.is_learned:
             raise ValueError(f"expected params, which {describe(self.dequantizer)} needs to dequantize; got none")
         size, context = (self.context_size, context) if self.dequantizer.is_learned else (0, None)
-        pixels, context, batch = inputs.pixel_batch(x, context, self.event_shape, size, self.levels)
+        pixels, context, batch = inputs.pixel_batch(x, context, self.event_shape, size, levels)
         variables = inputs.checked_params(params or {})
         y = pure.dequantized(self, variables, threefry_key(key), pure.positions(pixels.shape[0]), pixels, context)
         return y.reshape(batch + self.event_shape)

@@ -38,12 +38,12 @@ def check_data(x: jax.Array, context: Any) -> None:
     """Raise ValueError for a batch [n, *event] that parameters cannot be initialized from, if its values are known."""
     if isinstance(x, Tracer):
         return
-    x, context = jax.device_get((x, context))
-    check_finite(x)
+    values, context = jax.device_get((x, context))
+    check_finite(values)
     if context is not None:
         check_finite(context, what="context")
-    if x.ndim == 2:
-        check_not_constant(x)
+    if values.ndim == 2:
+        check_not_constant(values)
 
 
 def batch_shape(x: Any, event_shape: Shape) -> Shape:
@@ -180,7 +180,7 @@ def sample_request(flow: Any, params: Any, key: Any, shape: Any, context: Any, t
 
 def sample_shape(shape: Any) -> Shape:
     """The shape of samples as a tuple; under `jax.export` it may hold symbolic sizes."""
-    sizes = (shape,) if isinstance(shape, str) or not np.iterable(shape) else tuple(shape)
+    sizes: tuple[Any, ...] = (shape,) if isinstance(shape, str) or not np.iterable(shape) else tuple(shape)
     try:
         sizes = tuple(size if is_symbolic_dim(size) else operator.index(size) for size in sizes)
     except TypeError:
