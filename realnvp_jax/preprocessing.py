@@ -9,6 +9,8 @@ pixel units, so that no constant for the number of levels appears anywhere else.
 import dataclasses
 import functools
 import math
+import numbers
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +21,17 @@ from numpy.typing import ArrayLike
 
 from realnvp_jax.native import device_array, native_array
 from realnvp_jax.random import draw, threefry_key
+from realnvp_jax.text import shorten
 
 _FEWEST_DIGITS = 1e-4  # of a logit: relative to this, a pixel value is coarse
+
+
+def check_levels(levels: Any) -> None:
+    """Raise ValueError unless there are two or more levels."""
+    if isinstance(levels, bool) or not isinstance(levels, numbers.Integral):
+        raise ValueError(f"expected levels to be an integer; got {shorten(levels)}")
+    if levels < 2:
+        raise ValueError(f"expected at least 2 levels; got {levels}")
 
 
 def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
@@ -120,6 +131,9 @@ class Rescale:
 
     levels: int
 
+    def __post_init__(self):
+        check_levels(self.levels)
+
     def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
         """Whether x is in the support [0, levels], elementwise."""
         return (x >= 0) & (x <= self.levels)
@@ -142,6 +156,9 @@ class Center:
     """y = 2 x / levels - 1: pixels to [-1, 1]. The whole real line is its support."""
 
     levels: int
+
+    def __post_init__(self):
+        check_levels(self.levels)
 
     def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
         """Whether x is in the support, elementwise."""
@@ -173,6 +190,11 @@ class Logit:
 
     levels: int
     alpha: float
+
+    def __post_init__(self):
+        check_levels(self.levels)
+        if isinstance(self.alpha, bool) or not isinstance(self.alpha, numbers.Real) or not 0 <= self.alpha < 0.5:
+            raise ValueError(f"expected alpha in [0, 0.5); got {shorten(self.alpha)}")
 
     def _squash(self, x: Float[Array, "..."]) -> Array:
         return self.alpha + (1 - 2 * self.alpha) * x / self.levels

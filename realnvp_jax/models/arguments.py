@@ -87,11 +87,3 @@ def check_divisible(shape: tuple[int, int, int], divisor: int, num_scales: int) 
             f"expected height and width divisible by {divisor} for num_scales={num_scales}; got {shape[0]}x{shape[1]}: "
             "use fewer scales, or crop or pad the images"
         )
-
-
-def check_levels(levels: Any, alpha: Any) -> None:
-    """Raise ValueError unless levels >= 2 and alpha is in [0, 0.5)."""
-    if integer("levels", levels) < 2:
-        raise ValueError(f"expected at least 2 levels; got {levels}")
-    if not 0 <= number("alpha", alpha) < 0.5:
-        raise ValueError(f"expected alpha in [0, 0.5); got {alpha}")

@@ -13,6 +13,7 @@ import jaxtyping
 import numpy as np
 import pytest
 from jax import export
+from jax.sharding import PartitionSpec as P
 
 import realnvp_jax
 from tests.helpers import perturb
@@ -164,6 +165,15 @@ def by_export(flow, method, call, arguments):
     chex.assert_trees_all_close(result, call(params, key, x, context), rtol=1e-4, atol=1e-5)
 
 
+def by_shard_map(flow, method, call, arguments):
+    """With its default checks of what varies over the devices."""
+    params, key, x, context = arguments
+    devices, split = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("devices",)), P("devices")
+    specs = (P(), P(), split, None if context is None else split)
+    mapped = jax.jit(jax.shard_map(call, mesh=devices, in_specs=specs, out_specs=split))
+    chex.assert_trees_all_close(mapped(*arguments), call(*arguments), rtol=1e-4, atol=1e-5)
+
+
 def by_transfer_guard(flow, method, call, arguments):
     under(jax.transfer_guard("disallow"), call, arguments)
 
@@ -213,6 +223,7 @@ TRANSFORMATIONS = {
     "grad": by_grad,
     "grad of the input": by_grad_of_the_input,
     "export": by_export,
+    "shard_map": by_shard_map,
     "transfer guard": by_transfer_guard,
     "debug NaNs": by_debug_nans,
     "strict promotion": by_strict_promotion,
@@ -256,3 +267,21 @@ def test_the_table_of_cells_that_cannot_hold_is_right():
         caller(vector[0], "bits_per_dim")(vector[1], jax.random.key(0), vector[2]["pixels"], None)
     assert {key[1] for key in CANNOT} <= set(METHODS)
     assert {key[2] for key in CANNOT} - {None} <= set(TRANSFORMATIONS)
+
+
+def test_the_other_methods_make_explicit_transfers_only():
+    flow, params, inputs, _ = problem("image")
+    pixels = np.asarray(inputs["pixels"])
+    key = jax.random.key(0)
+    legacy = np.array([0, 1], np.uint32)
+    with jax.transfer_guard("disallow"):
+        flow.init(key, np.asarray(inputs["x"], np.float64))
+        flow.dequantize(legacy, pixels)
+        realnvp_jax.dequantize(key, pixels, levels=4)
+        flow.to_uint8(inputs["x"])
+        flow.bits_per_dim_train(params, key, pixels)
+        flow.log_prob_train(params, inputs["x"])
+        flow.sample_and_log_prob(params, key, (2,), temperature=0.5, check=True)
+        conditional, params, inputs, context = problem("vector, spline, context")
+        conditional.init(key, inputs["x"])
+        conditional.log_prob(params, np.asarray(inputs["x"]), np.asarray(context))
