@@ -101,14 +101,14 @@ def test_floor_to_levels_clamps():
 
 
 @pytest.mark.parametrize("alpha", ["x", None, True, [0.1], 1j, np.nan, np.inf, 0.5, -0.1])
-def test_an_alpha_that_is_not_a_number_in_range_is_refused(alpha):
+def test_an_alpha_that_is_not_a_number_in_range_is_refused(alpha, without_type_checks):
     for make in (lambda: Logit(256, alpha), lambda: realnvp_jax.image_flow((2, 2, 1), 1, alpha=alpha)):
         with pytest.raises(ValueError, match=r"expected alpha in \[0, 0\.5\); got "):
             make()
 
 
 @pytest.mark.parametrize("levels", ["x", None, True, 2.0, 1])
-def test_levels_that_make_no_sense_are_refused(levels):
+def test_levels_that_make_no_sense_are_refused(levels, without_type_checks):
     for make in (lambda: Logit(levels, 0.1), lambda: Rescale(levels), lambda: Center(levels)):
         with pytest.raises(ValueError, match=r"expected (levels to be an integer|at least 2 levels); got "):
             make()

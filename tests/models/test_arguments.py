@@ -26,9 +26,9 @@ def test_ranges():
         (vector_flow, "activation"),
     ],
 )
-def test_a_choice_is_one_of_several_names(factory, name, value):
+def test_a_choice_is_one_of_several_names(factory, name, value, without_type_checks):
     assert f"expected {name} to be one of (" in refusal(factory, 3, **{name: value})
 
 
-def test_an_order_may_be_an_array():
+def test_an_order_may_be_an_array(without_type_checks):
     assert autoregressive_flow(3, order=np.array([2, 0, 1])) == autoregressive_flow(3, order=(2, 0, 1))

@@ -9,7 +9,6 @@ import functools
 import chex
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
 from jax import export
@@ -139,14 +138,6 @@ def by_grad_of_the_input(flow, method, call, arguments):
     assert (np.abs(gradient).reshape(NUM, -1).max(axis=1) > 1e-6).all()
 
 
-@pytest.fixture
-def _symbolic_sizes():
-    """Annotations say `int` where `jax.export` passes symbolic sizes, so that they are not checked."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 def by_export(flow, method, call, arguments):
     """With a symbolic batch, through bytes, and called with another size."""
     params, key, x, context = arguments
@@ -167,7 +158,7 @@ def by_export(flow, method, call, arguments):
 
 def by_shard_map(flow, method, call, arguments):
     """With its default checks of what varies over the devices."""
-    params, key, x, context = arguments
+    *_, context = arguments
     devices, split = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("devices",)), P("devices")
     specs = (P(), P(), split, None if context is None else split)
     mapped = jax.jit(jax.shard_map(call, mesh=devices, in_specs=specs, out_specs=split))
@@ -255,7 +246,7 @@ def cells():
 @pytest.mark.parametrize(("family", "method", "transformation"), list(cells()))
 def test_every_method_keeps_its_word(family, method, transformation, request):
     if transformation == "export":
-        request.getfixturevalue("_symbolic_sizes")
+        request.getfixturevalue("without_type_checks")  # which expect sizes to be ints
     flow, params, inputs, context = problem(family)
     arguments = params, jax.random.key(3), inputs[METHODS[method][1]], context
     TRANSFORMATIONS[transformation](flow, method, caller(flow, method), arguments)
