@@ -25,17 +25,17 @@ from realnvp_jax.configs import digits
 class LogisticMixture(realnvp_jax.Transform):
     """z = logit(u) exp(a) + b with u = sum_k pi_k sigmoid((x - m_k) / s_k), the CDF of a mixture of logistics."""
 
-    num_logistics: int = parameter(4, "components of the mixture", at_least=1)
+    num_sigmoids: int = parameter(4, "components of the mixture", at_least=1)
 
     @property
     def parameters_per_dim(self) -> int:
         """a, b, and the weight, mean and scale of every component."""
-        return 2 + 3 * self.num_logistics
+        return 2 + 3 * self.num_sigmoids
 
     def _parameters(self, x, raw):
         raw = raw.reshape(*x.shape, self.parameters_per_dim)
         logits, means, log_scales = jnp.split(raw[..., 2:], 3, axis=-1)
-        means = means + jnp.linspace(-2.0, 2.0, self.num_logistics, dtype=raw.dtype).reshape((1,) * x.ndim + (-1,))
+        means = means + jnp.linspace(-2.0, 2.0, self.num_sigmoids, dtype=raw.dtype).reshape((1,) * x.ndim + (-1,))
         return jnp.tanh(raw[..., 0]), raw[..., 1], nn.log_softmax(logits), means, jnp.tanh(log_scales / 3) * 3
 
     def forward(self, x, raw):

@@ -98,23 +98,26 @@ def check_distinct(values: np.ndarray, columns: Sequence[str] | None = None) -> 
 def check_independent(values: np.ndarray, columns: Sequence[str] | None = None) -> None:
     """Raise ValueError if columns of [n, D] are linear functions of each other: their density would be singular.
 
-    That is the case if the smallest eigenvalue of the correlation matrix is below 1e-9. Tables with more than 500
+    That is the case if the smallest eigenvalue of the correlation matrix is below 1e-9, or within four times of what
+    rounding to float32 adds to it, which an offset of many standard deviations makes large. Tables with more than 500
     columns, or with no more rows than columns, are not checked.
 
     Args:
-      values: the examples, whose columns vary.
+      values: the examples, as the flow gets them; the columns vary.
       columns: names of the columns; None to call them by their numbers.
     """
     rows, num_columns = values.shape
     if not 1 < num_columns <= min(rows - 1, 500):
         return
     x = values[:: -(-rows // 100_000)].astype(np.float64)
+    steps = np.spacing(np.abs(x).max(axis=0).astype(np.float32)).astype(np.float64)
     x -= x.mean(axis=0)
     deviations = x.std(axis=0)
     if not (deviations > 0).all():
         return  # constant in these rows
     eigenvalues, vectors = np.linalg.eigh(np.cov(x / deviations, rowvar=False))
-    if eigenvalues[0] < 1e-9:
+    rounding = np.sum(np.square(vectors[:, 0] * steps / deviations)) / 12  # the variance of uniform rounding errors
+    if eigenvalues[0] < 1e-9 + 4 * rounding:
         involved = np.flatnonzero(np.abs(vectors[:, 0]) > 1e-3)
         names = ", ".join(_name(columns, int(i)) for i in involved[:4]) + (", ..." if len(involved) > 4 else "")
         raise ValueError(

@@ -27,6 +27,7 @@ from jax.core import Tracer
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.real_nvp import RealNVP
 from realnvp_jax.networks.resnet import ResNet
+from realnvp_jax.random import root_key
 
 _LEAVES = {
     "weights": ("params", "weights"),
@@ -90,7 +91,7 @@ def from_authors(variables: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
 
 
 def _shapes(flow: Flow) -> dict[str, Any]:
-    return jax.eval_shape(flow.init, jax.random.key(0))
+    return jax.eval_shape(flow.init, root_key(0))
 
 
 def _stacked(pieces: Mapping[tuple[int, ...], Any], shape: tuple[int, ...]) -> jax.Array:

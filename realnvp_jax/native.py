@@ -41,6 +41,14 @@ def native_array(values: Any, what: str = "values") -> jax.Array | np.ndarray:
     return _numbers(array, what)
 
 
+def device_array(values: Any, dtype: Any) -> jax.Array:
+    """Values on the device in a native dtype; the transfer is an explicit one, which `jax.transfer_guard` allows."""
+    if isinstance(values, jax.Array):
+        return values.astype(dtype)
+    with np.errstate(over="ignore"):
+        return jax.device_put(np.asarray(values, dtype))
+
+
 def _column(series: Any, name: Any, what: str) -> np.ndarray:
     """A column of a data frame; missing values become NaN."""
     dtype, where = series.dtype, f" in column {shorten(name)}"

@@ -7,6 +7,10 @@ pixel units, so that no constant for the number of levels appears anywhere else.
 """
 
 import dataclasses
+import functools
+import math
+import numbers
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +19,19 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Integer
 from numpy.typing import ArrayLike
 
-from realnvp_jax.native import native_array
-from realnvp_jax.random import draw
+from realnvp_jax.native import device_array, native_array
+from realnvp_jax.random import draw, threefry_key
+from realnvp_jax.text import shorten
+
+_FEWEST_DIGITS = 1e-4  # of a logit: relative to this, a pixel value is coarse
+
+
+def check_levels(levels: Any) -> None:
+    """Raise ValueError unless there are two or more levels."""
+    if isinstance(levels, bool) or not isinstance(levels, numbers.Integral):
+        raise ValueError(f"expected levels to be an integer; got {shorten(levels)}")
+    if levels < 2:
+        raise ValueError(f"expected at least 2 levels; got {levels}")
 
 
 def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
@@ -29,7 +44,7 @@ def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
         raise TypeError(f"expected integer pixels in [0, {levels}); got {x.dtype}{hint}")
     if isinstance(x, Tracer) or x.size == 0:
         return
-    low, high = int(x.min()), int(x.max())
+    low, high = map(int, jax.device_get((x.min(), x.max())))
     if low < 0 or high >= levels:
         raise ValueError(
             f"expected pixels in [0, {levels}); got values from {low} to {high}: "
@@ -38,17 +53,21 @@ def check_pixels(x: jax.Array | np.ndarray, levels: int) -> None:
 
 
 def add_uniform_noise(key: jax.Array, x: Integer[Array, "..."]) -> Float[Array, "..."]:
-    """Pixels plus noise u, uniform on [0, 1), such that floor(x + u) = x in floating point as well."""
+    """Pixels plus noise u, uniform on (0, 1), such that floor(x + u) = x in floating point as well.
+
+    The generator's u = 0 becomes half of its resolution: a logit without a margin (alpha = 0) has no value at 0.
+    """
     dtype = jnp.result_type(float)
     pixels = x.astype(dtype)
+    noise = jnp.maximum(draw(jax.random.uniform, key, x.shape, dtype), jnp.finfo(dtype).epsneg)
     highest = jnp.nextafter(pixels + 1, jnp.zeros((), dtype))
-    return jnp.minimum(pixels + draw(jax.random.uniform, key, x.shape, dtype), highest)
+    return jnp.minimum(pixels + noise, highest)
 
 
 def dequantize(key: jax.Array, x: ArrayLike, levels: int = 256) -> Float[Array, "..."]:
-    """Pixels plus noise u, uniform on [0, 1): continuous values in [0, levels), in pixel units.
+    """Pixels plus noise u, uniform on (0, 1): continuous values in (0, levels), in pixel units.
 
-    Float32 would round 255 + u to 256 for the largest u; the result always stays below x + 1.
+    Float32 would round 255 + u to 256 for the largest u; the result always stays below x + 1. It is never exactly 0.
 
     Args:
       key: random key.
@@ -61,7 +80,10 @@ def dequantize(key: jax.Array, x: ArrayLike, levels: int = 256) -> Float[Array, 
     """
     array = native_array(x, "pixels")
     check_pixels(array, levels)
-    return add_uniform_noise(key, jnp.asarray(array))
+    return _add_uniform_noise(threefry_key(key), device_array(array, jax.dtypes.canonicalize_dtype(array.dtype)))
+
+
+_add_uniform_noise = jax.jit(add_uniform_noise)
 
 
 def dequantize_each(
@@ -74,6 +96,7 @@ def dequantize_each(
     return jax.vmap(lambda index, pixels: add_uniform_noise(jax.random.fold_in(key, index), pixels))(indices, x)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def floor_to_levels(x: Float[Array, "..."], levels: int) -> Integer[Array, "..."]:
     """Floor and clamp to {0, ..., levels - 1}, as uint8 (levels of at most 256)."""
     if levels > 256:
@@ -108,6 +131,9 @@ class Rescale:
 
     levels: int
 
+    def __post_init__(self):
+        check_levels(self.levels)
+
     def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
         """Whether x is in the support [0, levels], elementwise."""
         return (x >= 0) & (x <= self.levels)
@@ -131,6 +157,9 @@ class Center:
 
     levels: int
 
+    def __post_init__(self):
+        check_levels(self.levels)
+
     def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
         """Whether x is in the support, elementwise."""
         return jnp.isfinite(x)
@@ -153,13 +182,19 @@ class Logit:
     """y = log p - log(1 - p) with p = alpha + (1 - 2 alpha) x / levels.
 
     The squash towards the middle keeps p away from 0 and 1 for every pixel. The support, where 0 < p < 1, is wider
-    than the pixels: x in (-alpha, 1 - alpha) levels / (1 - 2 alpha).
+    than the pixels: x in (-alpha, 1 - alpha) levels / (1 - 2 alpha). With alpha = 0 it is the open interval
+    (0, levels): the density is 0 at x = 0 exactly, a value that dequantized pixels never have.
 
     log |dy/dx| = log((1 - 2 alpha) / levels) - log p - log(1 - p).
     """
 
     levels: int
     alpha: float
+
+    def __post_init__(self):
+        check_levels(self.levels)
+        if isinstance(self.alpha, bool) or not isinstance(self.alpha, numbers.Real) or not 0 <= self.alpha < 0.5:
+            raise ValueError(f"expected alpha in [0, 0.5); got {shorten(self.alpha)}")
 
     def _squash(self, x: Float[Array, "..."]) -> Array:
         return self.alpha + (1 - 2 * self.alpha) * x / self.levels
@@ -183,12 +218,20 @@ class Logit:
         """Value and elementwise log-derivative.
 
         The value stays a few units in the last place inside the support, so that every sample has a finite
-        density; the log-derivative is that of the exact map.
+        density; the log-derivative is that of the exact map, which differs where `is_coarse`.
         """
         margin = 4 * jnp.finfo(y.dtype).eps
         p = jnp.clip(jax.nn.sigmoid(y), margin, 1 - margin)
         log_derivative = -jax.nn.softplus(y) - jax.nn.softplus(-y) - np.log((1 - 2 * self.alpha) / self.levels)
         return self.levels * (p - self.alpha) / (1 - 2 * self.alpha), log_derivative
+
+    def is_coarse(self, y: Float[Array, "..."]) -> Bool[Array, "..."]:
+        """Where x = inverse(y) has too few digits to recover y to within about 1e-3, elementwise.
+
+        Close to the ends of the support, values of x that floating point tells apart have logits that differ by
+        eps exp(|y|). In float32 that is so from |y| = 6.7, and beyond 14.5 all y have the same x.
+        """
+        return jnp.abs(y) > math.log(_FEWEST_DIGITS / jnp.finfo(y.dtype).eps)
 
 
 Preprocessing = Identity | Rescale | Center | Logit

@@ -15,7 +15,7 @@ import difflib
 import math
 import numbers
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from realnvp_jax.text import shorten
@@ -72,7 +72,7 @@ def check_value(name: str, value: Any, field: dataclasses.Field) -> None:
     """Raise ValueError unless a value is in the range of a field that `parameter` declares."""
     choices, limits = field.metadata["choices"], field.metadata["limits"]
     if choices:
-        if value not in choices:
+        if not isinstance(value, Hashable) or value not in choices:  # an array has no truth value to compare by
             raise ValueError(f"expected {name} to be one of {tuple(choices)}; got {str(value)[:60]!r}")
         return
     if isinstance(value, list):

@@ -6,6 +6,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # commands that are called within a test would use the user's
 
 import jax
+import jaxtyping
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
@@ -38,6 +39,14 @@ def only_shipped_parts():
     for parts in registry._parts.values():
         for name in [name for name, part in parts.items() if not part.__module__.startswith("realnvp_jax.")]:
             del parts[name]
+
+
+@pytest.fixture
+def without_type_checks():
+    """Annotations are not checked, as for users."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ pair of data sets: measure them with `aurocs` on data for which the answer is kn
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -21,6 +20,7 @@ from realnvp_jax.analysis.run import Run
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.images.baselines import file_bits
 from realnvp_jax.preprocessing import check_pixels
+from realnvp_jax.random import root_key
 from realnvp_jax.training.evaluation import evaluate, evaluation_key
 from realnvp_jax.training.parallel import parallel_eval_step, replicate
 from realnvp_jax.training.steps import random_crop
@@ -82,7 +82,7 @@ def score_examples(
     for what, some in (("examples to score", examples), ("reference examples", reference)):
         _check(run, some, what)
     size = run.config.evaluate.batch_size if batch_size is None else batch_size
-    key = evaluation_key() if seed is None else jax.random.key(seed)
+    key = evaluation_key() if seed is None else root_key(seed)
     params = replicate(run.params)
     step = parallel_eval_step(flow)
     scores, of_reference = (

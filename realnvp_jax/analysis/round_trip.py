@@ -19,6 +19,8 @@ from realnvp_jax.bijections.bijection import Bijection
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.models.rounding import LARGEST_LOG_PROB_ERROR, LARGEST_ROUND_TRIP_ERROR
+from realnvp_jax.random import root_key
 from realnvp_jax.training.evaluation import evaluation_key
 from realnvp_jax.training.steps import random_crop
 
@@ -33,12 +35,16 @@ class RoundTrip:
     Attributes:
       largest: largest absolute error of a value, in the data's units (pixels are 1 apart).
       mean: mean absolute error.
+      relative: largest error in pixel values, or in standard deviations of the columns of the examples.
+      log_det: largest |log_det of forward + log_det of inverse|, in nats.
       changed: fraction of pixels that floor to a different value after the round trip; 0 for vectors.
       layers: layer name -> (largest, mean) relative error of that layer's round trip.
     """
 
     largest: float
     mean: float
+    relative: float
+    log_det: float
     changed: float
     layers: dict[str, tuple[float, float]]
 
@@ -46,6 +52,11 @@ class RoundTrip:
     def worst_layer(self) -> str:
         """The layer with the largest error."""
         return max(self.layers, key=lambda name: np.nan_to_num(self.layers[name][0], nan=np.inf))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the errors are within the bounds of `realnvp_jax.models.rounding`."""
+        return self.relative <= LARGEST_ROUND_TRIP_ERROR and self.log_det <= LARGEST_LOG_PROB_ERROR
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,7 +86,7 @@ def reconstruct(
       seed: seed of the dequantization noise; None for the seed of evaluation.
       batch_size: examples at a time; it does not change the result.
     """
-    key = evaluation_key() if seed is None else jax.random.key(seed)
+    key = evaluation_key() if seed is None else root_key(seed)
     float32, latents = _round_trip(flow, params, examples, key, batch_size, jnp.float32)
     with jax.enable_x64(True):
         float64, _ = _round_trip(flow, params, examples, key, batch_size, jnp.float64)
@@ -88,7 +99,7 @@ def _round_trip(
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), dict(params))
     size = min(batch_size, len(examples))
     order: dict[str, int] = {}
-    largest, total, changed, values = 0.0, 0.0, 0, 0
+    largest, log_det, total, changed, values = np.zeros(flow.event_shape), 0.0, 0.0, 0, 0
     layers: dict[str, list[np.ndarray]] = {}
     latents = []
     with tqdm(total=len(examples), desc=f"round trip in {np.dtype(dtype)}", disable=None, leave=False) as bar:
@@ -99,9 +110,11 @@ def _round_trip(
             context = None if "context" not in batch else jnp.asarray(batch["context"], dtype)
             pixels = jnp.asarray(batch["x"])
             x = continuous(flow, params, key, jnp.asarray(numbers), pixels, context).astype(dtype)
-            z, back, errors = _round_trip_of_batch(flow, params, x, context)
+            z, back, log_det_error, errors = _round_trip_of_batch(flow, params, x, context)
             difference = np.abs(np.asarray(back, np.float64) - np.asarray(x, np.float64))[:count]
-            largest, total, values = max(largest, difference.max()), total + difference.sum(), values + difference.size
+            largest = np.maximum(largest, difference.max(axis=0))
+            log_det = np.maximum(log_det, np.abs(np.asarray(log_det_error, np.float64))[:count].max())
+            total, values = total + difference.sum(), values + difference.size
             if flow.levels is not None:
                 changed += int((np.floor(back) != np.floor(x))[:count].sum())
             latents.append(np.asarray(z)[:count])
@@ -112,7 +125,17 @@ def _round_trip(
     names = sorted(layers, key=lambda name: (order[name], name))
     joined = {name: np.concatenate(layers[name]) for name in names}
     summary = {name: (float(error.max()), float(error.mean())) for name, error in joined.items()}
-    return RoundTrip(float(largest), float(total / values), changed / values, summary), np.concatenate(latents)
+    relative = float((largest / _units(flow, examples)).max())
+    trip = RoundTrip(float(largest.max()), float(total / values), relative, float(log_det), changed / values, summary)
+    return trip, np.concatenate(latents)
+
+
+def _units(flow: Flow, examples: Examples) -> Any:
+    """What errors are compared with: pixels, which are 1 apart, or the standard deviations of the columns."""
+    if flow.levels is not None:
+        return 1.0
+    deviations = np.asarray(examples.x, np.float64).std(axis=0)
+    return np.where(deviations > 0, deviations, 1)
 
 
 def continuous(flow: Flow, params: Params, key: jax.Array, numbers: jax.Array, x: jax.Array, context: Any) -> jax.Array:
@@ -126,13 +149,14 @@ def continuous(flow: Flow, params: Params, key: jax.Array, numbers: jax.Array, x
 @functools.partial(jax.jit, static_argnums=0)
 def _round_trip_of_batch(
     flow: Flow, params: Any, x: jax.Array, context: jax.Array | None
-) -> tuple[jax.Array, jax.Array, Any]:
-    """(z, reconstructed x, the layers' errors in a tree of their names)."""
-    y, _ = flow.preprocessing.forward(x)
+) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
+    """(z, reconstructed x, the sum of both log_dets, the layers' errors in a tree of their names)."""
+    y, derivative = flow.preprocessing.forward(x)
     with nn.intercept_methods(_note_round_trips()):
-        (z, _), noted = flow.bijection.apply(params, y, context, method="forward", mutable=["intermediates"])
-    back, _ = flow.bijection.apply(params, z, context, method="inverse")
-    return z, flow.preprocessing.inverse(back)[0], noted.get("intermediates", {})
+        (z, log_det), noted = flow.bijection.apply(params, y, context, method="forward", mutable=["intermediates"])
+    back, inverse_log_det = flow.inverse(params, z, context)
+    log_det = log_det + derivative.sum(axis=tuple(range(1, x.ndim)))
+    return z, back, log_det + inverse_log_det, noted.get("intermediates", {})
 
 
 def _note_round_trips():

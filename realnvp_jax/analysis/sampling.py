@@ -13,6 +13,7 @@ from tqdm import tqdm
 from realnvp_jax.checks import check_finite
 from realnvp_jax.models import inputs, pure
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.random import root_key
 
 
 @dataclasses.dataclass
@@ -75,7 +76,7 @@ def sample_in_batches(
         raise ValueError(f"expected a batch size of at least 1; got {batch_size}")
     if context is not None:
         check_finite(np.asarray(context), what="contexts")
-    inputs.check_temperature(temperature, flow.base)
+    inputs.checked_temperature(temperature, flow.base)
     inputs.check_context(context, flow.context_size)
     return _batches(flow, params, num, seed, temperature, context, repeat, min(batch_size, num))
 
@@ -90,7 +91,7 @@ def _batches(
     repeat: int,
     batch_size: int,
 ) -> Iterator[np.ndarray]:
-    key = jax.random.key(seed)
+    key = root_key(seed)
     with tqdm(total=num, desc="sampling", unit="sample", disable=None, leave=False) as bar:
         for start in range(0, num, batch_size):
             numbers = np.arange(start, start + batch_size)

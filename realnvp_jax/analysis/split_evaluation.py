@@ -2,11 +2,11 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 
 from realnvp_jax.analysis.run import Run
 from realnvp_jax.likelihood import mean_and_standard_error
+from realnvp_jax.random import root_key
 from realnvp_jax.training.evaluation import evaluate as evaluate_examples
 from realnvp_jax.training.evaluation import evaluate_train_mode, evaluation_key
 from realnvp_jax.training.parallel import parallel_eval_step, replicate
@@ -64,7 +64,7 @@ def evaluate(
         raise ValueError(f"expected num_samples of at least 1, and 1 for vectors; got {num_samples}")
     examples = run.split(split)
     params = replicate(run.params)
-    key = evaluation_key() if seed is None else jax.random.key(seed)
+    key = evaluation_key() if seed is None else root_key(seed)
     size = max(1, (batch_size or run.config.evaluate.batch_size) // num_samples)  # all K copies are evaluated at once
     step = parallel_eval_step(flow, num_samples=num_samples)
     scores = evaluate_examples(step, params, examples, size, key, progress=True)

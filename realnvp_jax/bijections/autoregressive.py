@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from realnvp_jax.bijections.bijection import Bijection
 from realnvp_jax.bijections.transforms import Transform
 from realnvp_jax.mode import EVALUATE
+from realnvp_jax.networks.loop import varying_with
 from realnvp_jax.networks.sequential import SequentialConditioner
 from realnvp_jax.progress import report_progress
 
@@ -53,7 +54,7 @@ class Autoregressive(Bijection):
         def step(carry, now):
             return module.apply(variables, carry, *now, size, context, method="_next_element"), None
 
-        start = self.conditioner.start(n, z.dtype), jnp.zeros((n,), z.dtype)
+        start = varying_with((self.conditioner.start(n, z.dtype), jnp.zeros((n,), z.dtype)), z, context)
         (state, log_det), _ = jax.lax.scan(step, start, (jnp.arange(size), in_order))
         return self.conditioner.event(state), log_det
 

@@ -66,7 +66,7 @@ class Linear(Bijection):
 
     def factors(self, channels: int) -> Factors:
         """The factors of the matrix."""
-        if self.is_initializing():
+        if self.is_initializing():  # not by `param`, which draws from another key for each of the factors
             for name, value in self._initial(channels).items():
                 self.put_variable(CONSTANTS if name == "places" else "params", name, value)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from realnvp_jax.bijections.bijection import Bijection, Context, Values
 from realnvp_jax.mode import EVALUATE, Mode
-from realnvp_jax.networks.loop import loop_over, store
+from realnvp_jax.networks.loop import loop_over, store, varying_with
 from realnvp_jax.networks.statistics import USED_STATISTICS
 from realnvp_jax.registry import parameter
 
@@ -55,8 +55,8 @@ class Stack(Bijection):
             return x, log_det + layer_log_det
 
         if mode.trains and self.memory == "remat":
-            return self._loop(step, x, wrap=lambda body: jax.checkpoint(body, prevent_cse=self.unroll))
-        return self._loop(step, x)
+            return self._loop(step, x, context, wrap=lambda body: jax.checkpoint(body, prevent_cse=self.unroll))
+        return self._loop(step, x, context)
 
     def inverse(self, z, context=None):
         """Latent to data."""
@@ -66,10 +66,12 @@ class Stack(Bijection):
             z, layer_log_det = layer.inverse(z, context)
             return z, log_det + layer_log_det
 
-        return self._loop(step, z, reverse=True)
+        return self._loop(step, z, context, reverse=True)
 
-    def _loop(self, step: Any, x: jax.Array, **options: Any) -> Values:
+    def _loop(self, step: Any, x: jax.Array, context: Context, **options: Any) -> Values:
         start = x, jnp.zeros_like(x, shape=x.shape[:1])
+        if context is not None:
+            start = varying_with(start, context)
         return loop_over(step, self.layer, start, self.num_layers, self._places(), unroll=self.unroll, **options)
 
     def _places(self) -> np.ndarray | None:

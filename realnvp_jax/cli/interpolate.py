@@ -129,15 +129,14 @@ def _cut(run: Any, x: np.ndarray) -> np.ndarray:
 
 def _values(run: Any, kind: str, x: np.ndarray, num: int, seed: int) -> np.ndarray:
     """[rows, columns, *event] in the data's units."""
-    import jax
-
     from realnvp_jax.analysis.latent_paths import interpolate, manifold
     from realnvp_jax.analysis.latent_scales import resample_scales
     from realnvp_jax.analysis.latents import to_latents
+    from realnvp_jax.random import root_key
 
     flow, params = run.flow, run.params
     if kind == "scales":
-        drawn = resample_scales(flow, params, jax.random.key(seed), x, 3)  # [n, scales, 3, *event]; scale 0 keeps all
+        drawn = resample_scales(flow, params, root_key(seed), x, 3)  # [n, scales, 3, *event]; scale 0 keeps all
         rows = np.concatenate([drawn[:, :1, 0], drawn[:, 1:].reshape(len(x), -1, *flow.event_shape)], axis=1)
         return rows
     corners = to_latents(flow, params, x)

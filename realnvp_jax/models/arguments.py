@@ -5,6 +5,8 @@ import numbers
 import operator
 from typing import Any
 
+from realnvp_jax.text import shorten
+
 
 def integer(name: str, value: Any) -> int:
     """An integer."""
@@ -26,6 +28,12 @@ def check_nonnegative(**values: Any) -> None:
     for name, value in values.items():
         if number(name, value) < 0:
             raise ValueError(f"expected {name} of at least 0; got {value}")
+
+
+def choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise ValueError unless a value is one of several strings."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"expected {name} to be one of {choices}; got {shorten(value)}")
 
 
 def integers(name: str, values: Any, example: str) -> tuple[int, ...]:
@@ -80,11 +88,3 @@ def check_divisible(shape: tuple[int, int, int], num_halvings: int, num_scales: 
             f"expected height and width divisible by {divisor} for num_scales={num_scales}; got {shape[0]}x{shape[1]}: "
             "use fewer scales, or crop or pad the images"
         )
-
-
-def check_levels(levels: Any, alpha: Any) -> None:
-    """Raise ValueError unless levels >= 2 and alpha is in [0, 0.5)."""
-    if integer("levels", levels) < 2:
-        raise ValueError(f"expected at least 2 levels; got {levels}")
-    if not 0 <= number("alpha", alpha) < 0.5:
-        raise ValueError(f"expected alpha in [0, 0.5); got {alpha}")

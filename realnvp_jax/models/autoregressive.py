@@ -7,6 +7,7 @@ import numpy as np
 from realnvp_jax.base import Base, Normal, Uniform
 from realnvp_jax.bijections.autoregressive import Autoregressive
 from realnvp_jax.bijections.transforms import Mixture
+from realnvp_jax.mixtures import BASES
 from realnvp_jax.models import arguments
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.models.standardized import Standardized
@@ -84,8 +85,7 @@ def autoregressive_flow(
     arguments.at_least(1, num_dims=num_dims)
     arguments.at_least(0, seed=seed)
     sizes = arguments.widths(hidden, can_be_empty=True)
-    if conditioner not in CONDITIONERS:
-        raise ValueError(f"expected conditioner to be one of {CONDITIONERS}; got {str(conditioner)[:60]!r}")
+    arguments.choice("conditioner", conditioner, CONDITIONERS)
     arguments.check_residual(residual, sizes)
     if residual and conditioner != "made":
         raise ValueError(f"expected conditioner 'made' for residual connections; got {conditioner!r}")
@@ -162,4 +162,5 @@ def pixelcnn_flow(
 
 def _mixture(num_components: int, mixture: str, base: str) -> tuple[Mixture, Base]:
     """The transform, and the base distribution of its values."""
+    arguments.choice("base", base, BASES)
     return Mixture(num_components, mixture, base), Uniform() if base == "uniform" else Normal()

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
@@ -21,7 +20,10 @@ from realnvp_jax.bijections.bijection import Bijection
 from realnvp_jax.models import arguments, inputs, pure
 from realnvp_jax.models.dequantizers import Dequantizer, UniformDequantizer
 from realnvp_jax.models.describe import describe, describe_flow
+from realnvp_jax.models.fields import check_fields
+from realnvp_jax.models.rounding import check_log_prob
 from realnvp_jax.preprocessing import Identity, Preprocessing, floor_to_levels
+from realnvp_jax.random import threefry_key
 
 Params = Mapping[str, Any]  # {"params": trainable, "batch_stats": running statistics, ...}
 
@@ -57,6 +59,12 @@ class Flow:
     context_size: int = 0
     dequantizer: Dequantizer = _UNIFORM_NOISE
 
+    def __post_init__(self):
+        check_fields(self)
+
+    def __hash__(self) -> int:
+        return vars(self)["_hash"]
+
     def __repr__(self) -> str:
         """One line with everything that distinguishes this flow from others."""
         return describe_flow(self)
@@ -82,11 +90,11 @@ class Flow:
           ValueError: x does not end in the event shape, is empty, holds NaN or infinite values, or has a constant
             column (vectors only); context has the wrong shape.
         """
-        variables = pure.init(self, key)
+        variables = pure.init(self, threefry_key(key))
         if x is None:
             return variables
         if context is None and self.context_size:
-            context = jnp.zeros((self.context_size,))
+            context = np.zeros(self.context_size)
         x, context, _ = self._continuous(x, context)
         inputs.check_data(x, context)
         return pure.init_from_data(self, variables, x, context)
@@ -173,7 +181,8 @@ class Flow:
           ValueError: temperature is negative, or not 1 with a uniform base; context has the wrong shape.
         """
         flow = dataclasses.replace(self, bijection=self.bijection.with_progress()) if progress else self
-        return flow.sample_and_log_prob(params, key, shape, context=context, temperature=temperature)[0]
+        request = inputs.sample_request(self, params, key, shape, context, temperature)
+        return pure.sample(flow, *request).reshape(request.batch + self.event_shape)
 
     def sample_and_log_prob(
         self,
@@ -183,18 +192,22 @@ class Flow:
         *,
         context: ArrayLike | None = None,
         temperature: float = 1.0,
+        check: bool = False,
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """`sample`, and the log-density of each draw under the flow (at temperature 1), from a single inverse pass.
+        """`sample`, and `log_prob` of each draw (at temperature 1), from a single inverse pass.
+
+        They agree to within rounding, which strong weights amplify (`realnvp_jax.models.rounding`). With `check`,
+        `log_prob` is evaluated too, and a difference above LARGEST_LOG_PROB_ERROR is a RoundingWarning. Draws with
+        pixels so close to the ends of their support that rounding moves them are always evaluated by `log_prob`.
 
         Raises:
-          ValueError: as `sample`.
+          ValueError: as `sample`; or `check` is True under a JAX transformation.
         """
-        inputs.check_temperature(temperature, self.base)
-        context_batch = () if context is None else tuple(np.shape(context)[:-1])
-        batch = inputs.sample_shape(shape) + context_batch
-        context = inputs.flat_context(context, batch, self.context_size)
-        x, log_prob = pure.sample_and_log_prob(self, inputs.checked_params(params), key, batch, context, temperature)
-        return x.reshape(batch + self.event_shape), log_prob.reshape(batch)
+        request = inputs.sample_request(self, params, key, shape, context, temperature)
+        x, log_prob = pure.sample_and_log_prob(self, *request)
+        if check:
+            check_log_prob(log_prob, pure.log_prob(self, request.variables, x, request.context))
+        return x.reshape(request.batch + self.event_shape), log_prob.reshape(request.batch)
 
     def bits_per_dim(
         self,
@@ -208,8 +221,7 @@ class Flow:
         """Upper bound on the bits per dimension of discrete data, by the flow's dequantizer (by default uniform noise).
 
         -1/(D log 2) log 1/K sum_k p(y_k) / q(y_k | x), y_k ~ q; K = 1 is the paper's number, larger K tightens the
-        bound. All K copies are evaluated at once. The noise of an example depends only on the key and on its position
-        in the batch.
+        bound. All K copies are evaluated at once. An example's noise depends only on the key and its position.
 
         Args:
           params: parameters.
@@ -224,9 +236,8 @@ class Flow:
         """
         arguments.at_least(1, num_samples=num_samples)
         pixels, context, batch = self._pixels(x, context)
-        indices = jnp.arange(pixels.shape[0])
-        bits = pure.bits_per_dim(self, inputs.checked_params(params), key, indices, pixels, context, num_samples)
-        return bits.reshape(batch)
+        variables, key, indices = inputs.checked_params(params), threefry_key(key), pure.positions(pixels.shape[0])
+        return pure.bits_per_dim(self, variables, key, indices, pixels, context, num_samples).reshape(batch)
 
     def bits_per_dim_train(
         self,
@@ -239,18 +250,16 @@ class Flow:
     ) -> tuple[Float[Array, "*batch"], dict[str, Any]]:
         """`bits_per_dim` under the statistics of the batch, and `params` with the running statistics updated.
 
-        The noise of an example depends only on the key and on its position in the (global) batch.
-
-        The arguments are those of `bits_per_dim` and `log_prob_train`.
+        An example's noise depends only on the key and its position in the (global) batch. The arguments are those of
+        `bits_per_dim` and `log_prob_train`.
 
         Raises:
           TypeError, ValueError: as `bits_per_dim`.
         """
         pixels, context, batch = self._pixels(x, context)
         indices = pure.positions(pixels.shape[0], axis_name)
-        bits, updated = pure.bits_per_dim_train(
-            self, inputs.checked_params(params), key, indices, pixels, context, axis_name
-        )
+        variables, key = inputs.checked_params(params), threefry_key(key)
+        bits, updated = pure.bits_per_dim_train(self, variables, key, indices, pixels, context, axis_name)
         return bits.reshape(batch), updated
 
     def dequantize(
@@ -267,15 +276,13 @@ class Flow:
         Raises:
           TypeError, ValueError: as `bits_per_dim`, or a learned dequantizer gets no params.
         """
-        if self.levels is None:
-            raise ValueError("expected a flow over discrete data to dequantize for; this one has no levels")
+        levels = inputs.check_discrete(self.levels)
         if params is None and self.dequantizer.is_learned:
             raise ValueError(f"expected params, which {describe(self.dequantizer)} needs to dequantize; got none")
-        size = self.context_size if self.dequantizer.is_learned else 0
-        context = context if size else None
-        pixels, context, batch = inputs.pixel_batch(x, context, self.event_shape, size, self.levels)
-        variables = {} if params is None else inputs.checked_params(params)
-        (y, _), _ = pure.dequantize(self, variables, key, jnp.arange(pixels.shape[0]), pixels, context)
+        size, context = (self.context_size, context) if self.dequantizer.is_learned else (0, None)
+        pixels, context, batch = inputs.pixel_batch(x, context, self.event_shape, size, levels)
+        variables = inputs.checked_params(params or {})
+        y = pure.dequantized(self, variables, threefry_key(key), pure.positions(pixels.shape[0]), pixels, context)
         return y.reshape(batch + self.event_shape)
 
     def to_uint8(self, x: ArrayLike) -> Integer[Array, "..."]:
@@ -284,14 +291,10 @@ class Flow:
         Raises:
           ValueError: the flow has no levels, or more than 256.
         """
-        if self.levels is None:
-            raise ValueError("expected a flow over discrete data to make pixels for; this one has no levels")
-        return floor_to_levels(jnp.asarray(x), self.levels)
+        return floor_to_levels(inputs.floating(x), inputs.check_discrete(self.levels))
 
     def _continuous(self, x: ArrayLike, context: ArrayLike | None) -> inputs.Batch:
         return inputs.continuous_batch(x, context, self.event_shape, self.context_size, self.levels is not None)
 
     def _pixels(self, x: ArrayLike, context: ArrayLike | None) -> inputs.Batch:
-        if self.levels is None:
-            raise ValueError("expected a flow over discrete data; this one has no levels, use log_prob for its density")
-        return inputs.pixel_batch(x, context, self.event_shape, self.context_size, self.levels)
+        return inputs.pixel_batch(x, context, self.event_shape, self.context_size, inputs.check_discrete(self.levels))

@@ -41,6 +41,7 @@ from realnvp_jax.networks.pixelcnn import PixelCNN
 from realnvp_jax.networks.separate import SeparateNetworks
 from realnvp_jax.networks.statistics import StandardizationStatistics
 from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale
+from realnvp_jax.random import root_key
 from realnvp_jax.registry import PART_KINDS, advice, registered
 from realnvp_jax.text import describe_error, shorten
 
@@ -114,7 +115,7 @@ def flow_from_data(data: Any) -> Flow:
 
 
 def _shapes(flow: Flow) -> Any:
-    variables = jax.eval_shape(lambda: pure.fresh(flow, jax.random.key(0)))
+    variables = jax.eval_shape(lambda: pure.fresh(flow, root_key(0)))
     return jax.tree.map(lambda leaf: leaf.shape, variables)
 
 

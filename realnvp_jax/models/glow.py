@@ -129,7 +129,6 @@ def glow_flow(
         1, num_scales=num_scales, num_steps=num_steps, base_features=base_features, num_blocks=num_blocks
     )
     arguments.check_divisible(shape, num_scales, num_scales)
-    arguments.check_levels(levels, alpha)
     parts = make_parts(
         {
             "conditioner": ("conditioner", conditioner, Conditioner),

@@ -1,17 +1,20 @@
 """The arguments of a flow's methods: checks, each with a one-sentence error, and flattened batches."""
 
 import operator
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.export import is_symbolic_dim
 
 from realnvp_jax.checks import check_finite, check_not_constant
-from realnvp_jax.native import native_array
+from realnvp_jax.native import device_array, native_array
 from realnvp_jax.preprocessing import check_pixels
+from realnvp_jax.random import threefry_key
+from realnvp_jax.text import shorten
 
 Shape = tuple[int, ...]
 Batch = tuple[jax.Array, Any, Shape]  # x as [n, *event], context as [n, width] or None, and the batch's own shape
@@ -35,11 +38,12 @@ def check_data(x: jax.Array, context: Any) -> None:
     """Raise ValueError for a batch [n, *event] that parameters cannot be initialized from, if its values are known."""
     if isinstance(x, Tracer):
         return
-    check_finite(np.asarray(x))
+    values, context = jax.device_get((x, context))
+    check_finite(values)
     if context is not None:
-        check_finite(np.asarray(context), what="context")
-    if x.ndim == 2:
-        check_not_constant(np.asarray(x))
+        check_finite(context, what="context")
+    if values.ndim == 2:
+        check_not_constant(values)
 
 
 def batch_shape(x: Any, event_shape: Shape) -> Shape:
@@ -72,9 +76,20 @@ def continuous_batch(x: Any, context: Any, event_shape: Shape, context_size: int
         elif is_discrete:
             hint = "make pixels continuous with dequantize(key, x), or use bits_per_dim(params, key, x)"
         raise TypeError(f"expected floating-point values; got {x.dtype}: {hint}")
-    x = jnp.asarray(x)
-    x = x.astype(jnp.promote_types(x.dtype, jnp.result_type(float)))
-    return _flattened(x, context, event_shape, context_size)
+    return _flattened(floating(x), context, event_shape, context_size)
+
+
+def floating(x: Any) -> jax.Array:
+    """Values as an array of at least the default floating-point type."""
+    values = native_array(x)
+    return device_array(values, jnp.promote_types(values.dtype, jnp.result_type(float)))
+
+
+def check_discrete(levels: int | None) -> int:
+    """The levels; raise ValueError if a flow has none."""
+    if levels is None:
+        raise ValueError("expected a flow over discrete data; this one has no levels: use log_prob for its density")
+    return levels
 
 
 def pixel_batch(x: Any, context: Any, event_shape: Shape, context_size: int, levels: int) -> Batch:
@@ -86,7 +101,8 @@ def pixel_batch(x: Any, context: Any, event_shape: Shape, context_size: int, lev
     """
     x = native_array(x, "pixels")
     check_pixels(x, levels)
-    return _flattened(jnp.asarray(x), context, event_shape, context_size)
+    pixels = device_array(x, jax.dtypes.canonicalize_dtype(x.dtype))
+    return _flattened(pixels, context, event_shape, context_size)
 
 
 def _flattened(x: jax.Array, context: Any, event_shape: Shape, context_size: int) -> Batch:
@@ -104,7 +120,7 @@ def flat_context(context: Any, batch: Shape, context_size: int) -> Any:
     check_context(context, context_size)
     if context is None:
         return None
-    context = jnp.asarray(native_array(context, "the context"), jnp.result_type(float))
+    context = device_array(native_array(context, "the context"), jnp.result_type(float))
     _broadcast(batch, context.shape[:-1])
     return jnp.broadcast_to(context, (*batch, context_size)).reshape(-1, context_size)
 
@@ -124,17 +140,52 @@ def check_context(context: Any, context_size: int) -> None:
 
 def _broadcast(batch: Shape, context_batch: Shape) -> Shape:
     try:
-        return tuple(np.broadcast_shapes(batch, context_batch))
+        return tuple(jnp.broadcast_shapes(batch, context_batch))
     except ValueError:
         raise ValueError(
             f"expected a context whose leading dimensions broadcast against the batch {batch}; got {context_batch}"
         ) from None
 
 
-def sample_shape(shape: Sequence[int] | int) -> Shape:
-    """The shape of samples as a tuple."""
-    sizes = (operator.index(shape),) if not isinstance(shape, Sequence) else tuple(map(operator.index, shape))
-    if min(sizes, default=0) < 0:
+class SampleRequest(NamedTuple):
+    """The arguments of `pure.sample`.
+
+    Attributes:
+      variables: the parameters.
+      key: a threefry key.
+      batch: leading dimensions of the samples, which are those that were asked for and those of the context.
+      context: [n, width], or None.
+      temperature: factor on the base's standard deviation.
+    """
+
+    variables: dict[str, Any]
+    key: jax.Array
+    batch: Shape
+    context: Any
+    temperature: jax.Array
+
+
+def sample_request(flow: Any, params: Any, key: Any, shape: Any, context: Any, temperature: Any) -> SampleRequest:
+    """Check the arguments of `Flow.sample`.
+
+    Raises:
+      TypeError: key is not a random key, or shape does not hold integers.
+      ValueError: a number is out of range, or the context has the wrong shape.
+    """
+    temperature = checked_temperature(temperature, flow.base)
+    batch = sample_shape(shape) + (() if context is None else tuple(np.shape(context)[:-1]))
+    context = flat_context(context, batch, flow.context_size)
+    return SampleRequest(checked_params(params), threefry_key(key), batch, context, temperature)
+
+
+def sample_shape(shape: Any) -> Shape:
+    """The shape of samples as a tuple; under `jax.export` it may hold symbolic sizes."""
+    sizes: tuple[Any, ...] = (shape,) if isinstance(shape, str) or not np.iterable(shape) else tuple(shape)
+    try:
+        sizes = tuple(size if is_symbolic_dim(size) else operator.index(size) for size in sizes)
+    except TypeError:
+        raise TypeError(f"expected a shape of integers, such as 5 or (2, 3); got {shorten(shape)}") from None
+    if any(not is_symbolic_dim(size) and size < 0 for size in sizes):
         raise ValueError(f"expected a shape of at least 0 samples; got {sizes}")
     return sizes
 
@@ -144,6 +195,7 @@ def check_latents(z: Any, base: Any) -> None:
     low, high = base.support
     if isinstance(z, Tracer) or (low, high) == (-np.inf, np.inf) or z.size == 0:
         return
+    z = jax.device_get(z)
     if ((z < low) | (z > high)).any():
         raise ValueError(
             f"expected latents in [{low:g}, {high:g}], the support of {base}; got values from "
@@ -151,13 +203,22 @@ def check_latents(z: Any, base: Any) -> None:
         )
 
 
-def check_temperature(temperature: Any, base: Any) -> None:
-    """Raise ValueError for a negative temperature, or any but 1 for a base without a standard deviation to scale."""
+def checked_temperature(temperature: Any, base: Any) -> jax.Array:
+    """The temperature on the device.
+
+    Raises:
+      TypeError: it is not one number.
+      ValueError: it is negative or not finite; or it is not 1, for a base without a standard deviation to scale.
+    """
     if isinstance(temperature, Tracer):
         if not base.has_scale:
             raise ValueError(f"expected no temperature: {base} has no standard deviation to scale")
-        return
-    if not np.ndim(temperature) == 0 or not temperature >= 0:
-        raise ValueError(f"expected a temperature of at least 0; got {temperature}")
-    if not base.has_scale and temperature != 1:
+        return temperature
+    value = jax.device_get(temperature)
+    if np.ndim(value) or np.asarray(value).dtype.kind not in "iuf":
+        raise TypeError(f"expected a temperature that is one number; got {shorten(temperature)}")
+    if not 0 <= value < np.inf:
+        raise ValueError(f"expected a finite temperature of at least 0; got {temperature}")
+    if not base.has_scale and value != 1:
         raise ValueError(f"expected temperature 1: {base} has no standard deviation to scale; got {temperature}")
+    return device_array(value, jnp.result_type(float))

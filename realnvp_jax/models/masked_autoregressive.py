@@ -87,8 +87,7 @@ def masked_autoregressive_flow(
     arguments.at_least(1, num_dims=num_dims, num_layers=num_layers)
     arguments.at_least(0, seed=seed)
     sizes = arguments.widths(hidden)
-    if order not in LAYER_ORDERS:
-        raise ValueError(f"expected order to be one of {LAYER_ORDERS}; got {str(order)[:60]!r}")
+    arguments.choice("order", order, LAYER_ORDERS)
     arguments.check_residual(residual, sizes)
     width = arguments.context_size(context)
     parts = make_parts(

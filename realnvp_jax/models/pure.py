@@ -20,6 +20,8 @@ from jaxtyping import Array, Float
 from realnvp_jax import likelihood
 from realnvp_jax.checks import check_returned
 from realnvp_jax.mode import EVALUATE, INITIALIZE, TRAIN, Mode
+from realnvp_jax.preprocessing import Logit
+from realnvp_jax.random import root_key
 
 _DEQUANTIZER = "dequantizer"
 _SET_FROM_DATA = ("params", "standardization")  # the collections that an initialization pass may write
@@ -79,7 +81,7 @@ def _difference(flow: Any, variables: Variables) -> str | None:
         flat: dict[str, Any] = dict(flax.traverse_util.flatten_dict(dict(tree), sep="/"))
         return {name: tuple(np.shape(leaf)) for name, leaf in flat.items()}
 
-    expected, got = shapes(jax.eval_shape(lambda: fresh(flow, jax.random.key(0)))), shapes(variables)
+    expected, got = shapes(jax.eval_shape(lambda: fresh(flow, root_key(0)))), shapes(variables)
     for name, shape in expected.items():
         if name not in got:
             return f"none called {name!r}"
@@ -141,7 +143,7 @@ def init_from_pixels(flow: Any, variables, key, indices, x, context):
 def dequantize(flow: Any, variables: Variables, key, indices, x, context, mode: Mode = EVALUATE):
     """((y, log q(y | x)), updated collections) of the flow's dequantizer."""
     mine = {name: tree[_DEQUANTIZER] for name, tree in variables.items() if _DEQUANTIZER in tree}
-    mutable = {"evaluate": [], "train": ["batch_stats"], "initialize": [*_SET_FROM_DATA, "batch_stats"]}[mode.name]
+    mutable = [*(_SET_FROM_DATA if mode.initializes else ()), *(["batch_stats"] if mode.uses_batch_statistics else ())]
     explaining = _explaining_wrong_params(flow, variables) if flow.dequantizer.is_learned else contextlib.nullcontext()
     with explaining, _precision(mode):
         value, updates = flow.dequantizer.apply(mine, x, key, indices, context, mode, mutable=mutable)
@@ -149,6 +151,12 @@ def dequantize(flow: Any, variables: Variables, key, indices, x, context, mode: 
     check_returned(flow.dequantizer, "continuous values", y, x.shape)
     check_returned(flow.dequantizer, "log q(y | x)", log_q, x.shape[:1])
     return value, {name: {**variables[name], _DEQUANTIZER: tree} for name, tree in updates.items() if name in mine}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def dequantized(flow: Any, variables, key, indices, x, context):
+    """The continuous values alone, in evaluation mode."""
+    return dequantize(flow, variables, key, indices, x, context)[0][0]
 
 
 def _density(flow: Any, variables: Variables, x, context, mode: Mode = EVALUATE):
@@ -183,20 +191,48 @@ def forward(flow: Any, variables, x, context):
     return z, log_det + _sum_event(derivative)
 
 
+def _invert(flow: Any, variables, z, context):
+    """(x, log |det dx/dz|, y), y being what the preprocessing takes to x."""
+    (y, log_det), _ = _map(flow, variables, z, context, method="inverse")
+    x, derivative = flow.preprocessing.inverse(y)
+    return x, log_det + _sum_event(derivative), y
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def inverse(flow: Any, variables, z, context):
     """(x, log |det dx/dz|)."""
-    (y, log_det), _ = _map(flow, variables, z, context, method="inverse")
-    x, derivative = flow.preprocessing.inverse(y)
-    return x, log_det + _sum_event(derivative)
+    return _invert(flow, variables, z, context)[:2]
+
+
+def _draw_latents(flow: Any, key, batch, temperature) -> Array:
+    z = flow.base.sample(key, (math.prod(batch), *flow.event_shape))
+    return jnp.asarray(temperature, z.dtype) * z
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def sample(flow: Any, variables, key, batch, context, temperature):
+    """Draws, [n, *event]."""
+    return _invert(flow, variables, _draw_latents(flow, key, batch, temperature), context)[0]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def sample_and_log_prob(flow: Any, variables, key, batch, context, temperature):
-    """Draws, [n, *event], and their log-densities at temperature 1."""
-    z = temperature * flow.base.sample(key, (int(np.prod(batch)), *flow.event_shape))
-    x, log_det = inverse(flow, variables, z, context)
-    return x, _base_log_prob(flow, z) - log_det
+    """`sample`, and the draws' log-densities at temperature 1.
+
+    One inverse pass gives both, except for draws so close to the ends of the support of their pixels that rounding
+    moves them: their density is evaluated.
+    """
+    z = _draw_latents(flow, key, batch, temperature)
+    x, log_det, y = _invert(flow, variables, z, context)
+    log_q = _base_log_prob(flow, z) - log_det
+    if not isinstance(flow.preprocessing, Logit):
+        return x, log_q
+    is_coarse = flow.preprocessing.is_coarse(y).any(tuple(range(1, y.ndim)))
+
+    def with_evaluated():
+        return jnp.where(is_coarse, _density(flow, variables, x, context)[0], log_q)
+
+    return x, jax.lax.cond(is_coarse.any(), with_evaluated, lambda: log_q)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 6))
@@ -222,10 +258,10 @@ def bits_per_dim_train(flow: Any, variables, key, indices, x, context, axis_name
     return likelihood.bits_per_dim(log_p - log_q, flow.num_dims), variables
 
 
-def positions(num_local: int, axis_name: str | None) -> jax.Array:
-    """Positions of this device's examples in the global batch, over the devices of `axis_name`."""
-    offset = 0 if axis_name is None else jax.lax.axis_index(axis_name) * num_local
-    return offset + jnp.arange(num_local)
+def positions(num_local: int, axis_name: str | None = None) -> jax.Array:
+    """Positions of this device's examples in the global batch, over the devices of `axis_name`, if any."""
+    local = jnp.arange(num_local)
+    return local if axis_name is None else jax.lax.axis_index(axis_name) * num_local + local
 
 
 @functools.cache
@@ -248,5 +284,5 @@ def penalized(flow: Any) -> frozenset[str]:
         return result
 
     with nn.intercept_methods(note):
-        jax.eval_shape(lambda: _fresh_bijection(flow, jax.random.key(0)))
+        jax.eval_shape(lambda: _fresh_bijection(flow, root_key(0)))
     return frozenset(found)

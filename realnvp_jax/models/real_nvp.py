@@ -137,7 +137,6 @@ def image_flow(
     shape = arguments.image_shape(event_shape)
     arguments.at_least(1, num_scales=num_scales, base_features=base_features, num_blocks=num_blocks)
     arguments.check_divisible(shape, num_scales - 1, num_scales)
-    arguments.check_levels(levels, alpha)
     parts = make_parts(
         {
             "conditioner": ("conditioner", conditioner, Conditioner),

@@ -9,6 +9,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 _WRITTEN_BY_PASSES = ("used_statistics", "intermediates")  # collections that do not exist until a pass writes them
 
@@ -58,6 +59,15 @@ def loop_over(
     value, updated = jax.lax.scan(wrap(body), start, layers, length=length, reverse=reverse, unroll=trips)
     store(module, updated)
     return value
+
+
+def varying_with(tree: Any, *others: Any) -> Any:
+    """Floating-point arrays, the same values, that vary over all axes of a `shard_map` over which the others vary.
+
+    Under its checks the carry of a loop must vary over the same axes from its start to its end.
+    """
+    zeros = [jnp.zeros_like(leaf, shape=()) for leaf in jax.tree.leaves(others)]
+    return jax.tree.map(lambda leaf: leaf + sum(zeros, jnp.zeros((), leaf.dtype)), tree)
 
 
 def store(module: nn.Module, updated: Any) -> None:

@@ -8,6 +8,7 @@ import optax
 from realnvp_jax.data.examples import Splits
 from realnvp_jax.models.create import Config
 from realnvp_jax.models.flow import Flow
+from realnvp_jax.random import root_key
 from realnvp_jax.runs.trackers import Tracker
 from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.training.steps import unit
@@ -44,5 +45,5 @@ class Experiment:
 
     def keys(self) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Random keys for the initial parameters, for the updates, and for the samples in pictures."""
-        init_key, update_key, sample_key = jax.random.split(jax.random.key(self.config.seed), 3)
+        init_key, update_key, sample_key = jax.random.split(root_key(self.config.seed), 3)
         return init_key, update_key, sample_key

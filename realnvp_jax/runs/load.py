@@ -9,6 +9,7 @@ import jax
 import realnvp_jax
 from realnvp_jax.models.create import Config, check_version, create
 from realnvp_jax.models.flow import Flow
+from realnvp_jax.random import root_key
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints, CorruptCheckpointError, open_checkpoints
 from realnvp_jax.runs.saved_config import read_config
@@ -46,7 +47,7 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
         raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has none")
     use_ema = bool(config.ema_decay) if ema is None else ema
     with open_checkpoints(workdir) as checkpoints:
-        target = jax.eval_shape(flow.init, jax.random.key(0))
+        target = jax.eval_shape(flow.init, root_key(0))
         number = _choose_step(checkpoints, step)
         try:
             params = checkpoints.restore_item(number, "ema" if use_ema else "params", target)

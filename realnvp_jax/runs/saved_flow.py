@@ -24,6 +24,7 @@ import realnvp_jax
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.models.flow_data import flow_from_data, flow_to_data
 from realnvp_jax.models.inputs import checked_params
+from realnvp_jax.random import root_key
 from realnvp_jax.runs.files import read_json, sync_directory, write_bytes, write_json
 from realnvp_jax.text import describe_error, shorten
 
@@ -184,7 +185,7 @@ def _check_free(path: Path, overwrite: bool) -> None:
 
 def _expected(flow: Flow) -> dict[tuple[str, ...], Any]:
     """Path -> shape and dtype of every leaf, including empty collections."""
-    target = jax.eval_shape(flow.init, jax.random.key(0))
+    target = jax.eval_shape(flow.init, root_key(0))
     return dict(flax.traverse_util.flatten_dict(target, keep_empty_nodes=True))
 
 

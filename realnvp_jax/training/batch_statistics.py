@@ -10,6 +10,7 @@ import jax
 from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.networks.statistics import Normalization
+from realnvp_jax.random import root_key
 
 
 def check_batch_statistics(flow: Flow, batch_size: int) -> None:
@@ -38,5 +39,5 @@ def _smallest_layer(flow: Flow) -> int | None:
         return result
 
     with nn.intercept_methods(note):
-        jax.eval_shape(lambda: pure.fresh(flow, jax.random.key(0)))
+        jax.eval_shape(lambda: pure.fresh(flow, root_key(0)))
     return min(found, default=None)

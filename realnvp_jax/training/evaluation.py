@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.models.flow import Params
+from realnvp_jax.random import root_key
 from realnvp_jax.training.parallel import shard
 
 _EVALUATION_SEED = 0  # fixed, so that a checkpoint has a single result
@@ -16,7 +17,7 @@ _EVALUATION_SEED = 0  # fixed, so that a checkpoint has a single result
 
 def evaluation_key() -> jax.Array:
     """Root key of the noise in every evaluation."""
-    return jax.random.key(_EVALUATION_SEED)
+    return root_key(_EVALUATION_SEED)
 
 
 def evaluate(

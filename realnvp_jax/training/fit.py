@@ -15,6 +15,7 @@ from tqdm import tqdm
 from realnvp_jax.models import arguments, pure
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.models.inputs import checked_params
+from realnvp_jax.random import threefry_key
 from realnvp_jax.training.batch_statistics import check_batch_statistics
 from realnvp_jax.training.evaluation import evaluate
 from realnvp_jax.training.fit_data import FitData, Simulator, fit_data, rounded_batch
@@ -125,7 +126,7 @@ def fit(
     check_batch_statistics(flow, batch_size)
     params = checked_params(params)
     check_finite_params(params)
-    order_key, noise_key = jax.random.split(key)
+    order_key, noise_key = jax.random.split(threefry_key(key))
     data = fit_data(flow, x, context, validation, batch_size, order_key)
     num_steps = number_of_steps(num_steps, num_epochs, data, batch_size)
     validate_every = validation_interval(validate_every, patience, data, batch_size)

@@ -204,7 +204,8 @@ def train_step(
     )
     if axis_name is not None:
         gradients, log_prob = jax.lax.pmean((gradients, log_prob), axis_name)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params["params"])
+    with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats by integer counts
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params["params"])
     params = {**params, "params": optax.apply_updates(state.params["params"], updates)}
     ema = state.ema
     if ema_decay:

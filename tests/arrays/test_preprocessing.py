@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 import realnvp_jax
-from realnvp_jax.preprocessing import Identity, Logit, Rescale, add_uniform_noise, dequantize_each, floor_to_levels
+from realnvp_jax.preprocessing import (
+    Center,
+    Identity,
+    Logit,
+    Rescale,
+    add_uniform_noise,
+    dequantize_each,
+    floor_to_levels,
+)
 
 
 @pytest.mark.parametrize("preprocessing", [Identity(), Rescale(17), Logit(256, 0.05), Logit(4, 0.0)])
@@ -29,6 +37,30 @@ def test_the_support_of_the_logit_and_its_ends():
     extreme, _ = logit.inverse(jnp.array([-200.0, 200.0]))
     assert logit.contains(extreme).all()
     assert np.isfinite(logit.forward(extreme)[1]).all()
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_without_a_margin_dequantized_pixels_still_have_a_density(levels, monkeypatch):
+    """Also if the generator returns its smallest and its largest number."""
+    logit = Logit(levels, 0.0)
+    assert not logit.contains(jnp.zeros(1))  # the support is open
+    pixels = jnp.arange(levels)
+    for noise in (0.0, np.nextafter(np.float32(1), np.float32(0))):
+        monkeypatch.setattr(jax.random, "uniform", lambda key, shape, *_, noise=noise: jnp.full(shape, noise))
+        x = add_uniform_noise(jax.random.key(0), pixels)
+        np.testing.assert_array_equal(jnp.floor(x), pixels)
+        assert logit.contains(x).all()
+        assert np.isfinite(logit.forward(x)).all()
+
+
+def test_a_logit_that_a_pixel_value_cannot_hold_is_called_coarse():
+    logit = Logit(256, 0.05)
+    y = jnp.linspace(-20, 20, 401)
+    back, _ = logit.forward(logit.inverse(y)[0])
+    coarse = logit.is_coarse(y)
+    assert np.abs(back - y)[~coarse].max() < 1e-3
+    assert np.abs(back - y)[coarse].max() > 1
+    assert not coarse[np.abs(y) < 6].any()
 
 
 def test_dequantized_pixels_floor_to_themselves(monkeypatch):
@@ -66,3 +98,17 @@ def test_floor_to_levels_clamps():
     np.testing.assert_array_equal(pixels, [0, 0, 15, 16, 16])
     with pytest.raises(ValueError, match="at most 256 levels"):
         floor_to_levels(jnp.zeros(3), 257)
+
+
+@pytest.mark.parametrize("alpha", ["x", None, True, [0.1], 1j, np.nan, np.inf, 0.5, -0.1])
+def test_an_alpha_that_is_not_a_number_in_range_is_refused(alpha, without_type_checks):
+    for make in (lambda: Logit(256, alpha), lambda: realnvp_jax.image_flow((2, 2, 1), 1, alpha=alpha)):
+        with pytest.raises(ValueError, match=r"expected alpha in \[0, 0\.5\); got "):
+            make()
+
+
+@pytest.mark.parametrize("levels", ["x", None, True, 2.0, 1])
+def test_levels_that_make_no_sense_are_refused(levels, without_type_checks):
+    for make in (lambda: Logit(levels, 0.1), lambda: Rescale(levels), lambda: Center(levels)):
+        with pytest.raises(ValueError, match=r"expected (levels to be an integer|at least 2 levels); got "):
+            make()

@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from realnvp_jax.splines import num_parameters, spline_forward, spline_inverse
 
@@ -45,3 +46,27 @@ def test_a_spline_in_float32_has_finite_gradients_everywhere():
         return jnp.sum(y + log_derivative + back)
 
     chex.assert_tree_all_finite(jax.grad(total, argnums=(0, 1))(x, raw))
+
+
+@pytest.mark.parametrize("size", [1, 5, 30])
+def test_a_spline_in_float32_is_inverted_as_exactly_as_its_values_allow(size):
+    """The x that the inverse finds has the y that it was given, to within rounding, however flat the spline is."""
+    raw = size * jax.random.normal(KEY, (3000, num_parameters(8)))
+    x = jax.random.uniform(jax.random.key(1), (3000,), minval=-5, maxval=5)
+    y, log_derivative = jax.jit(spline_forward, static_argnums=2)(x, raw, 5.0)
+    back, _ = jax.jit(spline_inverse, static_argnums=2)(y, raw, 5.0)
+    again, _ = jax.jit(spline_forward, static_argnums=2)(back, raw, 5.0)
+    steepest = np.maximum(np.exp(log_derivative), 1)  # what the rounding of x itself does to y
+    assert np.max(np.abs(again - y) / steepest) < 4e-6
+    amplified = np.exp(-np.asarray(log_derivative)) * 1e-6  # what the rounding of y itself does to x
+    assert np.mean(np.abs(back - x) < 10 * amplified + 1e-5) > 0.97
+
+
+@pytest.mark.parametrize("x", [0.3, 7.0, np.nan])
+def test_nan_in_a_spline_gives_nan_everywhere(x):
+    raw = jnp.zeros((1, num_parameters(4)))
+    for missing in (raw.at[0, 0].set(jnp.nan), raw.at[0, -1].set(jnp.nan)):
+        for spline in (spline_forward, spline_inverse):
+            assert np.isnan(spline(jnp.array([x]), missing, 5.0)).all()
+    if np.isnan(x):
+        assert np.isnan(spline_forward(jnp.array([x]), raw, 5.0)).all()

@@ -4,9 +4,11 @@ import jax
 import numpy as np
 import pytest
 
+from realnvp_jax import Examples, vector_flow
 from realnvp_jax.analysis.round_trip import reconstruct
 from realnvp_jax.analysis.run import open_run
 from tests.cli.helpers import realnvp
+from tests.helpers import perturb
 
 
 @pytest.mark.slow
@@ -33,6 +35,24 @@ def test_round_trips_of_vectors(moons):
     printed = realnvp("reconstruct", "-w", moons, "-n", 20)
     assert "bijection/pairs/layer/bijection/layers_1[0]" in printed
     assert "standardize" in printed
+    assert "warning" not in printed
+    run = open_run(moons)
+    result = reconstruct(run.flow, run.params, run.split("test").first(20))
+    assert result.float32.is_exact
+    assert 0 < result.float32.log_det < 1e-4
+    np.testing.assert_allclose(
+        result.float32.relative, result.float32.largest / run.split("test").first(20).x.std(axis=0).mean(), rtol=0.5
+    )
+
+
+def test_a_flow_that_is_not_inverted_exactly_is_called_so():
+    flow = vector_flow(2, 6, (8,), transform="spline")
+    x = np.random.default_rng(0).standard_normal((50, 2)).astype(np.float32)
+    params = flow.init(jax.random.key(0), x)
+    params = {**params, "params": perturb(params["params"], jax.random.key(1), 2.0)}
+    result = reconstruct(flow, params, Examples(x, None))
+    assert not result.float32.is_exact
+    assert result.float32.relative > 1
 
 
 @pytest.mark.slow

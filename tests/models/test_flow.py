@@ -12,6 +12,8 @@ import pytest
 import realnvp_jax
 from realnvp_jax import Chain, Flow, Rescale, Uniform, image_flow
 from realnvp_jax.models import pure
+from realnvp_jax.models.inputs import sample_request
+from realnvp_jax.models.rounding import RoundingWarning
 from tests.helpers import perturb, slow_but
 
 FLOW = image_flow((4, 4, 1), num_scales=2, base_features=2, num_blocks=1, levels=17)
@@ -134,6 +136,55 @@ def test_samples_have_the_density_that_is_said(x64):
     assert int(pixels.max()) <= 16
 
 
+@pytest.mark.parametrize("temperature", [1.0, 3.0, 10.0])
+def test_the_log_prob_of_a_sample_is_that_of_the_sample_even_at_the_ends_of_the_support(temperature):
+    """Pixels close to the ends of their support are rounded, and clipped to stay inside."""
+    flow = image_flow((2, 2, 1), 1, 2, 1, 16, normalization="none")
+    params = flow.init(jax.random.key(0))
+    samples, log_prob = flow.sample_and_log_prob(params, jax.random.key(1), (300,), temperature=temperature)
+    np.testing.assert_allclose(log_prob, flow.log_prob(params, samples), atol=5e-3)
+    at_once = flow.sample(params, jax.random.key(1), (300,), temperature=temperature)
+    np.testing.assert_allclose(at_once, samples, rtol=1e-6)
+
+
+def test_samples_that_are_not_inverted_exactly_are_warned_of():
+    flow = realnvp_jax.vector_flow(2, 6, (8,), transform="spline")
+    params = flow.init(jax.random.key(0))
+    strong = perturb(params, jax.random.key(1), 2.0)
+    expected = flow.sample_and_log_prob(strong, jax.random.key(2), 50)
+    with pytest.warns(RoundingWarning, match=r"inexact by up to .* nats, where 0\.1 is the bound: its layers amplify"):
+        checked = flow.sample_and_log_prob(strong, jax.random.key(2), 50, check=True)
+    chex.assert_trees_all_equal(checked, expected)
+    flow.sample_and_log_prob(params, jax.random.key(2), 50, check=True)  # no warning, which would be an error here
+    flow.sample_and_log_prob(params, jax.random.key(2), 0, check=True)
+    with pytest.raises(ValueError, match="expected check=False under a JAX transformation"):
+        jax.jit(lambda key: flow.sample_and_log_prob(params, key, 2, check=True))(jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("error", "options", "message"),
+    [
+        (TypeError, {"temperature": "x"}, "a temperature that is one number; got 'x'"),
+        (TypeError, {"temperature": None}, "a temperature that is one number; got 'None'"),
+        (TypeError, {"temperature": np.ones(2)}, "a temperature that is one number"),
+        (ValueError, {"temperature": np.inf}, "expected a finite temperature of at least 0; got inf"),
+        (ValueError, {"temperature": np.nan}, "expected a finite temperature of at least 0; got nan"),
+        (TypeError, {"shape": 1.5}, "expected a shape of integers, such as 5 or (2, 3); got '1.5'"),
+        (TypeError, {"shape": "5"}, "expected a shape of integers"),
+        (ValueError, {"shape": (-1,)}, "expected a shape of at least 0 samples; got (-1,)"),
+    ],
+)
+def test_requests_for_samples_that_make_no_sense(error, options, message, without_type_checks):
+    request = {"params": {}, "key": jax.random.key(0), "shape": (), "context": None, "temperature": 1.0, **options}
+    refused(error, message, lambda: sample_request(UNIFORM, **request))
+
+
+def test_a_shape_of_samples_may_be_an_array():
+    params = UNIFORM.init(jax.random.key(0))
+    request = sample_request(UNIFORM, params, jax.random.key(0), np.array([2, 3]), None, 1)
+    assert request.batch == (2, 3)
+
+
 def test_temperature_zero_is_the_image_of_the_mode():
     params = params_of(FLOW)
     cold = FLOW.sample(params, jax.random.key(0), (2,), temperature=0.0)
@@ -183,7 +234,7 @@ def test_every_leaf_is_floating_point_and_the_structures_agree(x):
 @pytest.mark.parametrize("method", slow_but(["log_prob", "sample"], ["log_prob", "forward", "inverse", "sample"]))
 def test_compiles_once_for_each_shape_and_value(x, method):
     params = params_of(FLOW)
-    cache = pure.sample_and_log_prob if method == "sample" else getattr(pure, method)
+    cache = getattr(pure, method)
     same = image_flow((4, 4, 1), num_scales=2, base_features=2, num_blocks=1, levels=17)
     assert same == FLOW
     assert hash(same) == hash(FLOW)

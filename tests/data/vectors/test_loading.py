@@ -224,3 +224,11 @@ def test_columns_that_are_linear_functions_of_each_other_are_refused():
         assert "column 'b'" not in message
     check_independent(np.column_stack([x, x[:, 0] + 1e-3 * rng.standard_normal(500)]))
     check_independent(x[:3])  # too few rows to tell
+
+
+def test_dependence_is_found_where_rounding_to_float32_hides_it():
+    rng = np.random.default_rng(0)
+    x = 5e3 + rng.standard_normal((500, 2))  # in float32, 2,000 steps per standard deviation
+    dependent = np.column_stack([x, x[:, 0] + x[:, 1]]).astype(np.float32)
+    assert "such a relation between column 0, column 1, column 2" in refusal(check_independent, dependent)
+    check_independent(np.column_stack([x, x[:, 0] + 0.01 * rng.standard_normal(500)]).astype(np.float32))
