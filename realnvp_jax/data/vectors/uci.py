@@ -24,7 +24,7 @@ import numpy as np
 
 from realnvp_jax.data.dataset import DataSet
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.data.vectors.legacy_pickles import read_frame
+from realnvp_jax.data.vectors.pickled_frames import read_frame
 from realnvp_jax.registry import register
 from realnvp_jax.text import shorten
 
