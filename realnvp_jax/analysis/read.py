@@ -9,7 +9,7 @@ from realnvp_jax.analysis.run import Run
 from realnvp_jax.analysis.tables import read_table
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.images.arrays import array_source
-from realnvp_jax.data.images.folder import EXTENSIONS, folder_source
+from realnvp_jax.data.images.folder import EXTENSIONS, folder_source, read_picture
 from realnvp_jax.data.images.framing import BadPictureError, Framing
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.text import shorten
@@ -128,7 +128,7 @@ def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tup
     framing, images, names = framing_of(run, resize), [], []
     for file in files:
         try:
-            images.append(framing.decode(file.read_bytes(), upright=True))
+            images.append(read_picture(file, framing))
             names.append(str(file))
         except (BadPictureError, OSError) as error:
             refusal = _refusal(run, error, file)

@@ -12,11 +12,13 @@ from pathlib import Path
 from realnvp_jax.text import shorten
 
 MOST_PICTURE_BYTES = 2**28  # of an encoded picture, 256 MiB
-MOST_PIXELS = 10**8  # of a picture
+MOST_PIXELS = 2**26  # of a picture, 8192x8192
+MOST_IMAGES = 10**8  # of an array
 MOST_FILE_BYTES = 2**32  # of a table other than text, and of the arrays of an .npz file, 4 GiB
 MOST_TEXT_BYTES = 2**30  # of a table of text, 1 GiB, whose cells take a multiple of it in memory
 MOST_LINE = 2**24  # characters in a line of text
 MOST_VALUES = 2**28  # of a table: 2 GiB as float64
+MOST_TEXTS = 2**25  # cells of text in a table other than text
 MOST_COLUMNS = 100_000  # of a table
 
 
@@ -45,6 +47,10 @@ class Budget:
             with self._changed:
                 self._used -= amount
                 self._changed.notify_all()
+
+
+ENCODED = Budget(MOST_PICTURE_BYTES)  # bytes of encoded pictures that all threads together hold
+DECODED = Budget(MOST_PIXELS)  # pixels of pictures that all threads together decode and frame
 
 
 def check_file_size(path: Path, most: int) -> None:

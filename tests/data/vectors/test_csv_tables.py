@@ -77,11 +77,11 @@ def test_a_column_is_read_as_it_is_written(tmp_path):
         ("a,b\n1,2,\n4,5,\n", "got 3 in line 2"),
         ('a,b\n1,2\n"3,4\n', "got 1 in line 3"),
         ('a,b\n1,2\n3,"4\n', "expected a CSV table in 't.csv'; got"),
-        ("a,b\n1,2\n,3\n4,\n", "none in 2 of 3 rows, the first in row 1 (counted from 0), column 'a'"),
-        ("a,b\n1,2\n2,inf\n", "in 1 of 2 rows, the first in row 1, column 'b'"),
+        ("a,b\n1,2\n,3\n4,\n", "none in 2 of 3 rows, the first in line 3, column 'a'"),
+        ("a,b\n1,2\n2,inf\n", "got inf in line 3 of column 'b'"),
         (
             "a,b\n1,2\n2,1e39\n",
-            "fit into float32, up to 3.4e38, in 't.csv'; got 1e+39 in row 1 (counted from 0) of column",
+            "fit into float32, up to 3.4e38, in 't.csv'; got 1e+39 in line 3 of column",
         ),
         (
             "a,b\n1," + "1" * 400 + "\n2,3\n",
