@@ -128,8 +128,10 @@ def _native(array: np.ndarray, key: str, file: str) -> np.ndarray:
         return array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind in "US":
         try:
-            return array.astype(str).astype(object)
-        except UnicodeDecodeError:
+            texts = array.astype(str)
+            np.char.encode(texts, "utf-8")  # fails for half of a surrogate pair, which pandas cannot hold
+            return texts.astype(object)
+        except UnicodeError:
             pass
     raise ValueError(
         f"expected numbers or text in array {shorten(key)} of {file}; got {shorten(array.dtype)}: leave it out"

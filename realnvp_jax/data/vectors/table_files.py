@@ -174,7 +174,10 @@ def read_frame(path: str | Path) -> Any:
     if not path.is_file():
         raise ValueError(f"expected a table in a {_EXTENSIONS} file; got {shorten(path, 250)}, where there is no file")
     frame = reader(path)
-    frame.columns = [str(column).strip() for column in frame.columns]
+    try:
+        frame.columns = [str(column).strip() for column in frame.columns]
+    except UnicodeError:
+        raise ValueError(f"expected names of columns in Unicode in {shorten(path.name)}; got other bytes") from None
     return frame
 
 

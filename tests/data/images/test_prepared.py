@@ -9,7 +9,7 @@ import pytest
 import realnvp_jax
 from realnvp_jax.data.images.framed import load_images, load_split
 from realnvp_jax.data.images.framing import Framing
-from realnvp_jax.data.images.prepared import find_prepared
+from realnvp_jax.data.images.prepared import find_prepared, prepared_source
 from tests.helpers import ROOT, images_of, refusal
 
 
