@@ -14,6 +14,7 @@ from realnvp_jax.data.limits import DECODED, MOST_PICTURE_BYTES, MOST_PIXELS
 
 CROPS = ("none", "centre", "random")
 RESAMPLINGS = ("antialias", "interpolate")
+_STRIP = 256  # rows
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 
 
@@ -217,14 +218,20 @@ def _check_bits(image: Image.Image, encoded: bytes) -> None:
 
 def _converted(image: Image.Image, channels: int) -> Image.Image:
     """Convert to greyscale for one channel, to RGB for three; transparent pixels become white."""
-    if image.has_transparency_data:
-        image = image if image.mode == "RGBA" else image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+    image = _on_white(image) if image.has_transparency_data else image
     mode = "L" if channels == 1 else "RGB"
-    if image.mode == "RGBA" and mode == "L":
-        image = image.convert("RGB")
     return image if image.mode == mode else image.convert(mode)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """A picture with transparency on a white background, in RGB; strip by strip, which takes half of the memory."""
+    flat = Image.new("RGB", image.size)
+    for top in range(0, image.height, _STRIP):
+        box = (0, top, image.width, min(top + _STRIP, image.height))
+        strip = image.crop(box).convert("RGBA")
+        white = Image.new("RGBA", strip.size, "white")
+        flat.paste(Image.alpha_composite(white, strip).convert("RGB"), box)
+    return flat
 
 
 def _image(x: np.ndarray) -> Image.Image:

@@ -95,7 +95,7 @@ def read_npz(path: Path) -> Any:
         arrays = read_arrays(path, list(headers))
     names = None
     if "columns" in arrays and arrays["columns"].dtype.kind == "U" and len(arrays) > 1:
-        names = [str(name) for name in arrays.pop("columns").ravel()]
+        names = _native(arrays.pop("columns"), "columns", file).ravel().tolist()
     if len(arrays) == 1 and (array := next(iter(arrays.values()))).dtype.names and array.ndim == 1:
         arrays = {field: array[field] for field in array.dtype.names}
     arrays = {key: _native(array, key, file) for key, array in arrays.items()}
@@ -127,12 +127,11 @@ def _native(array: np.ndarray, key: str, file: str) -> np.ndarray:
     if array.dtype.kind in "biuM":
         return array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind in "US":
-        try:
+        with contextlib.suppress(UnicodeError):
             texts = array.astype(str)
-            np.char.encode(texts, "utf-8")  # fails for half of a surrogate pair, which pandas cannot hold
-            return texts.astype(object)
-        except UnicodeError:
-            pass
+            codes = np.frombuffer(texts.tobytes(), np.uint32)
+            if ((codes <= 0x10FFFF) & (codes >> 11 != 0x1B)).all():  # no halves of surrogate pairs
+                return texts.astype(object)
     raise ValueError(
         f"expected numbers or text in array {shorten(key)} of {file}; got {shorten(array.dtype)}: leave it out"
     )

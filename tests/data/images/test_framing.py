@@ -1,6 +1,7 @@
 """Pictures become arrays of one shape."""
 
 import dataclasses
+import io
 import struct
 import threading
 import time
@@ -47,6 +48,18 @@ def test_colours_are_converted():
     assert RGB.decode(jpeg).min() > 250
     with pytest.raises(BadPictureError, match=r"model.event_shape; got \(6, 4, 1\): dataset.crop='centre' converts"):
         AS_IT_IS.decode(encoded(Image.fromarray(grey)))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "RGB"])
+def test_transparent_pixels_become_white_in_strips_as_in_one_piece(mode, monkeypatch):
+    monkeypatch.setattr(framing, "_STRIP", 4)
+    picture = Image.fromarray(pixels(6, 4, 4), "RGBA").convert(mode)
+    options = {} if mode.endswith("A") else {"transparency": picture.getpixel((1, 5))}
+    file = encoded(picture, **options)
+    opened = Image.open(io.BytesIO(file)).convert("RGBA")
+    expected = Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened).convert("RGB")
+    np.testing.assert_array_equal(RGB.decode(file), np.asarray(expected))
+    np.testing.assert_array_equal(GREY.decode(file)[..., 0], np.asarray(expected.convert("L")))
 
 
 def test_exif_turns_a_picture_only_where_it_is_asked_for():

@@ -111,3 +111,12 @@ def test_points_between_thousands_in_a_file_with_decimal_commas_are_refused(tmp_
     message = refusal(read_csv, path)
     assert "expected decimal commas in column 'b' of 't.csv'" in message
     assert "got '1.234'" in message
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".txt", ".TSV", ".csv"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_any_ending_of_text_goes_with_any_separator(tmp_path, suffix, separator):
+    path = tmp_path / f"t{suffix}"
+    path.write_text("\n".join(separator.join(row) for row in [("a", "b"), ("1.5", "2"), ("3", "x")]))
+    assert read_column(path, "b") == ["2", "x"]
+    assert "got 'x' in line 3" in refusal(read_table, path)
