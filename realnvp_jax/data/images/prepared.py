@@ -3,6 +3,7 @@
 dataset_info.json and features.json tell what a data set holds; TFDS is imported only when images are decoded.
 """
 
+import contextlib
 import functools
 import json
 import re
@@ -14,6 +15,7 @@ import numpy as np
 
 from realnvp_jax.data.images.framing import Framing
 from realnvp_jax.data.images.source import Labels, Source
+from realnvp_jax.data.limits import ENCODED
 from realnvp_jax.text import shorten
 
 _FILE_FORMAT = "array_record"
@@ -104,12 +106,16 @@ def _source(directory: Path, split: str) -> Source:
     records = functools.cache(lambda: _records(directory, split))
 
     def read(framing: Framing, i: int) -> np.ndarray:
-        try:
-            with lock:
-                encoded = records()[i]["image"]
-        except Exception as error:  # of several kinds, depending on what is damaged
-            raise _damaged(directory, error) from None
-        return framing.decode(encoded)
+        with contextlib.ExitStack() as held:
+            try:
+                with lock:
+                    encoded = records()[i]["image"]
+                    if not isinstance(encoded, bytes):
+                        raise TypeError(f"{type(encoded).__name__} instead of an encoded image")
+                    held.enter_context(ENCODED.take(len(encoded)))
+            except Exception as error:  # of several kinds, depending on what is damaged
+                raise _damaged(directory, error) from None
+            return framing.decode(encoded)
 
     def label(i: int) -> int:
         try:
