@@ -36,7 +36,7 @@ KEYS = {
     "dataset.path": (
         "",
         "the folder of pictures, the .npz or .npy file of images, the directory that TFDS has prepared; "
-        "or, for dataset.name=table, the .csv, .parquet or .npz file",
+        "or, for dataset.name=table, the .csv, .tsv, .txt, .parquet or .npz file",
     ),
     "dataset.data_dir": (
         "",

@@ -1,4 +1,4 @@
-"""Your own table: realnvp train table --config.dataset.path=FILE, a .csv, .parquet or .npz file.
+"""Your own table: realnvp train table --config.dataset.path=FILE, a .csv, .tsv, .txt, .parquet or .npz file.
 
 docs/tables.md shows what to do about text, dates, categories, counts and missing values. The rows are shuffled by
 dataset.seed, then split 80 / 10 / 10. What to expect depends on the table: tests/benchmarks/gaussians.py fits a

@@ -9,7 +9,7 @@ from realnvp_jax.analysis.run import Run
 from realnvp_jax.analysis.tables import read_table
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.images.arrays import array_source
-from realnvp_jax.data.images.folder import EXTENSIONS, folder_source
+from realnvp_jax.data.images.folder import EXTENSIONS, folder_source, read_picture
 from realnvp_jax.data.images.framing import BadPictureError, Framing
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.text import shorten
@@ -30,7 +30,7 @@ def read_examples(
     Args:
       run: the run.
       paths: for images, pictures and folders of pictures (read in the order of their names), or one .npz or .npy file
-        of uint8 images; for vectors, one .csv, .parquet or .npz file as `analysis.tables.read_table` takes it.
+        of uint8 images; for vectors, one table as `analysis.tables.read_table` takes it.
       split: the name of a subfolder of a folder, or of an array in an .npz file with several; otherwise "all".
       resize: whatever the run did, crop the largest centred part with the model's aspect ratio and resize it to the
         model's shape, with the run's resample and num_bits; colours are converted.
@@ -50,7 +50,9 @@ def read_examples(
     if len(run.flow.event_shape) == 1:
         if len(files) > 1 or split != "all" or resize:
             got = "--resize" if resize else f"the split {shorten(split)}" if split != "all" else f"{len(files)} paths"
-            raise ValueError(f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}")
+            raise ValueError(
+                f"expected one table, .csv, .tsv, .txt, .parquet or .npz, for a flow of vectors; got {got}"
+            )
         return read_table(run, files[0], id_column)
     if id_column:
         raise ValueError(f"expected --id only with a table, for a flow of vectors; got {shorten(id_column)} for images")
@@ -128,7 +130,7 @@ def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tup
     framing, images, names = framing_of(run, resize), [], []
     for file in files:
         try:
-            images.append(framing.decode(file.read_bytes(), upright=True))
+            images.append(read_picture(file, framing))
             names.append(str(file))
         except (BadPictureError, OSError) as error:
             refusal = _refusal(run, error, file)

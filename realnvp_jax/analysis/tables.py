@@ -1,7 +1,7 @@
 """Read tables for a run's flow from files: match columns by name, encode categories, add noise to discrete columns."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def read_table(run: Run, path: Path, id_column: str = "") -> tuple[Examples, lis
 
     Args:
       run: the run.
-      path: a .csv, .parquet or .npz file.
+      path: a .csv, .tsv, .txt, .parquet or .npz file.
       id_column: the column whose values name the rows; "" to name rows by their numbers, counted from 0.
 
     Raises:
@@ -91,6 +91,35 @@ def context_values(run: Run) -> dict[str, tuple[str, ...]]:
         name: tuple(column.removeprefix(start) for column in categories if column.startswith(start))
         for name, start in starts.items()
     }
+
+
+def context_cells(run: Run, contexts: Float32[np.ndarray, "n K"]) -> dict[str, np.ndarray]:
+    """The contexts of a run on a table as columns of the table: numbers, and categories by their names.
+
+    Columns of categories stay one-hot if a row of `contexts` does not choose one of the categories.
+    """
+    names = context_columns(run.config)
+    encoded = dict(zip(names, contexts.T, strict=True))
+    cells: dict[str, np.ndarray] = {}
+    for name, categories in context_values(run).items():
+        columns = {f"{name}={category}": encoded[f"{name}={category}"] for category in categories}
+        shares = np.stack(list(columns.values())) if categories else np.empty(0)
+        if not categories:
+            cells[name] = encoded[name]
+        elif ((shares == 0) | (shares == 1)).all() and (shares.sum(axis=0) == 1).all():
+            cells[name] = np.array(categories, object)[shares.argmax(axis=0)]
+        else:
+            cells |= columns
+    return cells
+
+
+def sample_columns(run: Run, samples: np.ndarray, cells: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Samples [n, D] and the `context_cells` of each as columns, in the order of the run's table."""
+    modelled = dict(zip(run.modelled_columns(), samples.T, strict=True))
+    context, categories = _context(run)
+    order = [_source(column, context, categories) for column in run.columns()]
+    columns = {**cells, **modelled}
+    return {name: columns[name] for name in dict.fromkeys([*order, *columns]) if name in columns}
 
 
 def rounded(run: Run, x: np.ndarray) -> np.ndarray:

@@ -57,7 +57,8 @@ def main(
 
     Sample number i depends only on the seed and on i. Images are floored to pixels and clamped to their range; the
     command prints what share of the values had to be clamped, and what share was not finite. Columns of a table that
-    the run dequantizes are rounded to the values that they can take. Samples of several classes come one class after
+    the run dequantizes are rounded to the values that they can take, and a CSV file has the columns of the context as
+    well. Samples of several classes come one class after
     the other, and a grid of them has one class per row.
     """
     from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
@@ -101,7 +102,10 @@ def main(
     title = (
         run.title + (f"; {context}" if context else "") + (f"; temperature {temperature:g}" if temperature != 1 else "")
     )
-    _write(path, run, num, batches, columns if len(classes) > 1 else None, title, is_like_data=not context)
+    if path.suffix == ".csv":
+        _write_csv(path, run, batches, contexts)
+    else:
+        _write(path, run, num, batches, columns if len(classes) > 1 else None, title, is_like_data=not context)
     values: dict[str, Any] = {
         "num": num,
         **({"classes": list(classes)} if classes else {}),
@@ -229,11 +233,6 @@ def _write(
     flow = run.flow
     if path.suffix == ".npz":
         _write_npz(path, num, flow.event_shape, np.dtype(np.uint8 if flow.levels else np.float32), batches)
-    elif path.suffix == ".csv":
-        from realnvp_jax.data.vectors.csv_tables import write_csv
-
-        names = run.modelled_columns()
-        write_csv(path, (dict(zip(names, batch.T, strict=True)) for batch in batches))
     elif path.suffix == ".png":
         from realnvp_jax.plots import images, vectors
 
@@ -245,6 +244,23 @@ def _write(
             vectors.save_points(data, samples, run.modelled_columns(), path, title)
     else:
         _write_pictures(path, flow.levels, batches)
+
+
+def _write_csv(path: Path, run: Any, batches: Iterable[np.ndarray], contexts: np.ndarray | None) -> None:
+    """Write vectors with the names of their columns, and what each was conditioned on."""
+    from realnvp_jax.analysis.tables import context_cells, sample_columns
+    from realnvp_jax.data.vectors.csv_tables import write_csv
+
+    cells = {} if contexts is None else context_cells(run, contexts)
+
+    def parts() -> Iterator[dict[str, np.ndarray]]:
+        start = 0
+        for batch in batches:
+            rows = np.arange(start, start + len(batch))
+            start += len(batch)
+            yield sample_columns(run, batch, {name: values[rows % len(values)] for name, values in cells.items()})
+
+    write_csv(path, parts())
 
 
 def _write_npz(path: Path, num: int, shape: tuple[int, ...], dtype: np.dtype, batches: Iterable[np.ndarray]) -> None:

@@ -5,7 +5,7 @@ A run saves the fingerprint of its whole splits, which reveals when it is contin
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Fingerprint:
     @property
     def modelled(self) -> tuple[str, ...]:
         """Names of the modelled columns."""
-        return tuple(column for column in self.columns if column not in self.context)
+        return _without(self.columns, self.context)
 
 
 def fingerprint(splits: Splits) -> Fingerprint:
@@ -47,7 +47,7 @@ def fingerprint(splits: Splits) -> Fingerprint:
     parts = {role: getattr(splits, role) for role in _ROLES}
     return Fingerprint(
         splits.all_columns,
-        tuple(column for column in splits.all_columns if column not in splits.columns),
+        _without(splits.all_columns, splits.columns),
         {role: len(part) for role, part in parts.items()},
         dict(splits.sha256) or {role: _sha256(part) for role, part in parts.items()},
         splits.unused_columns,
@@ -108,8 +108,12 @@ def _gone_and_new(before: Fingerprint, splits: Splits) -> tuple[list[str], list[
     """Names of the columns that are missing, and of those that are new; () and () for columns without names."""
     if match_columns(before.modelled, splits.columns) is not None and len(before.modelled) == len(splits.columns):
         return [], []
-    gone = [column for column in before.modelled if column not in splits.columns]
-    return gone, [column for column in splits.columns if column not in before.modelled]
+    return list(_without(before.modelled, splits.columns)), list(_without(splits.columns, before.modelled))
+
+
+def _without(names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    left_out = set(others)
+    return tuple(name for name in names if name not in left_out)
 
 
 def _more(names: list[str]) -> str:

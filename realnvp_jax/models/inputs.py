@@ -109,7 +109,7 @@ def _flattened(x: jax.Array, context: Any, event_shape: Shape, context_size: int
     batch = batch_shape(x, event_shape)
     check_context(context, context_size)
     if context is not None:
-        context = native_array(context, "the context")
+        context = native_array(context, "the context", booleans=True)
         batch = _broadcast(batch, np.shape(context)[:-1])
         x = jnp.broadcast_to(x, batch + event_shape)
     return x.reshape((-1, *event_shape)), flat_context(context, batch, context_size), batch
@@ -120,7 +120,7 @@ def flat_context(context: Any, batch: Shape, context_size: int) -> Any:
     check_context(context, context_size)
     if context is None:
         return None
-    context = device_array(native_array(context, "the context"), jnp.result_type(float))
+    context = device_array(native_array(context, "the context", booleans=True), jnp.result_type(float))
     _broadcast(batch, context.shape[:-1])
     return jnp.broadcast_to(context, (*batch, context_size)).reshape(-1, context_size)
 

@@ -172,7 +172,7 @@ def _checked_context(flow: Flow, context: Any, num_examples: int) -> np.ndarray 
     if flow.context_size == 0:
         raise ValueError("expected no context: this flow was built without a context size")
     columns = [str(name) for name in context.columns] if hasattr(context, "columns") else None
-    array = np.asarray(native_array(context, "the context"))
+    array = np.asarray(native_array(context, "the context", booleans=True))
     if array.shape != expected:
         raise ValueError(f"expected context of shape {expected}; got {array.shape}")
     return checked_values(array, "context", columns=columns)

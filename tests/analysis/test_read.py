@@ -11,6 +11,7 @@ from PIL import Image
 from realnvp_jax.analysis.anomalies import score_examples
 from realnvp_jax.analysis.read import read_examples
 from realnvp_jax.analysis.run import Run
+from realnvp_jax.analysis.tables import context_cells, sample_columns
 from realnvp_jax.data.examples import Examples, Splits
 from realnvp_jax.data.images.framing import Framing
 from realnvp_jax.runs.run_data import RunData
@@ -236,6 +237,30 @@ def of_a_table(workdir: Path, columns: tuple[str, ...], context: str = "") -> Ru
     return dataclasses.replace(of_vectors(len(inside), context), workdir=workdir)
 
 
+def test_samples_get_the_columns_of_their_context(tmp_path):
+    columns = ("a", "city=Bern, West", "b", "city=Chur", "age")
+    run = of_a_table(tmp_path / "run", columns, "age, city=Bern, West, city=Chur")
+    run.config.dataset.context = "age,city"
+    run.config.dataset.categories = ("city=Bern, West", "city=Chur")
+    contexts = np.array([[30, 0, 1], [40, 1, 0]], np.float32)
+    cells = context_cells(run, contexts)
+    assert list(cells) == ["age", "city"]
+    assert cells["age"].tolist() == [30, 40]
+    assert cells["city"].tolist() == ["Chur", "Bern, West"]
+    samples = points(2, 2)
+    table = sample_columns(run, samples, cells)
+    assert list(table) == ["a", "city", "b", "age"]
+    np.testing.assert_array_equal(np.stack([table["a"], table["b"]], axis=1), samples)
+    mixed = context_cells(run, np.array([[30, 0.5, 0.5]], np.float32))
+    assert {name: values.tolist() for name, values in mixed.items()} == {
+        "age": [30],
+        "city=Bern, West": [0.5],
+        "city=Chur": [0.5],
+    }
+    assert list(sample_columns(run, samples[:1], mixed)) == ["a", "b", "age", "city=Bern, West", "city=Chur"]
+    assert list(sample_columns(run, samples, {})) == ["a", "b"]
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
 def test_columns_are_found_by_name_in_any_order(tmp_path, order, capsys):
     run = of_a_table(tmp_path / "run", ("b", "length, mm", "row"), "b")
@@ -291,7 +316,7 @@ def test_tables_that_do_not_fit_are_refused(tmp_path):
         ({"resize": True}, "--resize"),
     ]:
         message = refusal(lambda options: read_examples(PLANE(), **options), {"paths": [path], **keywords})
-        assert message == f"expected one table, .csv, .parquet or .npz, for a flow of vectors; got {got}"
+        assert message == f"expected one table, .csv, .tsv, .txt, .parquet or .npz, for a flow of vectors; got {got}"
     assert "got 'x.png'" in refusal(read_examples, PLANE(), ["x.png"])
     path = write_csv(tmp_path / "x.csv", "x,y", np.array([[1, np.nan], [2, 3]]))
     assert "expected a value in every cell of 'x.csv'; got none in 1 of 2 rows" in refusal(

@@ -67,6 +67,23 @@ def test_what_is_not_a_number_is_refused_with_its_column(given, expected):
     assert len(message) < 200
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.array([[True], [False]]),
+        np.array([[True], [False]], object),
+        [[True], [False]],
+        pd.DataFrame({"flag": [True, False]}),
+        pd.DataFrame({"flag": pd.array([True, False], "boolean")}),
+        pd.DataFrame({"flag": [True, False]}, dtype=object),
+    ],
+)
+def test_booleans_are_numbers_where_that_is_asked_for(given):
+    array = native_array(given, booleans=True)
+    assert array.dtype.kind in "bu"
+    np.testing.assert_array_equal(array, [[1], [0]])
+
+
 def test_what_would_be_lost_is_refused():
     huge = np.array([1, 2], np.longdouble) * np.longdouble(1e300) * np.longdouble(1e300)
     if np.isfinite(huge).all():  # where long doubles have more range
@@ -91,5 +108,7 @@ def test_densities_take_them():
     )
     with pytest.raises(TypeError, match="expected values to be numbers; got 'category' in column 'a'"):
         flow.log_prob(params, table.astype({"a": "category"}), context)
-    with pytest.raises(TypeError, match="expected the context to be numbers; got 'bool' in column '0'"):
-        flow.log_prob(params, table, pd.DataFrame(context > 1))
+    flags = pd.DataFrame(context > 1)
+    np.testing.assert_array_equal(flow.log_prob(params, table, flags), flow.log_prob(params, x, flags.to_numpy(float)))
+    with pytest.raises(TypeError, match="expected the context to be numbers; got 'category' in column '0'"):
+        flow.log_prob(params, table, flags.astype("category"))

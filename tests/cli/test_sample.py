@@ -76,7 +76,10 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path, monkeypatch):
         "sample", "-w", shop, "-o", tmp_path / "shop.csv"
     )
     realnvp("sample", "-w", shop, "-n", 5, "--context", "1", "-o", tmp_path / "shop.csv")
-    assert (tmp_path / "shop.csv").read_text().startswith("size,price\n")
+    lines = (tmp_path / "shop.csv").read_text().splitlines()
+    assert lines[0] == "kind,size,price"
+    assert all(line.startswith("1,") for line in lines[1:])
+    realnvp("score", tmp_path / "shop.csv", "-w", shop, "-o", tmp_path / "scores.csv")  # as a table of the run
     shown = []
     monkeypatch.setattr("realnvp_jax.plots.vectors.save_points", lambda *arguments: shown.append(arguments))
     realnvp("sample", "-w", shop, "-n", 5, "--context", "kind=1", "--temperature", 0.5, "-o", tmp_path / "shop.png")
@@ -91,6 +94,7 @@ def test_samples_of_vectors_are_written(moons, shop, tmp_path, monkeypatch):
     printed = realnvp("sample", "-w", shop, "-n", 5, "--context", tmp_path / "kinds.csv", "-o", tmp_path / "both.csv")
     assert "not used, as they are not in dataset.context: the columns other of 'kinds.csv'" in printed
     one, both = (np.loadtxt(tmp_path / f"{name}.csv", delimiter=",", skiprows=1) for name in ("shop", "both"))
+    assert both[:, 0].tolist() == [0, 1, 0, 1, 0]
     np.testing.assert_allclose(both[1::2], one[1::2], rtol=1e-4)
     assert not np.allclose(both[0], one[0])
     (tmp_path / "empty.csv").write_text("kind\n")

@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 import realnvp_jax
-from configs import cifar10, cifar10_large, default, digits, mnist, mnist_small, smoke, toy2d
+from realnvp_jax.configs import cifar10, cifar10_large, default, digits, mnist, mnist_small, smoke, toy2d
 
 
 def test_every_config_has_every_key_and_the_papers_values():

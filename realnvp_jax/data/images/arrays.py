@@ -2,26 +2,24 @@
 
 import dataclasses
 import functools
+import math
 import threading
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
+from realnvp_jax.data.array_files import Header, read_arrays, read_headers
 from realnvp_jax.data.dataset import DataSet
 from realnvp_jax.data.images.framing import Framing
 from realnvp_jax.data.images.labels import number_classes
 from realnvp_jax.data.images.source import Labels, Source
+from realnvp_jax.data.limits import DECODED, MOST_IMAGES, MOST_PIXELS
 from realnvp_jax.registry import register
-from realnvp_jax.text import shorten
-
-Header = tuple[tuple[int, ...], np.dtype]
+from realnvp_jax.text import describe_error, shorten
 
 _MOST_CLASSES = 10_000  # arrays with more distinct numbers are not labels
-_UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @register("dataset", "npz")
@@ -83,8 +81,9 @@ def array_source(path: str, split: str, seed: int) -> Source:
     def read(framing: Framing, i: int) -> np.ndarray:
         with lock:  # the first thread loads the array
             array = images()
-        image = np.asarray(array[order[i]])
-        return framing.frame(image if image.ndim == 3 else image[..., None])
+        with DECODED.take(array[0].size):
+            image = np.asarray(array[order[i]])
+            return framing.frame(image if image.ndim == 3 else image[..., None])
 
     event_shape = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
     title = file.name if split == "all" else f"{file.name}, {split}"
@@ -124,10 +123,15 @@ def _find(file: Path, split: str) -> tuple[str, tuple[int, ...]]:
     if 0 in shape:
         raise ValueError(f"expected images in {shorten(name or file.name)}; got shape {shape}")
     if dtype != np.uint8:
-        hint = ", np.rint(255 * x).astype(np.uint8) if they lie in [0, 1]" if dtype.kind == "f" else ""
+        how = "x.astype(np.uint8) if they lie in [0, 255]"
+        how = "np.rint(255 * x).astype(np.uint8) if they lie in [0, 1]" if dtype.kind == "f" else how
         raise ValueError(
-            f"expected uint8 pixels in {shorten(name or file.name)}; got {shorten(dtype)}: save them as whole numbers "
-            f"from 0 to 255{hint}"
+            f"expected uint8 pixels in {shorten(name or file.name)}; got {shorten(dtype)}: convert them, {how}"
+        )
+    if shape[0] > MOST_IMAGES or math.prod(shape[1:]) > 4 * MOST_PIXELS:
+        raise ValueError(
+            f"expected at most {MOST_IMAGES:,} images of at most {MOST_PIXELS:,} pixels in "
+            f"{shorten(name or file.name)}; got shape {shape}: split or shrink them"
         )
     return name, shape
 
@@ -158,20 +162,14 @@ def _labels(file: Path, name: str, num: int, order: np.ndarray) -> Labels | str:
 def _load(file: Path, name: str) -> np.ndarray:
     """The array of an .npy file, memory-mapped, or an array read from an archive."""
     try:
-        if not name:
-            return np.load(file, mmap_mode="r")
-        with np.load(file) as archive:
-            return archive[name]
-    except _UNREADABLE as error:
+        return read_arrays(file, [name])[name] if name else np.load(file, mmap_mode="r")
+    except Exception as error:  # a damaged file can fail anywhere
         raise _unreadable(file, error) from None
 
 
 def _image_headers(file: Path) -> dict[str, Header]:
     """Shape and type of the arrays with three or four axes; labels have fewer."""
-    try:
-        headers = _headers(file)
-    except _UNREADABLE as error:
-        raise _unreadable(file, error) from None
+    headers = _headers(file)
     images = {name: header for name, header in headers.items() if _has_images(header)}
     if not images:
         has_objects = any(dtype.hasobject for _, dtype in headers.values())
@@ -189,24 +187,12 @@ def _has_images(header: Header) -> bool:
 
 
 def _headers(file: Path) -> dict[str, Header]:
-    if not zipfile.is_zipfile(file):
-        with file.open("rb") as stream:
-            return {"": _header(stream)}
-    headers = {}
-    with zipfile.ZipFile(file) as archive:
-        for entry in archive.namelist():
-            if entry.endswith(".npy"):
-                with archive.open(entry) as stream:
-                    headers[entry.removesuffix(".npy")] = _header(stream)
-    return headers
-
-
-def _header(stream: IO[bytes]) -> Header:
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    return shape, dtype
+    try:
+        return read_headers(file)
+    except Exception as error:  # as in `_load`
+        raise _unreadable(file, error) from None
 
 
 def _unreadable(file: Path, error: Exception) -> ValueError:
-    return ValueError(f"expected an .npz or .npy file of images in {shorten(file.name)}; got {shorten(error, 150)}")
+    problem = shorten(error, 150) if isinstance(error, (ValueError, OSError)) else describe_error(error)
+    return ValueError(f"expected an .npz or .npy file of images in {shorten(file.name)}; got {problem}")

@@ -3,7 +3,8 @@
 An entry is a directory named by a hash of what its pixels depend on: the source with its version, sizes and times of
 modification, the framing, and the version of Pillow, which decodes. It also holds the labels of the images, if any, in
 the same order, without those of images that are left out. An entry is filled under a temporary name and renamed at the
-end, so that every visible entry is complete; a lock makes a second process that wants the same entry wait for it.
+end, so that every visible entry is complete; a lock makes a second process that wants the same entry wait for it. An
+entry is compared with its hashes whenever it is opened (see `data.images.cache_entry`); a damaged one is made again.
 """
 
 import contextlib
@@ -18,45 +19,29 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
 
 import filelock
 import numpy as np
 import PIL
 import platformdirs
-from jaxtyping import Int32, UInt8
 from tqdm import tqdm
 
+from realnvp_jax.data.images.cache_entry import (
+    Decoded,
+    flush,
+    open_entry,
+    read_description,
+    write_bytes,
+    write_description,
+    write_json,
+)
 from realnvp_jax.data.images.framing import BadPictureError, Framing
 from realnvp_jax.data.images.source import Source
 from realnvp_jax.text import shorten
 
-_LAYOUT = 2  # version of the layout of an entry; part of every key
+_LAYOUT = 3  # version of the layout of an entry; part of every key
 _CHUNK_BYTES = 64 * 2**20  # decoded images between two updates of the progress
 _KEY = r"[0-9a-f]{32}"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Decoded:
-    """A source's images, decoded and framed.
-
-    Attributes:
-      images: [n, height, width, channels], memory-mapped from the file.
-      levels: lowest and highest pixel value.
-      files: names of the images, if they have any.
-      left_out: names of unusable pictures, each with the reason.
-      sha256: hash of the images, in hexadecimal; "" for images that do not come from files.
-      classes: names of the classes of the images; () if they have no labels.
-      labels: each image's class as an index into `classes`, -1 for an image without one; None if there are no labels.
-    """
-
-    images: UInt8[np.ndarray, "n height width channels"]
-    levels: tuple[int, int]
-    files: tuple[str, ...] | None
-    left_out: dict[str, str]
-    sha256: str = ""
-    classes: tuple[str, ...] = ()
-    labels: Int32[np.ndarray, " n"] | None = None
 
 
 def default_cache_dir() -> Path:
@@ -78,15 +63,15 @@ def decode_once(source: Source, framing: Framing, directory: Path, *, strict: bo
         cannot be written. Incomplete entries are removed.
     """
     key = _key(source, framing)
-    decoded = _open(directory / key)
+    decoded = open_entry(directory / key)
     if decoded is None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             with _locked(directory / f"{key}.lock"):
-                decoded = _open(directory / key)  # another process may have filled it meanwhile
+                decoded = open_entry(directory / key)  # another process may have filled it meanwhile
                 if decoded is None:
                     _fill(source, framing, directory, key)
-                    decoded = _open(directory / key)
+                    decoded = open_entry(directory / key)
         except OSError as error:
             need = source.num * math.prod(framing.framed_shape)
             raise ValueError(
@@ -120,7 +105,7 @@ def list_cache(directory: Path) -> list[CacheEntry]:
     for path in sorted(directory.glob("*")):
         if path.is_dir() and re.fullmatch(rf"{_KEY}(\.partial)?", path.name):
             size = sum(file.stat().st_size for file in path.iterdir())
-            entry = _read_entry(path)
+            entry = read_description(path)
             if entry is None or path.suffix:
                 entries.append(CacheEntry("", 0, (), size))
             else:
@@ -153,34 +138,6 @@ def _key(source: Source, framing: Framing) -> str:
         "framing": dataclasses.asdict(framing),
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _open(path: Path) -> Decoded | None:
-    """The entry, or None if there is no complete one."""
-    entry = _read_entry(path)
-    if entry is None:
-        return None
-    shape = (entry["num"], *entry["shape"])
-    images = np.asarray(np.memmap(path / "images.bin", np.uint8, "r", shape=shape))
-    labels = np.fromfile(path / "labels.bin", np.int32) if entry["classes"] else None
-    classes = tuple(entry["classes"])
-    return Decoded(images, tuple(entry["levels"]), entry["files"], entry["left_out"], entry["sha256"], classes, labels)
-
-
-def _read_entry(path: Path) -> dict[str, Any] | None:
-    """The description of an entry, or None if any part of the entry is missing or damaged."""
-    try:
-        entry = json.loads((path / "entry.json").read_bytes())
-        if (path / "images.bin").stat().st_size != math.prod((entry["num"], *entry["shape"])):
-            return None
-        if (
-            entry.get("classes") and (path / "labels.bin").stat().st_size != 4 * entry["num"]
-        ):  # older entries have no classes
-            return None
-        entry["files"] = tuple(json.loads((path / "files.json").read_bytes())) if entry["has_files"] else None
-        return entry if {"title", "levels", "left_out", "sha256"} <= set(entry) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 @contextlib.contextmanager
@@ -257,44 +214,29 @@ def _write(source: Source, framing: Framing, partial: Path) -> None:
                 digest.update(content)
                 file.write(content)
             bar.update(len(chunk))
-        _flush(file)
+        flush(file)
     if not kept:
         example = next(iter(left_out.items()), None)
         reason = f"; the first left out is {shorten(example[0])}: {example[1]}" if example else ""
         raise ValueError(f"expected usable pictures in {shorten(source.title, 100)}; got none of {source.num}{reason}")
+    hashes = {"images.bin": digest.hexdigest()}
     if source.files is not None:
-        _write_json(partial / "files.json", [source.files[i] for i in kept])
+        hashes["files.json"] = write_json(partial / "files.json", [source.files[i] for i in kept])
     classes = () if isinstance(source.labels, str) else source.labels.classes
     if classes:
-        with (partial / "labels.bin").open("wb") as file:
-            file.write(np.array(labels, np.int32).tobytes())
-            _flush(file)
+        hashes["labels.bin"] = write_bytes(partial / "labels.bin", np.array(labels, np.int32).tobytes())
     entry = {
         "title": source.title,
         "num": len(kept),
         "shape": framing.framed_shape,
         "levels": (low, high),
-        "has_files": source.files is not None,
         "classes": classes,
         "left_out": left_out,
-        "sha256": digest.hexdigest(),
         "identity": source.identity,
         "framing": dataclasses.asdict(framing),
     }
-    _write_json(partial / "entry.json", entry)
+    write_description(partial, entry, hashes)
 
 
 def _name(source: Source, i: int) -> str:
     return source.files[i] if source.files is not None else f"{source.title}, number {i}"
-
-
-def _write_json(path: Path, value: object) -> None:
-    with path.open("w") as file:
-        json.dump(value, file)
-        _flush(file)
-
-
-def _flush(file: IO[Any]) -> None:
-    """Flush what has been written to a file to the disk."""
-    file.flush()
-    os.fsync(file.fileno())

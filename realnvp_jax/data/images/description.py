@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from realnvp_jax.data.images.baselines import file_bits, histogram_bits
-from realnvp_jax.data.images.cache import Decoded
+from realnvp_jax.data.images.cache_entry import Decoded
 from realnvp_jax.data.images.framed import FramedImages, load_split, open_split
 from realnvp_jax.data.images.framing import BadPictureError, Framing, NoFraming
 from realnvp_jax.data.images.source import Source

@@ -12,7 +12,8 @@ import numpy as np
 
 from realnvp_jax.data.dataset import DataSet
 from realnvp_jax.data.examples import Examples, Splits
-from realnvp_jax.data.images.cache import Decoded, decode_once, default_cache_dir
+from realnvp_jax.data.images.cache import decode_once, default_cache_dir
+from realnvp_jax.data.images.cache_entry import Decoded
 from realnvp_jax.data.images.framing import BadPictureError, Framing
 from realnvp_jax.data.images.labels import one_hot, renumber
 from realnvp_jax.data.images.source import Labels, Source, source_in_memory

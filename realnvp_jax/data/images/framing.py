@@ -1,17 +1,21 @@
 """Pictures of any size and format as uint8 arrays of the size that a model takes."""
 
+import contextlib
 import dataclasses
 import io
 import re
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from realnvp_jax.data.limits import DECODED, MOST_PICTURE_BYTES, MOST_PIXELS
 from realnvp_jax.text import shorten
 
 CROPS = ("none", "centre", "random")
 RESAMPLINGS = ("antialias", "interpolate")
+_STRIP = 256  # rows
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 
 
@@ -76,27 +80,33 @@ class Framing:
     def decode(self, encoded: bytes, *, upright: bool = False) -> UInt8[np.ndarray, "height width channels"]:
         """Decode the bytes of an image file to pixels.
 
+        All threads together decode 2^26 pixels at a time, so that the memory that they take does not depend on their
+        number.
+
         Args:
           encoded: the bytes.
           upright: rotate the picture according to its EXIF orientation.
 
         Raises:
-          BadPictureError: not a picture, truncated, more than 8 bits per channel, or smaller than the crop.
+          BadPictureError: not a picture, damaged, more than 8 bits per channel, or smaller than the crop; more than
+            2^26 pixels, or 256 MiB.
         """
-        try:
+        if len(encoded) > MOST_PICTURE_BYTES:
+            raise too_large(len(encoded))
+        with _decoding():
             image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
+            _check_size(image)
             _check_bits(image, encoded)
-            image.load()
-            image = ImageOps.exif_transpose(image) if upright else image
-        except BadPictureError:
-            raise
-        except UnidentifiedImageError:
-            raise BadPictureError("not a picture") from None
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise BadPictureError(" ".join(str(error).split())[:80] or type(error).__name__) from None
-        if self.crop == "none" and image.mode in ("L", "RGB", "RGBA"):
-            return self.frame(_array(image))
-        return self.frame(_array(_converted(image, self.shape[2])))
+        with DECODED.take(image.width * image.height):
+            with _decoding():
+                image.load()
+                if upright:
+                    ImageOps.exif_transpose(image, in_place=True)
+                if self.crop != "none" or image.mode not in ("L", "RGB", "RGBA"):
+                    image = _converted(image, self.shape[2])
+                pixels = _array(image)
+            del image
+            return self.frame(pixels)
 
     def frame(self, x: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "height width channels"]:
         """Crop and resize decoded pixels.
@@ -106,7 +116,8 @@ class Framing:
         """
         if self.crop == "none":
             if x.shape != self.shape:
-                raise BadPictureError(f"expected shape {self.shape}, model.event_shape; got {x.shape}")
+                hint = ": dataset.crop='centre' converts colours" if x.shape[:2] == self.shape[:2] else ""
+                raise BadPictureError(f"expected shape {self.shape}, model.event_shape; got {x.shape}{hint}")
         else:
             x = self._resized(self._part(self._coloured(x)))
         return x >> (8 - self.num_bits) if self.num_bits else x
@@ -153,6 +164,31 @@ class NoFraming(Framing):
         return x
 
 
+def too_large(num_bytes: int) -> BadPictureError:
+    """The error to raise for a picture of more bytes than are read."""
+    return BadPictureError(f"{num_bytes / 2**20:,.0f} MiB, more than the {MOST_PICTURE_BYTES >> 20} MiB that are read")
+
+
+@contextlib.contextmanager
+def _decoding() -> Iterator[None]:
+    """Turn whatever a decoder raises into BadPictureError: a damaged picture can fail anywhere, with any error."""
+    try:
+        yield
+    except BadPictureError:
+        raise
+    except UnidentifiedImageError:
+        raise BadPictureError("not a picture") from None
+    except Image.DecompressionBombError:
+        raise BadPictureError(f"more than {MOST_PIXELS:,} pixels: scale it down") from None
+    except Exception as error:
+        raise BadPictureError(" ".join(str(error).split())[:80] or type(error).__name__) from None
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise BadPictureError(f"{image.width}x{image.height}, more than {MOST_PIXELS:,} pixels: scale it down")
+
+
 def _box(crop: str) -> tuple[int, int, int, int] | None:
     """(top, bottom, left, right) of "40:188,15:163"; None if the text is not of this form or the box is empty."""
     match = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", crop)
@@ -184,11 +220,20 @@ def _check_bits(image: Image.Image, encoded: bytes) -> None:
 
 def _converted(image: Image.Image, channels: int) -> Image.Image:
     """Convert to greyscale for one channel, to RGB for three; transparent pixels become white."""
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("L" if channels == 1 else "RGB")
+    image = _on_white(image) if image.has_transparency_data else image
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """A picture with transparency on a white background, in RGB; strip by strip, which takes half of the memory."""
+    flat = Image.new("RGB", image.size)
+    for top in range(0, image.height, _STRIP):
+        box = (0, top, image.width, min(top + _STRIP, image.height))
+        strip = image.crop(box).convert("RGBA")
+        white = Image.new("RGBA", strip.size, "white")
+        flat.paste(Image.alpha_composite(white, strip).convert("RGB"), box)
+    return flat
 
 
 def _image(x: np.ndarray) -> Image.Image:

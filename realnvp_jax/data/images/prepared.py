@@ -3,6 +3,7 @@
 dataset_info.json and features.json tell what a data set holds; TFDS is imported only when images are decoded.
 """
 
+import contextlib
 import functools
 import json
 import re
@@ -14,9 +15,11 @@ import numpy as np
 
 from realnvp_jax.data.images.framing import Framing
 from realnvp_jax.data.images.source import Labels, Source
+from realnvp_jax.data.limits import ENCODED
 from realnvp_jax.text import shorten
 
 _FILE_FORMAT = "array_record"
+_MOST_CLASSES = 100_000
 
 
 def find_prepared(name: str, root: Path) -> Path | None:
@@ -41,7 +44,10 @@ def prepared_splits(directory: Path) -> list[str]:
     Raises:
       ValueError: the directory does not hold a prepared data set.
     """
-    return sorted(split["name"] for split in _read_info(directory)["splits"])
+    try:
+        return sorted(split["name"] for split in _read_info(directory)["splits"])
+    except (KeyError, TypeError) as error:
+        raise _damaged(directory, error) from None
 
 
 def prepared_source(directory: Path, split: str) -> Source:
@@ -56,9 +62,21 @@ def prepared_source(directory: Path, split: str) -> Source:
     Raises:
       ValueError: the data set is in another file format, has no such split, or has no images.
     """
+    try:
+        return _source(directory, split)
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        UnicodeDecodeError,
+    ) as error:  # a JSON value of another type than it should have
+        raise _damaged(directory, error) from None
+
+
+def _source(directory: Path, split: str) -> Source:
     info, features = _read_info(directory), _read(directory, "features.json")
     name = "/".join(info[key] for key in ("name", "configName", "version") if key in info)
-    lengths = {entry["name"]: sum(map(int, entry.get("shardLengths", ()))) for entry in info["splits"]}
+    lengths = {entry["name"]: sum(map(_size, entry.get("shardLengths", ()))) for entry in info["splits"]}
     if split not in lengths:
         raise ValueError(f"expected one of the splits {sorted(lengths)} of {name!r}; got {shorten(split)}")
     if info.get("fileFormat") != _FILE_FORMAT:
@@ -72,7 +90,10 @@ def prepared_source(directory: Path, split: str) -> Source:
     image = named.get("image", {}).get("image")
     if image is None or image.get("dtype", "uint8") != "uint8":
         raise ValueError(f"expected a feature 'image' of uint8 images in {name!r}; got {shorten(', '.join(named))}")
-    dimensions = tuple(map(int, image.get("shape", {}).get("dimensions", ())))
+    foreign = _foreign_class(features)
+    if foreign is not None:
+        raise _damaged(directory, f"the class {foreign} in features.json, which is not one of TFDS")
+    dimensions = tuple(map(_size, image.get("shape", {}).get("dimensions", ())))
     shape = dimensions if len(dimensions) == 3 and min(dimensions) > 0 else None
     identity = {
         "kind": "tfds",
@@ -85,26 +106,57 @@ def prepared_source(directory: Path, split: str) -> Source:
     records = functools.cache(lambda: _records(directory, split))
 
     def read(framing: Framing, i: int) -> np.ndarray:
-        try:
-            with lock:
-                encoded = records()[i]["image"]
-        except Exception as error:  # of several kinds, depending on what is damaged
-            raise _damaged(directory, error) from None
-        return framing.decode(encoded)
+        with contextlib.ExitStack() as held:
+            try:
+                with lock:
+                    encoded = records()[i]["image"]
+                    if not isinstance(encoded, bytes):
+                        raise TypeError(f"{type(encoded).__name__} instead of an encoded image")
+                    held.enter_context(ENCODED.take(len(encoded)))
+            except Exception as error:  # of several kinds, depending on what is damaged
+                raise _damaged(directory, error) from None
+            return framing.decode(encoded)
 
     def label(i: int) -> int:
-        with lock:
-            return int(records()[i]["label"])
+        try:
+            with lock:
+                return int(records()[i]["label"])
+        except Exception as error:
+            raise _damaged(directory, error) from None
 
     classes = _class_names(directory, named)
     labels = Labels(classes, label) if classes else f"the features {shorten(', '.join(named), 100)}"
     return Source(f"{name}, {split}", identity, lengths[split], read, shape=shape, labels=labels)
 
 
+def _size(text: Any) -> int:
+    """A size in a JSON file, where TFDS writes numbers as text."""
+    if not re.fullmatch(r"-?\d{1,15}", str(text)):
+        raise TypeError(f"{shorten(text)} instead of a whole number")
+    return int(text)
+
+
+def _foreign_class(features: Any) -> str | None:
+    """A class in features.json that does not belong to TFDS, which would import it; None if there is none."""
+    pending = [features]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            name = value.get("pythonClassName")
+            if name is not None and not str(name).startswith("tensorflow_datasets."):
+                return shorten(name)
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return None
+
+
 def _class_names(directory: Path, features: dict[str, Any]) -> tuple[str, ...]:
     """Names of the classes of the feature "label"; their numbers if they have no names; () if there are no classes."""
-    num = int(features.get("label", {}).get("classLabel", {}).get("numClasses", 0))
+    num = _size(features.get("label", {}).get("classLabel", {}).get("numClasses", 0))
     file = directory / "label.labels.txt"
+    if not 0 <= num <= _MOST_CLASSES:
+        raise TypeError(f"{num} classes")
     names = tuple(filter(None, file.read_text(encoding="utf-8").split("\n"))) if file.is_file() else ()
     return names if len(names) == num else tuple(map(str, range(num)))
 
@@ -127,7 +179,7 @@ def _read_info(directory: Path) -> dict[str, Any]:
 def _read(directory: Path, name: str) -> dict[str, Any]:
     try:
         return dict(json.loads((directory / name).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise _damaged(directory, error) from None
 
 

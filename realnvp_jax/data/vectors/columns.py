@@ -40,9 +40,10 @@ def choose_columns(
     Raises:
       ValueError: a name is unknown, or a column that is kept has no name or the same name as another one.
     """
+    known = set(given)
     for key, names in (("columns", columns), ("drop", drop), ("context", context)):
         for name in names:
-            if name not in given and not (key == "context" and "=" in name and name.rpartition("=")[0] in given):
+            if name not in known and not (key == "context" and "=" in name and name.rpartition("=")[0] in known):
                 raise unknown_column(name, given, f"dataset.{key}", title)
             if key == "context" and name in drop:
                 raise ValueError(

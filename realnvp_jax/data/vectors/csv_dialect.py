@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from realnvp_jax.data.limits import MOST_LINE
 from realnvp_jax.text import shorten
 
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
@@ -45,11 +46,10 @@ class CsvDialect:
           csv.Error: the file is not a CSV file.
           UnicodeDecodeError: the file is not UTF-8 text.
         """
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter=self.separator)
-            for cells in reader:
-                if len(cells) > 1 or (cells and cells[0].strip()):
-                    yield reader.line_num, [cell.strip() for cell in cells]
+        reader = csv.reader(_lines(path), delimiter=self.separator)
+        for cells in reader:
+            if len(cells) > 1 or (cells and cells[0].strip()):
+                yield reader.line_num, [cell.strip() for cell in cells]
 
 
 def find_dialect(path: Path) -> CsvDialect:
@@ -60,8 +60,7 @@ def find_dialect(path: Path) -> CsvDialect:
       UnicodeDecodeError: the file is not UTF-8 text.
       ValueError: the file is ambiguous.
     """
-    with path.open(encoding="utf-8-sig") as file:
-        header = next((line for line in file if line.strip()), "")
+    header = next((line for line in _lines(path) if line.strip()), "")
     widths: dict[str, int] = {}
     rows: dict[str, list[list[str]]] = {}
     for separator in _NAMES:
@@ -77,6 +76,15 @@ def find_dialect(path: Path) -> CsvDialect:
         )
     separator = fitting[0] if fitting else max(widths, key=lambda s: widths[s], default=",")
     return CsvDialect(separator, _decimal(separator, rows.get(separator, []), path))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a file of text, with their ends."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for number, line in enumerate(iter(lambda: file.readline(MOST_LINE), ""), 1):
+            if len(line) == MOST_LINE:
+                raise csv.Error(f"line {number} of more than {MOST_LINE:,} characters")
+            yield line
 
 
 def with_decimal_points(series: Any, column: str, path: Path) -> Any:

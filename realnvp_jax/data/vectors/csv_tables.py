@@ -1,4 +1,4 @@
-"""CSV files.
+"""CSV files, and others of text in columns.
 
 pandas reads them fast. A second, slower pass with line numbers finds what pandas would misread or silently repair.
 """
@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from realnvp_jax.data.limits import MOST_TEXT_BYTES, check_file_size, check_table_size
 from realnvp_jax.data.vectors.csv_dialect import CsvDialect, find_dialect, with_decimal_points
 from realnvp_jax.text import describe_error, shorten
+
+TEXT_EXTENSIONS = (".csv", ".tsv", ".txt")
 
 
 def read_csv(path: Path) -> Any:
@@ -24,10 +27,12 @@ def read_csv(path: Path) -> Any:
     import pandas as pd
 
     file = shorten(path.name)
+    check_file_size(path, MOST_TEXT_BYTES)
     try:
         dialect = find_dialect(path)
         header, first = itertools.islice(itertools.chain(dialect.lines(path), [(0, []), (0, [])]), 2)
         columns = _check_header(header[1], file)
+        check_table_size(1, len(columns), file)
         if not first[1]:
             raise ValueError(f"expected rows below the header of {file}; got none")
         frame, problem = None, f"{len(first[1])} cells in its first row"
@@ -84,9 +89,11 @@ def read_csv_column(path: Path, place: int) -> list[str]:
     return [cell.strip() for cell in series]
 
 
-def line_of_row(path: Path, row: int) -> int:
-    """The number, counted from 1, of the line in which a row of a CSV file, counted from 0, ends."""
-    return next(itertools.islice(find_dialect(path).lines(path), row + 1, None))[0]
+def place_of_row(path: Path, row: int) -> str:
+    """Where a row of a table, counted from 0, is in its file: its last line, counted from 1, or its number."""
+    if path.suffix.lower() in TEXT_EXTENSIONS:
+        return f"line {next(itertools.islice(find_dialect(path).lines(path), row + 1, None))[0]}"
+    return f"row {row} (counted from 0)"
 
 
 def write_csv(path: Path, parts: Iterable[Mapping[str, Any]]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from realnvp_jax.data.vectors.csv_tables import line_of_row
+from realnvp_jax.data.vectors.csv_tables import place_of_row
 from realnvp_jax.text import shorten
 
 _MOST_CATEGORIES = 1000
@@ -141,7 +141,7 @@ def _one_hot(series: Any, name: str, own: Sequence[str], path: Path, missing: np
         row = int(np.argmax(unknown))
         raise ValueError(
             f"expected the categories that the run was started with, {shorten(', '.join(known), 100)}, in column "
-            f"{shorten(name)} of {shorten(path.name)}; got {shorten(texts[row])} in {_where(path, row)}"
+            f"{shorten(name)} of {shorten(path.name)}; got {shorten(texts[row])} in {place_of_row(path, row)}"
         )
     encoded = (np.arange(len(own))[:, None] == numbers).astype(np.float64)
     encoded[:, missing] = np.nan
@@ -192,7 +192,7 @@ def _text_error(series: Any, name: str, path: Path, *, is_context: bool) -> Valu
     kind = "categories, such as " if _is_categorical(series) else ""
     return ValueError(
         f"expected numbers in column {shorten(name)} of {shorten(path.name)}; "
-        f"got {kind}{shorten(series.iloc[row])} in {_where(path, row)}: {advice}"
+        f"got {kind}{shorten(series.iloc[row])} in {place_of_row(path, row)}: {advice}"
     )
 
 
@@ -256,12 +256,6 @@ def _is_categorical(series: Any) -> bool:
 def _first(series: Any) -> Any:
     """The first value that is not missing; None if all are."""
     return next(iter(series.dropna()), None)
-
-
-def _where(path: Path, row: int) -> str:
-    if path.suffix.lower() == ".csv":
-        return f"line {line_of_row(path, row)}"
-    return f"row {row} (counted from 0)"
 
 
 def _quoted(name: str) -> str:

@@ -83,7 +83,7 @@ def load_vectors(
         if name not in columns:
             raise unknown_column(name, columns, "dataset.context", title)
     conditions = [columns.index(name) for name in options.context]
-    modelled = [i for i in range(len(columns)) if i not in set(conditions)]
+    modelled = sorted({*range(len(columns))} - {*conditions})
     train = parts["train"]
     found = [] if options.discrete == "continuous" else discrete.find_discrete(train[:, modelled])
     found = [modelled[i] for i in found]
@@ -92,7 +92,7 @@ def load_vectors(
     if found and options.discrete == "refuse":
         raise discrete.discrete_error(train, columns, found)
     if found and options.discrete == "drop":
-        modelled = [i for i in modelled if i not in set(found)]
+        modelled = sorted({*modelled} - {*found})
         names = shorten(", ".join(columns[i] for i in found), 150)
         notes.append(f"discrete columns left out: {names}")
     if found and options.discrete == "dequantize":
@@ -114,11 +114,12 @@ def load_vectors(
         context = parts[role][:, conditions].astype(np.float32) if conditions else None
         splits[role] = Examples(noisy.astype(np.float32, copy=False), context)
     used = tuple(columns[i] for i in sorted([*modelled, *conditions]))
+    others = sorted({*range(len(columns))} - {*modelled, *conditions})
     return Splits(
         **splits,
         columns=names,
         all_columns=used,
-        unused_columns=(*rows.unused, *(column for column in columns if column not in set(used))),
+        unused_columns=(*rows.unused, *(columns[i] for i in others)),
         grids={column: (grid.origin, grid.spacing) for column, grid in grids.items()},
         notes=tuple(notes),
         parts=rows.taken,
@@ -162,7 +163,8 @@ def load_rows(dataset: DataSet, split_names: Mapping[str, str], options: VectorO
 def _check_columns(train: np.ndarray, columns: Sequence[str], one_hot: Sequence[str]) -> None:
     """Raise ValueError for columns that are constant, unless one-hot, or of a scale that float32 cannot hold."""
     if one_hot:
-        kept = [i for i, column in enumerate(columns) if column not in set(one_hot)]
+        categories = set(one_hot)
+        kept = [i for i, column in enumerate(columns) if column not in categories]
         train, columns = train[:, kept], [columns[i] for i in kept]
     check_not_constant(train, columns)
     if len(train) > 1:
@@ -191,7 +193,8 @@ def _load(dataset: DataSet, split: str, options: VectorOptions) -> TableExamples
     if isinstance(loaded, TableExamples):  # the table has already chosen its columns
         return dataclasses.replace(loaded, x=x, columns=columns)
     chosen = choose_columns(columns, options.columns, options.drop, options.context, title)
-    unused = tuple(column for i, column in enumerate(columns) if i not in set(chosen))
+    kept = set(chosen)
+    unused = tuple(column for i, column in enumerate(columns) if i not in kept)
     return TableExamples(x[:, chosen] if unused else x, columns=tuple(columns[i] for i in chosen), unused=unused)
 
 

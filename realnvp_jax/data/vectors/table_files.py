@@ -1,7 +1,6 @@
-"""Files of tables: .csv, .parquet and .npz."""
+"""Files of tables: .csv (also .tsv and .txt), .parquet and .npz."""
 
 import dataclasses
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from realnvp_jax.checks import check_finite
 from realnvp_jax.data.dataset import DataSet
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.data.vectors.columns import choose_columns, numbered, unknown_column
-from realnvp_jax.data.vectors.csv_tables import read_csv, read_csv_column
+from realnvp_jax.data.vectors.binary_tables import read_npz, read_parquet
+from realnvp_jax.data.vectors.columns import choose_columns, unknown_column
+from realnvp_jax.data.vectors.csv_tables import TEXT_EXTENSIONS, place_of_row, read_csv, read_csv_column
 from realnvp_jax.data.vectors.encoding import encode, find_categories
 from realnvp_jax.registry import register
-from realnvp_jax.text import describe_error, shorten, split_names
+from realnvp_jax.text import shorten, split_names
 
-EXTENSIONS = (".csv", ".parquet", ".npz")
-_EXTENSIONS = ".csv, .parquet or .npz"
+EXTENSIONS = (*TEXT_EXTENSIONS, ".parquet", ".npz")
+_EXTENSIONS = ".csv, .tsv, .txt, .parquet or .npz"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -132,11 +131,11 @@ def to_numbers(
     columns, values, is_missing = encode(frame, path, context, categories)
     rows = np.flatnonzero(~is_missing.any(axis=1))
     if len(rows) < len(values) and missing == "refuse":
-        row, place = np.argwhere(is_missing)[0]
+        row, column = np.argwhere(is_missing)[0]
         worst = int(is_missing.sum(axis=0).argmax())
         raise ValueError(
             f"expected a value in every cell of {file}; got none in {len(values) - len(rows):,} of {len(values):,} "
-            f"rows, the first in row {row} (counted from 0), column {shorten(frame.columns[place], 40)}: drop these "
+            f"rows, the first in {place_of_row(path, row)}, column {shorten(frame.columns[column], 40)}: drop these "
             "rows with --config.dataset.missing=drop, or columns with --config.dataset.drop; "
             f"{shorten(frame.columns[worst], 40)} lacks the most values"
         )
@@ -146,26 +145,27 @@ def to_numbers(
             "values out with --config.dataset.drop"
         )
     values = values[rows] if len(rows) < len(values) else values
-    check_finite(values, columns)
-    too_large = np.abs(values) > np.finfo(np.float32).max
+    too_large = ~(np.abs(values) <= np.finfo(np.float32).max)
     if too_large.any():
         row, column = np.argwhere(too_large)[0]
         raise ValueError(
-            f"expected numbers that fit into float32, up to 3.4e38, in {file}; got {values[row, column]:g} in row "
-            f"{rows[row]} (counted from 0) of column {shorten(columns[column])}: scale it, or take its logarithm"
+            f"expected numbers that fit into float32, up to 3.4e38, in {file}; got {values[row, column]:g} in "
+            f"{place_of_row(path, int(rows[row]))} of column {shorten(columns[column])}: scale it, take its logarithm, "
+            "or drop the row"
         )
     return Table(columns, values, rows, len(frame))
 
 
 def read_frame(path: str | Path) -> Any:
-    """The columns of a .csv, .parquet or .npz file as a pandas DataFrame, with any types.
+    """The columns of a .csv, .tsv, .txt, .parquet or .npz file as a pandas DataFrame, with any types.
 
-    A CSV file needs a header. An .npz file has one array [n, D], whose columns may be named by an array `columns` of
+    A file of text needs a header, and any of its endings may go with any separator (see `find_dialect`). An .npz file
+    has one array [n, D], whose columns may be named by an array `columns` of
     strings; or several arrays [n], whose keys name the columns and `columns` may order them; or one structured array
     [n], whose fields are the columns. Columns without names are called by their numbers (see `numbered`).
 
     Raises:
-      ValueError: the file does not exist, or is malformed.
+      ValueError: the file does not exist, is malformed, or is larger than the limits in `data.limits`.
     """
     path = Path(path).expanduser()
     reader = _READERS.get(path.suffix.lower())
@@ -174,12 +174,15 @@ def read_frame(path: str | Path) -> Any:
     if not path.is_file():
         raise ValueError(f"expected a table in a {_EXTENSIONS} file; got {shorten(path, 250)}, where there is no file")
     frame = reader(path)
-    frame.columns = [str(column).strip() for column in frame.columns]
+    try:
+        frame.columns = [str(column).strip() for column in frame.columns]
+    except UnicodeError:
+        raise ValueError(f"expected names of columns in Unicode in {shorten(path.name)}; got other bytes") from None
     return frame
 
 
 def read_column(path: str | Path, name: str) -> list[str]:
-    """One column of a table, of any type, as text; for a CSV file, exactly as it is written.
+    """One column of a table, of any type, as text; for a file of text, exactly as it is written.
 
     Raises:
       ValueError: as in `read_frame`, or there is no such column.
@@ -190,73 +193,13 @@ def read_column(path: str | Path, name: str) -> list[str]:
     if name not in names:
         raise unknown_column(name, names, "--id", shorten(path.name))
     place = names.index(name)
-    return read_csv_column(path, place) if path.suffix.lower() == ".csv" else list(map(str, frame.iloc[:, place]))
-
-
-def _read_parquet(path: Path) -> Any:
-    import pandas as pd
-
-    file = shorten(path.name)
-    try:
-        frame = pd.read_parquet(path)
-        return frame.reset_index(drop=all(name is None for name in frame.index.names))
-    except ImportError:
-        raise ValueError(f"expected pyarrow, which reads {file}; got none: pip install pyarrow") from None
-    except Exception as error:  # a damaged file can fail anywhere
-        raise ValueError(f"expected a Parquet table in {file}; got {describe_error(error)}") from None
-
-
-def _read_npz(path: Path) -> Any:
-    import pandas as pd
-
-    file = shorten(path.name)
-    try:
-        with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as loaded:
-            arrays = {key: np.asarray(loaded[key]) for key in loaded.files}  # an entry that is not an array is bytes
-    except Exception as error:  # as in `_read_parquet`
-        problem = shorten(error, 150) if isinstance(error, (ValueError, zipfile.BadZipFile)) else describe_error(error)
-        raise ValueError(f"expected an .npz file of columns in {file}; got {problem}") from None
-    names = None
-    if "columns" in arrays and arrays["columns"].dtype.kind == "U" and len(arrays) > 1:
-        names = [str(name) for name in arrays.pop("columns").ravel()]
-    if len(arrays) == 1 and (array := next(iter(arrays.values()))).dtype.names and array.ndim == 1:
-        arrays = {field: array[field] for field in array.dtype.names}
-    arrays = {key: _native(array, key, file) for key, array in arrays.items()}
-    shapes = [array.shape for array in arrays.values()]
-    if len(shapes) == 1 and len(shapes[0]) == 2:
-        values = next(iter(arrays.values()))
-        names = list(numbered(values.shape[1])) if names is None else names
-        if len(names) != values.shape[1]:
-            raise ValueError(f"expected {values.shape[1]} names in 'columns' of {file}; got {len(names)}")
-        return pd.DataFrame(values, columns=names)
-    if not shapes or len(shapes[0]) != 1 or len(set(shapes)) > 1:
-        raise ValueError(
-            f"expected in {file} one array [n, D], or several [n] of one length; got shapes {shorten(shapes, 100)}"
-        )
-    names = list(arrays) if names is None else names
-    if sorted(names) != sorted(arrays):
-        raise ValueError(
-            f"expected the names of the arrays in 'columns' of {file}, {shorten(list(arrays), 100)}; "
-            f"got {shorten(names, 100)}"
-        )
-    return pd.DataFrame({name: arrays[name] for name in names})
-
-
-def _native(array: np.ndarray, key: str, file: str) -> np.ndarray:
-    """An array in native byte order, with floats as float64 (longer floats are rounded)."""
-    if array.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return array.astype(np.float64)
-    if array.dtype.kind in "biuM":
-        return array.astype(array.dtype.newbyteorder("="))
-    if array.dtype.kind in "US":
-        try:
-            return array.astype(str).astype(object)
-        except UnicodeDecodeError:
-            pass
-    raise ValueError(
-        f"expected numbers or text in array {shorten(key)} of {file}; got {shorten(array.dtype)}: leave it out"
+    return (
+        read_csv_column(path, place) if path.suffix.lower() in TEXT_EXTENSIONS else list(map(str, frame.iloc[:, place]))
     )
 
 
-_READERS: dict[str, Callable[[Path], Any]] = {".csv": read_csv, ".parquet": _read_parquet, ".npz": _read_npz}
+_READERS: dict[str, Callable[[Path], Any]] = {
+    **dict.fromkeys(TEXT_EXTENSIONS, read_csv),
+    ".parquet": read_parquet,
+    ".npz": read_npz,
+}

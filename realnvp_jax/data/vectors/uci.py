@@ -22,9 +22,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from realnvp_jax.data.array_files import read_arrays
 from realnvp_jax.data.dataset import DataSet
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.data.vectors.legacy_pickles import read_frame
+from realnvp_jax.data.limits import MOST_FILE_BYTES
+from realnvp_jax.data.vectors.pickled_frames import read_frame
 from realnvp_jax.registry import register
 from realnvp_jax.text import shorten
 
@@ -146,9 +148,12 @@ def _bsds300(root: Path) -> tuple[list[str], Parts]:
         raise ValueError("expected h5py, which reads BSDS300/BSDS300.hdf5; got none: pip install h5py") from None
     try:
         with h5py.File(path, "r") as file:
-            contents: Any = file
-            return [], (contents["train"][:], contents["validation"][:], contents["test"][:])
-    except (OSError, KeyError) as error:
+            parts: Any = [file[part] for part in ("train", "validation", "test")]
+            if sum(part.nbytes for part in parts) > MOST_FILE_BYTES:
+                raise ValueError(f"arrays of more than {MOST_FILE_BYTES >> 30} GiB")
+            train, validation, test = (part[:] for part in parts)
+            return [], (train, validation, test)
+    except Exception as error:
         raise ValueError(
             f"expected train, validation and test in the HDF5 file BSDS300/BSDS300.hdf5; got {shorten(error, 150)}"
         ) from None
@@ -175,8 +180,8 @@ def _normalize_by_the_first_two(parts: Parts) -> Parts:
 def _load_npy(root: Path, name: str) -> np.ndarray:
     path = _find(root, name)
     try:
-        data = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        data = read_arrays(path, [""])[""]
+    except Exception as error:  # a damaged file can fail anywhere
         raise ValueError(f"expected an array in {name}; got {shorten(error, 150)}") from None
     if data.ndim != 2 or data.dtype.kind != "f":
         raise ValueError(f"expected an array [n, D] of floats in {name}; got {data.dtype} {shorten(data.shape)}")

@@ -52,8 +52,8 @@ def test_several_arrays_are_splits_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "expected"),
     [
-        ({"x": np.zeros((3, 5, 4), np.float32)}, "got 'float32': save them as whole numbers from 0 to 255, np.rint("),
-        ({"x": np.zeros((3, 5, 4), np.int64)}, "got 'int64': save them as whole numbers"),
+        ({"x": np.zeros((3, 5, 4), np.float32)}, "got 'float32': convert them, np.rint("),
+        ({"x": np.zeros((3, 5, 4), np.int64)}, "got 'int64': convert them, x.astype(np.uint8) if they lie in [0, 255]"),
         ({"x": np.array([np.zeros((5, 4)), np.zeros((4, 4))], dtype=object)}, "such as images of different sizes"),
         ({"x": np.zeros((3, 5, 4), [(f"field_{i}", "u1") for i in range(99)])}, "expected uint8 pixels"),
         ({"x": np.zeros((3, 5, 0), np.uint8)}, "got shape (3, 5, 0)"),

@@ -17,6 +17,7 @@ import pytest
 from realnvp_jax.data.images import cache
 from realnvp_jax.data.images.cache import clear_cache, decode_once, list_cache
 from realnvp_jax.data.images.framing import Framing
+from realnvp_jax.data.images.source import Labels
 from tests.data.images.helpers import counted_source
 from tests.helpers import PATIENCE, ROOT, refusal, wait_until
 
@@ -53,6 +54,25 @@ def test_images_are_decoded_once(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.txt"]
     np.testing.assert_array_equal(again.images, first.images)  # still mapped
     assert list_cache(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize("name", ["images.bin", "labels.bin", "files.json", "entry.json"])
+def test_a_flipped_bit_is_found(tmp_path, name):
+    source, reads = counted_source(20)
+    source = dataclasses.replace(source, labels=Labels(("a", "b"), lambda i: i % 2))
+    expected = decode_once(source, FRAMING, tmp_path)
+    expected = dataclasses.replace(expected, images=expected.images.copy())
+    (entry,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    content = (entry / name).read_bytes()
+    for place in np.linspace(0, len(content) - 1, 10).astype(int).tolist():
+        reads.clear()
+        (entry / name).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        found = decode_once(source, FRAMING, tmp_path)
+        assert len(reads) == 20
+        for field in dataclasses.fields(found):
+            np.testing.assert_array_equal(getattr(found, field.name), getattr(expected, field.name))
+    decode_once(source, FRAMING, tmp_path)
+    assert len(reads) == 20
 
 
 @pytest.mark.parametrize("damage", ["cut off", "no description", "half a description", "a list", "no text"])
@@ -106,6 +126,7 @@ from pathlib import Path
 import numpy as np
 from realnvp_jax.data.images.cache import decode_once
 from realnvp_jax.data.images.framing import Framing
+from realnvp_jax.data.images.source import Labels
 from realnvp_jax.data.images.source import Source
 
 end = time.monotonic() + int(sys.argv[5])

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 import realnvp_jax
+from realnvp_jax.data.images import folder as folder_module
 from realnvp_jax.data.images.cache import decode_once, list_cache
 from realnvp_jax.data.images.description import describe, image_data
 from realnvp_jax.data.images.folder import folder_source
@@ -85,8 +86,36 @@ def test_folders_of_equal_listings_are_told_apart(tmp_path):
 def test_links_are_followed_once_and_pipes_are_no_pictures(folder):
     (folder / "again").symlink_to(folder / "more")
     (folder / "more" / "round").symlink_to(folder)
-    os.mkfifo(folder / "pipe.png")
     assert folder_source(str(folder), "all", 0).num == 14
+
+
+def test_what_is_no_picture_file_is_named_and_left_out(folder, tmp_path):
+    for name, target in [("self.png", "self.png"), ("zeros.png", "/dev/zero"), ("piped.jpg", "pipe.png")]:
+        (folder / name).symlink_to(target)
+    os.mkfifo(folder / "pipe.png")
+    (folder / "into").symlink_to("into")
+    (folder / "shut.png").symlink_to("12.TIFF/x.png")
+    Image.new("RGB", (9, 9)).save(folder / "a.gif")
+    (folder / "photo.HEIC").write_bytes(b"")
+    with (folder / "sparse.png").open("wb") as file:
+        file.truncate(30 * 2**30)
+    splits = framed_folder(folder, tmp_path)
+    assert sum(len(names) for names in splits.files.values()) == 14
+    assert splits.left_out == {
+        "self.png": "Too many levels of symbolic links",
+        "zeros.png": "not a file, but a device, a pipe or a directory",
+        "piped.jpg": "not a file, but a device, a pipe or a directory",
+        "pipe.png": "not a file, but a device, a pipe or a directory",
+        "shut.png": "Not a directory",
+        "a.gif": "a .gif file, a format that is not read: convert it to PNG",
+        "photo.HEIC": "a .HEIC file, a format that is not read: convert it to PNG",
+        "sparse.png": "30,720 MiB, more than the 256 MiB that are read",
+    }
+
+
+def test_a_folder_of_other_pictures_has_none(tmp_path):
+    (tmp_path / "a.gif").write_bytes(b"")
+    assert "got none, and 1 other files" in refusal(folder_source, str(tmp_path), "all", 0)
 
 
 def test_names_that_are_not_unicode(tmp_path):
@@ -103,11 +132,11 @@ def test_names_that_are_not_unicode(tmp_path):
 
 
 def test_an_error_of_reading_is_no_bad_picture(folder, tmp_path, monkeypatch):
-    def fails(path):
+    def fails(path, flags):
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", fails)
+        patch.setattr(folder_module, "_open_without_waiting", fails)
         message = refusal(framed_folder, folder, tmp_path)
     assert "got 'Too many open files' at" in message
     assert len(framed_folder(folder, tmp_path).train) == 11

@@ -1,12 +1,20 @@
 """Pictures become arrays of one shape."""
 
 import dataclasses
+import io
+import struct
+import threading
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from realnvp_jax.data.images import framing
 from realnvp_jax.data.images.framing import BadPictureError, Framing
+from realnvp_jax.data.limits import Budget
 from tests.data.images.helpers import encoded, pixels
 from tests.helpers import refusal
 
@@ -38,8 +46,20 @@ def test_colours_are_converted():
     np.testing.assert_array_equal(decoded[1:], rgba[1:, :, :3])
     jpeg = encoded(Image.new("CMYK", (4, 6), (0, 0, 0, 0)), "JPEG")
     assert RGB.decode(jpeg).min() > 250
-    with pytest.raises(BadPictureError, match=r"expected shape \(6, 4, 3\), model.event_shape; got \(6, 4, 1\)"):
+    with pytest.raises(BadPictureError, match=r"model.event_shape; got \(6, 4, 1\): dataset.crop='centre' converts"):
         AS_IT_IS.decode(encoded(Image.fromarray(grey)))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "RGB"])
+def test_transparent_pixels_become_white_in_strips_as_in_one_piece(mode, monkeypatch):
+    monkeypatch.setattr(framing, "_STRIP", 4)
+    picture = Image.fromarray(pixels(6, 4, 4), "RGBA").convert(mode)
+    options = {} if mode.endswith("A") else {"transparency": picture.getpixel((1, 5))}
+    file = encoded(picture, **options)
+    opened = Image.open(io.BytesIO(file)).convert("RGBA")
+    expected = Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened).convert("RGB")
+    np.testing.assert_array_equal(RGB.decode(file), np.asarray(expected))
+    np.testing.assert_array_equal(GREY.decode(file)[..., 0], np.asarray(expected.convert("L")))
 
 
 def test_exif_turns_a_picture_only_where_it_is_asked_for():
@@ -56,9 +76,6 @@ def test_exif_turns_a_picture_only_where_it_is_asked_for():
 
 
 def png_of_16_bits_in_rgb() -> bytes:
-    import struct
-    import zlib
-
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -84,6 +101,78 @@ def test_pictures_that_cannot_be_used_say_why():
         RGB.decode(encoded(Image.fromarray(pixels(5, 4, 3))))
     with pytest.raises(BadPictureError, match="4x6 pixels do not contain rows and columns 0:6,0:5"):
         Framing((6, 4, 3), "0:6,0:5").decode(encoded(Image.fromarray(pixels(6, 4, 3))))
+
+
+def png_of_zeros(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def test_pictures_of_too_many_pixels_or_bytes_are_not_decoded():
+    for width, height in [(8193, 8192), (2**26 + 1, 1), (20_000, 20_000), (2**31 - 1, 2**31 - 1)]:
+        with pytest.raises(BadPictureError, match="more than 67,108,864 pixels: scale it down"):
+            GREY.decode(png_of_zeros(width, height))
+    with pytest.raises(BadPictureError, match="257 MiB, more than the 256 MiB that are read"):
+        GREY.decode(bytes(257 * 2**20))
+
+
+@pytest.mark.parametrize(
+    "error", [struct.error, KeyError, MemoryError, RecursionError, AttributeError, ZeroDivisionError]
+)
+def test_whatever_a_decoder_raises_the_picture_is_left_out(monkeypatch, error):
+    def fails(*arguments, **keywords):
+        raise error("odd")
+
+    monkeypatch.setattr(Image, "open", fails)
+    with pytest.raises(BadPictureError, match="odd"):
+        GREY.decode(b"")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_program_is_not_held_up(monkeypatch, error):
+    def fails(*arguments, **keywords):
+        raise error
+
+    monkeypatch.setattr(Image, "open", fails)
+    with pytest.raises(error):
+        GREY.decode(b"")
+
+
+@pytest.mark.parametrize("mode", ["LAB", "YCbCr", "CMYK", "LA", "PA", "RGBX", "1", "P"])
+@pytest.mark.parametrize("frame", [GREY, RGB, AS_IT_IS])
+def test_every_colour_space_is_converted_or_left_out(mode, frame):
+    file = encoded(Image.new(mode, (4, 6)), "JPEG" if mode == "YCbCr" else "TIFF")
+    try:
+        assert frame.decode(file).shape == frame.shape
+    except BadPictureError:
+        assert mode == "LAB"
+
+
+def test_threads_share_the_pixels_that_they_decode(monkeypatch):
+    """As many threads as there are pictures hold no more pixels than one of the largest pictures has."""
+    together, most, lock = 0, 0, threading.Lock()
+    load = Image.Image.load
+
+    def counted(image):
+        nonlocal together, most
+        with lock:
+            together += 1
+            most = max(most, together)
+        time.sleep(0.02)
+        loaded = load(image)
+        with lock:
+            together -= 1
+        return loaded
+
+    file = encoded(Image.fromarray(pixels(6, 4, 3)))
+    monkeypatch.setattr(framing, "DECODED", Budget(2 * 24))
+    monkeypatch.setattr(Image.Image, "load", counted)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: GREY.decode(file), range(16)))
+    assert 1 <= most <= 2
 
 
 def test_crops():

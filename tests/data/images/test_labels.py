@@ -223,11 +223,11 @@ def test_entries_from_before_there_were_labels_are_not_read(tmp_path, monkeypatc
         load_split(data, "all", FRAMING)
     (entry,) = (path for path in (tmp_path / "cache").iterdir() if path.is_dir())
     description = json.loads((entry / "entry.json").read_text())
-    del description["classes"]
+    del description["entry"]["classes"]
     (entry / "entry.json").write_text(json.dumps(description))
     (entry / "labels.bin").unlink()
     assert load_split(data, "all", FRAMING).classes == ("0", "1")
-    assert [listed.title for listed in list_cache(tmp_path / "cache")] == ["x.npz", "x.npz"]
+    assert [listed.title for listed in list_cache(tmp_path / "cache")] == ["x.npz", ""]
     cache.clear_cache(tmp_path / "cache")
     assert list_cache(tmp_path / "cache") == []
 

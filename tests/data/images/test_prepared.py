@@ -9,7 +9,7 @@ import pytest
 import realnvp_jax
 from realnvp_jax.data.images.framed import load_images, load_split
 from realnvp_jax.data.images.framing import Framing
-from realnvp_jax.data.images.prepared import find_prepared
+from realnvp_jax.data.images.prepared import find_prepared, prepared_source
 from tests.helpers import ROOT, images_of, refusal
 
 
@@ -71,3 +71,37 @@ def test_whole_data_sets_have_the_known_means(name, shape, means, tmp_path):
     data = images_of(name, data_dir=str(SHARED), cache_dir=str(tmp_path))
     x = load_split(data, "train", Framing(shape)).images
     np.testing.assert_allclose(x.mean((0, 1, 2)) / 255, means, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        [],
+        "x",
+        {"image": []},
+        {"image": {"shape": []}},
+        {"image": {"shape": {"dimensions": ["x"]}}},
+        {"image": {"shape": {"dimensions": 3}}},
+        {"pythonClassName": "os.path.Image", "image": {}},
+    ],
+)
+def test_features_that_are_not_as_tfds_writes_them_are_refused(tmp_path, image):
+    split = {"name": "train", "shardLengths": ["3"]}
+    info = {"name": "x", "version": "1.0.0", "fileFormat": "array_record", "splits": [split]}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    (tmp_path / "features.json").write_text(json.dumps({"featuresDict": {"features": {"image": image}}}))
+    refusal(prepared_source, tmp_path, "train")
+    for splits in ({}, [{}], [[]], [{**split, "shardLengths": ["x"]}], [{**split, "shardLengths": 3}], "x", None):
+        (tmp_path / "dataset_info.json").write_text(json.dumps({**info, "splits": splits}))
+        refusal(prepared_source, tmp_path, "train")
+    (tmp_path / "features.json").write_text("[" * 100_000)
+    refusal(prepared_source, tmp_path, "train")
+
+
+def test_many_claimed_classes_are_refused(tmp_path):
+    split = {"name": "train", "shardLengths": ["3"]}
+    info = {"name": "x", "version": "1.0.0", "fileFormat": "array_record", "splits": [split]}
+    features = {"image": {"image": {}}, "label": {"classLabel": {"numClasses": "100000000000"}}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    (tmp_path / "features.json").write_text(json.dumps({"featuresDict": {"features": features}}))
+    refusal(prepared_source, tmp_path, "train")

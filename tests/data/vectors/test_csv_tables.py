@@ -77,11 +77,11 @@ def test_a_column_is_read_as_it_is_written(tmp_path):
         ("a,b\n1,2,\n4,5,\n", "got 3 in line 2"),
         ('a,b\n1,2\n"3,4\n', "got 1 in line 3"),
         ('a,b\n1,2\n3,"4\n', "expected a CSV table in 't.csv'; got"),
-        ("a,b\n1,2\n,3\n4,\n", "none in 2 of 3 rows, the first in row 1 (counted from 0), column 'a'"),
-        ("a,b\n1,2\n2,inf\n", "in 1 of 2 rows, the first in row 1, column 'b'"),
+        ("a,b\n1,2\n,3\n4,\n", "none in 2 of 3 rows, the first in line 3, column 'a'"),
+        ("a,b\n1,2\n2,inf\n", "got inf in line 3 of column 'b'"),
         (
             "a,b\n1,2\n2,1e39\n",
-            "fit into float32, up to 3.4e38, in 't.csv'; got 1e+39 in row 1 (counted from 0) of column",
+            "fit into float32, up to 3.4e38, in 't.csv'; got 1e+39 in line 3 of column",
         ),
         (
             "a,b\n1," + "1" * 400 + "\n2,3\n",
@@ -111,3 +111,12 @@ def test_points_between_thousands_in_a_file_with_decimal_commas_are_refused(tmp_
     message = refusal(read_csv, path)
     assert "expected decimal commas in column 'b' of 't.csv'" in message
     assert "got '1.234'" in message
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".txt", ".TSV", ".csv"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_any_ending_of_text_goes_with_any_separator(tmp_path, suffix, separator):
+    path = tmp_path / f"t{suffix}"
+    path.write_text("\n".join(separator.join(row) for row in [("a", "b"), ("1.5", "2"), ("3", "x")]))
+    assert read_column(path, "b") == ["2", "x"]
+    assert "got 'x' in line 3" in refusal(read_table, path)

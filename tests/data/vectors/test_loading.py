@@ -96,7 +96,7 @@ def test_columns_are_chosen_and_rows_with_gaps_dropped(tmp_path):
     dataset = table_file(tmp_path / "t.csv", drop="kind,one", context="count")
     message = refusal(load_vectors, dataset, NAMES, VectorOptions(context=("count",)))
     assert message.startswith(
-        "expected a value in every cell of 't.csv'; got none in 5 of 200 rows, the first in row 3 "
+        "expected a value in every cell of 't.csv'; got none in 5 of 200 rows, the first in line 5,"
     )
     assert "with --config.dataset.missing=drop" in message
     dataset = table_file(tmp_path / "t.csv", columns="x,count")

@@ -1,6 +1,7 @@
 """Files of tables."""
 
 import datetime
+import sys
 import zipfile
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from realnvp_jax.data.vectors.table_files import read_column
-from tests.data.vectors.helpers import SPLITS, import_of_nothing, load_table, read_table, write
+from tests.data.vectors.helpers import SPLITS, load_table, read_table, write
 from tests.helpers import refusal
 
 
@@ -36,7 +37,9 @@ def test_integers_and_booleans_become_floats(tmp_path):
 def test_missing_and_unknown_files_are_refused(tmp_path):
     assert "where there is no file" in refusal(read_table, tmp_path / ("x" * 200) / ("x" * 200 + ".csv"))
     assert "where there is no file" in refusal(read_table, tmp_path / "t.npz")
-    assert "expected a table in a .csv, .parquet or .npz file; got 't.xlsx'" in refusal(read_table, tmp_path / "t.xlsx")
+    assert "expected a table in a .csv, .tsv, .txt, .parquet or .npz file; got 't.xlsx'" in refusal(
+        read_table, tmp_path / "t.xlsx"
+    )
     assert "dataset.path" in refusal(load_table, "table", "", "", SPLITS, 0)
 
 
@@ -62,7 +65,7 @@ def test_missing_and_unknown_files_are_refused(tmp_path):
         ),
         (
             {"a": np.arange(2), "b": np.array(["1e4000", "1"], np.longdouble)},
-            "expected finite values; got NaN or infinite",
+            "up to 3.4e38, in 't.npz'; got inf in row 0 (counted from 0) of column 'b'",
         ),
         ({"a": np.arange(3), "b": np.arange(4)}, "got shapes '[(3,), (4,)]'"),
         ({"a": np.ones((3, 2)), "b": np.arange(3)}, "expected in 't.npz' one array [n, D], or several [n]"),
@@ -104,7 +107,7 @@ def test_numbers_that_are_not_native_are_converted(tmp_path):
         (pd.to_timedelta([1, 2, 3], "s"), "got dates or times such as '0 days 00:00:01"),
         ([datetime.date(2020, 1, i) for i in (1, 2, 3)], "got dates or times such as '2020-01-01'"),
         (pd.Categorical(["x", "y", "x"]), "got categories, such as 'x' in row 0 (counted from 0): leave"),
-        ([[1, 2], [3], []], "got '[1 2]' in row 0"),
+        ([[1, 2], [3], []], "got 'list<element: int64>' in row 0"),
         ([b"x", b"y", b"z"], "in row 0"),
         ([{"x": 1}] * 3, "in row 0"),
         (pd.arrays.IntervalArray.from_breaks([0, 1, 2, 3]), "in row 0"),
@@ -148,5 +151,5 @@ def test_bad_parquet_files_are_refused(tmp_path, monkeypatch):
     assert "column 'b'" in refusal(read_table, path)
     pd.DataFrame({"a": pd.array([1, None, 2]), "b": [1, 2, 3]}).to_parquet(path)
     assert "row 1 (counted from 0), column 'a'" in refusal(read_table, path)
-    monkeypatch.setattr(pd, "read_parquet", import_of_nothing)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "pip install pyarrow" in refusal(read_table, path)

@@ -1,6 +1,7 @@
 """The tables of the UCI repository, processed as in the papers."""
 
 import builtins
+import os
 import pickle
 import sys
 import types
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from realnvp_jax.data.vectors.pickled_frames import read_frame
 from tests.data.vectors.helpers import PARTS, import_of_nothing, load_table
 from tests.helpers import refusal
 
@@ -58,10 +60,56 @@ def test_gas_is_processed_as_in_the_paper(tmp_path):
     gas_frame().drop(columns="Eth").to_pickle(path)
     assert "got a table without Eth" in refusal(load_table, "gas", "", str(tmp_path), PARTS, 0)
     gas_frame()["Eth"].to_pickle(path)
-    assert "got Series" in refusal(load_table, "gas", "", str(tmp_path), PARTS, 0)
+    assert "got 'pandas.Series'" in refusal(load_table, "gas", "", str(tmp_path), PARTS, 0)
     for content in [b"", b"nothing", pickle.dumps([1, 2]), pickle.dumps(types.SimpleNamespace(a=1))]:
         path.write_bytes(content)
         refusal(load_table, "gas", "", str(tmp_path), PARTS, 0)
+    gas_frame().assign(Eth="x").to_pickle(path)
+    refusal(load_table, "gas", "", str(tmp_path), PARTS, 0)
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_frames_of_numbers_are_read_as_pandas_reads_them(tmp_path, protocol):
+    frame = gas_frame().assign(whole=np.arange(200), flag=np.arange(200) % 3 == 0).astype({"Time": np.float32})
+    for change in (frame, frame[::2], frame[frame.columns[::-1]], frame.set_index("Meth"), frame.copy()):
+        change.to_pickle(tmp_path / "x.pickle", protocol=protocol)
+        pd.testing.assert_frame_equal(
+            read_frame(tmp_path / "x.pickle"),
+            change.reset_index(drop=True).astype(float),
+            check_column_type=False,
+        )
+
+
+class Call:
+    """An object whose pickle calls a function."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_a_pickle_executes_nothing(tmp_path):
+    (tmp_path / "gas").mkdir()
+    path = tmp_path / "gas" / "ethylene_CO.pickle"
+    path.write_bytes(pickle.dumps(Call(tmp_path / "executed")))
+    assert f"got '{os.name}.mkdir'" in refusal(load_table, "gas", "", str(tmp_path), PARTS, 0)
+    frame = gas_frame()
+    frame.attrs["call"] = Call(tmp_path / "executed")
+    path.write_bytes(pickle.dumps(frame))
+    check_gas(tmp_path, gas_frame())
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_pickle_that_claims_more_than_it_holds_is_refused(tmp_path):
+    path = tmp_path / "x.pickle"
+    frame = pd.DataFrame(np.zeros((3, 2)), columns=["a", "b"])
+    frame.to_pickle(path)
+    content = path.read_bytes()
+    assert content.count(b"K\x02K\x03") == 1
+    path.write_bytes(content.replace(b"K\x02K\x03", b"K\x02J\xff\xff\xff\x7f"))
+    refusal(read_frame, path)
 
 
 def test_gas_is_read_from_a_pickle_of_old_pandas(tmp_path, monkeypatch):
