@@ -1,0 +1,37 @@
+"""MNIST by a small multi-scale flow that squeezes first, with mixtures of logistics and learned dequantization noise."""
+
+from realnvp_jax.configs import default
+
+
+def get_config():
+    """For one hour on two CPU cores."""
+    config = default.get_config()
+    config.num_steps = 9000
+    config.batch_size = 16
+    config.init_examples = 256
+    config.learning_rate = 2e-3
+    config.optimizer.name = "adamax"
+    config.optimizer.l2 = 0.0
+    config.optimizer.clip_norm = 3000.0
+    config.schedule.name = "cosine"
+    config.schedule.warmup_steps = 200
+    config.ema_decay = 0.995
+    config.dataset.name = "mnist"
+    config.dataset.train = "train[:59000]"
+    config.dataset.validation = "train[59000:]"
+    config.dataset.flip = False
+    config.model.name = "glow_flow"
+    config.model.event_shape = (28, 28, 1)
+    config.model.num_scales = 2
+    config.model.num_steps = 6
+    config.model.conditioner = "gated_dense"
+    config.model.base_features = 32
+    config.model.num_blocks = 2
+    config.model.transform = "mixture_affine"
+    config.model.num_logistics = 4
+    config.model.dequantizer = "variational"
+    config.model.noise_features = 16
+    config.model.noise_blocks = 1
+    config.checkpoint.every = 500
+    config.evaluate.every = 1500
+    return config
