@@ -1,5 +1,6 @@
 """Read examples for a run's flow from files: pictures, folders of pictures, arrays of images, and tables."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -130,7 +131,9 @@ def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tup
     framing, images, names = framing_of(run, resize), [], []
     for file in files:
         try:
-            images.append(read_picture(file, framing))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow warns of doubtful metadata and large pictures
+                images.append(read_picture(file, framing))
             names.append(str(file))
         except (BadPictureError, OSError) as error:
             refusal = _refusal(run, error, file)

@@ -7,7 +7,8 @@ replaced by extreme numbers, or cut off; half of the damaged PNG and .npz files 
 the damage reaches the decoder. A file may be read or refused, but a picture only by `BadPictureError`, any other file
 only by a ValueError of one sentence of at most 400 characters. Anything else is a failure: another error, a crash, more
 than 30 seconds, or a process whose memory exceeds MOST_MEMORY; and so is an intact file that is refused, as are the
-first few of each kind. The file of a failure depends only on the seed, the kind and the number that are printed.
+first few of each kind. The file of a failure depends only on the seed, the kind and the number that are printed (and,
+in an .npz file, on the time, which it contains).
 
 Each kind is read in a process of its own. One that crashes or hangs is started again behind the file that did it.
 """

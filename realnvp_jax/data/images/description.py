@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import math
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,8 @@ def _own_shape(source: Source) -> tuple[int, ...] | None:
         return source.shape
     shapes = set()
     for i in range(min(source.num, _NUM_SIZES)):
-        with contextlib.suppress(BadPictureError):
+        with contextlib.suppress(BadPictureError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of doubtful metadata and large pictures
             shapes.add(source.read(NoFraming((1, 1, 3)), i).shape)
     return shapes.pop() if len(shapes) == 1 else None
 

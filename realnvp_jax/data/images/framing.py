@@ -221,6 +221,7 @@ def _check_bits(image: Image.Image, encoded: bytes) -> None:
 def _converted(image: Image.Image, channels: int) -> Image.Image:
     """Convert to greyscale for one channel, to RGB for three; transparent pixels become white."""
     image = _on_white(image) if image.has_transparency_data else image
+    image = image.convert("RGB") if image.mode == "LAB" else image  # which Pillow converts to RGB only
     mode = "L" if channels == 1 else "RGB"
     return image if image.mode == mode else image.convert(mode)
 

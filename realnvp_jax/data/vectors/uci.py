@@ -25,10 +25,10 @@ import numpy as np
 from realnvp_jax.data.array_files import read_arrays
 from realnvp_jax.data.dataset import DataSet
 from realnvp_jax.data.examples import Examples
-from realnvp_jax.data.limits import MOST_FILE_BYTES
+from realnvp_jax.data.limits import MOST_FILE_BYTES, check_file_size
 from realnvp_jax.data.vectors.pickled_frames import read_frame
 from realnvp_jax.registry import register
-from realnvp_jax.text import shorten
+from realnvp_jax.text import describe_error, shorten
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -112,9 +112,7 @@ def _hepmass(root: Path) -> tuple[list[str], Parts]:
     not have. Mean and standard deviation (n - 1) are those of the training file; validation is its last
     tenth. Then columns whose smallest value occurs more than five times in that file are dropped as discrete.
     """
-    import pandas as pd
-
-    train, test = (pd.read_csv(_find(root, f"hepmass/1000_{part}.csv"), index_col=False) for part in ("train", "test"))
+    train, test = (_load_csv(root, f"hepmass/1000_{part}.csv") for part in ("train", "test"))
     train, test = (frame[frame.iloc[:, 0] == 1].iloc[:, 1:] for frame in (train, test))
     test = test.iloc[:, :-1]
     columns = [str(column) for column in train.columns]
@@ -175,6 +173,17 @@ def _normalize_by_the_first_two(parts: Parts) -> Parts:
     both = np.vstack([train, validation])
     mean, deviation = both.mean(axis=0), both.std(axis=0)
     return (train - mean) / deviation, (validation - mean) / deviation, (test - mean) / deviation
+
+
+def _load_csv(root: Path, name: str) -> Any:
+    import pandas as pd
+
+    path = _find(root, name)
+    check_file_size(path, MOST_FILE_BYTES)
+    try:
+        return pd.read_csv(path, index_col=False).astype(np.float64)
+    except Exception as error:  # a damaged file can fail anywhere
+        raise ValueError(f"expected a CSV table of numbers in {name}; got {describe_error(error)}") from None
 
 
 def _load_npy(root: Path, name: str) -> np.ndarray:

@@ -38,6 +38,7 @@ def test_separators_and_decimal_commas_are_recognised(tmp_path, separator, decim
     assert read_csv_column(tmp_path / "t.csv", 1) == list(frame["city"])
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_columns_are_read_in_seconds(tmp_path):
     num = 100_000
     values = np.random.default_rng(0).standard_normal((3, num)).round(3)

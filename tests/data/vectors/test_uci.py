@@ -186,6 +186,9 @@ def test_hepmass_is_processed_as_in_the_paper(tmp_path):
 
     test.drop(columns="mass").to_csv(tmp_path / "hepmass" / "1000_test.csv", index=False)
     assert "got 'f0, f1, f2' without the last" in refusal(load_table, "hepmass", "", str(tmp_path), PARTS, 0)
+    for content in (b"", b"a,b\n1,x\n", b"\xff\n\xfe", b'a,b\n1,"'):
+        (tmp_path / "hepmass" / "1000_test.csv").write_bytes(content)
+        refusal(load_table, "hepmass", "", str(tmp_path), PARTS, 0)
 
 
 def test_miniboone_is_processed_as_in_the_paper(tmp_path):
