@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from realnvp_jax.training.optimizer import SGD, Adam, Adamax, AdamW, Optimizer
     from realnvp_jax.training.steps import NonFiniteLossError
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 _NAMES = {
     "base": ["Base", "Logistic", "Normal", "Uniform"],
