@@ -123,8 +123,9 @@ class Trial:
         expected = {128 + number}
         if not must_stop:  # a signal that comes after the last batch of the test set lets the run end
             expected |= {0, -number}
-        if not ended.out + ended.error:  # it came before Python ran the program's first line
-            expected.add(-number)
+        if not ended.out and not any(sign in ended.error for sign in ("realnvp_jax", "train.py", "stop")):
+            expected |= {-number, 1}  # Python itself was still starting: it dies, or says that `site` was interrupted
+            faults = []
         if ended.code not in expected:
             faults.append(f"exit code {ended.code} instead of {128 + number}: {ended.error[-300:]!r}")
         saved = _steps(workdir)
