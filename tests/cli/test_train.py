@@ -476,7 +476,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         (["--config=configs/toy2d.py:moon"], "got 'moon'"),
         (
             ["--config=configs/toy2d_ar.py:moons", "--config.model.num_components=0"],
-            "expected num_components of at least 1; got 0",
+            "expected model.num_components of at least 1 and at most 10000; got 0",
         ),
         (
             ["--config=configs/shapes.py", "--config.dataset.train=all"],

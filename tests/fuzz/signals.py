@@ -12,6 +12,7 @@ the others `train.py`. Verdicts do not depend on timing.
 
 import argparse
 import collections
+import contextlib
 import csv
 import dataclasses
 import os
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from realnvp_jax.runs.checkpoints import open_checkpoints
@@ -94,9 +96,8 @@ class Trial:
         program = ["-m", "realnvp_jax.cli.main", "train"] if is_odd else ["train.py"]
         command = [sys.executable, *program, *ARGUMENTS, f"--workdir={workdir}"]
         pipe = subprocess.PIPE
-        return subprocess.Popen(
-            command, cwd=ROOT, env=self._environment, stdout=pipe, stderr=pipe, text=True, preexec_fn=_default_signals
-        )
+        with _default_signals():
+            return subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=pipe, stderr=pipe, text=True)
 
     def run(self, workdir: Path) -> Ended:
         """A run from its start to its end."""
@@ -122,8 +123,9 @@ class Trial:
         expected = {128 + number}
         if not must_stop:  # a signal that comes after the last batch of the test set lets the run end
             expected |= {0, -number}
-        if not ended.out + ended.error:  # it came before Python ran the program's first line
-            expected.add(-number)
+        if not ended.out and not any(sign in ended.error for sign in ("realnvp_jax", "train.py", "stop")):
+            expected |= {-number, 1}  # Python itself was still starting: it dies, or says that `site` was interrupted
+            faults = []
         if ended.code not in expected:
             faults.append(f"exit code {ended.code} instead of {128 + number}: {ended.error[-300:]!r}")
         saved = _steps(workdir)
@@ -167,10 +169,15 @@ class Trial:
         return [f"another {name}" for name, value in self._expected.items() if found[name] != value]
 
 
-def _default_signals() -> None:
-    """A shell's background jobs, and what they start, ignore SIGINT."""
-    for number in set(SIGNALS):
-        signal.signal(number, signal.SIG_DFL)
+@contextlib.contextmanager
+def _default_signals() -> Iterator[None]:
+    """What is started here does not ignore SIGINT, as a shell's background jobs and what they start would."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in set(SIGNALS)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(program: subprocess.Popen[str], started: float) -> Ended:

@@ -1,13 +1,13 @@
 """run.json: every start of a run."""
 
 import json
-from pathlib import Path
+import os
 
 from realnvp_jax.runs.history import note_finish, note_start, without_home
 
 
 def test_the_first_command_stays_and_every_start_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(Path, "home", lambda: Path("/home/somebody"))
+    monkeypatch.setenv("HOME", "/home/somebody")
     path = tmp_path / "run.json"
     note_start(path, "realnvp train digits --workdir=/home/somebody/run", 0)
     note_start(path, "realnvp train digits --config.num_steps=5", 3)
@@ -28,7 +28,7 @@ def test_a_damaged_file_is_begun_again(tmp_path):
 
 
 def test_a_home_that_is_the_root_directory_is_left(monkeypatch):
-    monkeypatch.setattr(Path, "home", lambda: Path("/"))
+    monkeypatch.setenv("HOME", "/")
     assert without_home("/a /b") == "/a /b"
 
 
@@ -45,3 +45,8 @@ def test_a_run_of_version_0_3_keeps_its_command_and_odd_files_are_begun_again(tm
     path.write_text('{"starts": [{}]}')
     note_finish(path)
     assert json.loads(path.read_text())["command"] is None
+
+
+def test_a_user_without_a_home(monkeypatch):
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as it does for a user whom the system does not know
+    assert without_home("/a ~/b") == "/a ~/b"
