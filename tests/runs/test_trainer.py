@@ -189,3 +189,15 @@ def test_one_test_image_and_a_result_that_is_worse_than_uniform(tmp_path, capsys
     printed = capsys.readouterr()
     assert f"test: {result['mean']:.3f} bits/dim (1 examples, " in printed.out
     assert "worse than that of a uniform density, 4.087 bits/dim" in printed.err
+
+
+@pytest.mark.slow
+def test_a_run_under_strict_promotion_goes_on_in_double_precision(tmp_path):
+    config = smoke.get_config()
+    config.num_steps = config.evaluate.every = config.checkpoint.every = 2
+    config.model.base_features = 2
+    with jax.numpy_dtype_promotion("strict"):
+        assert train(config, tmp_path)["step"] == 2
+    config.num_steps = 4
+    with jax.enable_x64(True):
+        assert train(config, tmp_path)["step"] == 4
