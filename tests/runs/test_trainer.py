@@ -197,7 +197,7 @@ def test_a_run_under_strict_promotion_goes_on_in_double_precision(tmp_path):
     config.num_steps = config.evaluate.every = config.checkpoint.every = 2
     config.model.base_features = 2
     with jax.numpy_dtype_promotion("strict"):
-        assert train(config, tmp_path)["step"] == 2
+        assert realnvp_jax.train(config, tmp_path)["step"] == 2
     config.num_steps = 4
     with jax.enable_x64(True):
-        assert train(config, tmp_path)["step"] == 4
+        assert realnvp_jax.train(config, tmp_path)["step"] == 4
