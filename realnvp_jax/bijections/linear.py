@@ -74,8 +74,8 @@ class Linear(Bijection):
             return self.get_variable("params", name)
 
         log_diagonal = free("log_diagonal")
-        lower = jnp.eye(channels, dtype=log_diagonal.dtype).at[jnp.tril_indices(channels, -1)].set(free("lower"))
-        upper = jnp.diag(jnp.exp(log_diagonal)).at[jnp.triu_indices(channels, 1)].set(free("upper"))
+        lower = jnp.eye(channels, dtype=log_diagonal.dtype).at[np.tril_indices(channels, -1)].set(free("lower"))
+        upper = jnp.diag(jnp.exp(log_diagonal)).at[np.triu_indices(channels, 1)].set(free("upper"))
         permutation = jnp.argsort(self.get_variable(CONSTANTS, "places")) if self.permutes else None
         return Factors(permutation, lower, upper, jnp.sum(log_diagonal))
 
@@ -134,7 +134,7 @@ class LearnedLinear(Linear):
         upper = jax.scipy.linalg.solve_triangular(factor, jnp.eye(channels, dtype=x.dtype))
         is_regular = jnp.min(jnp.diag(factor)) > _SMALLEST_STD
         upper = jnp.where(is_regular, upper, jnp.eye(channels, dtype=x.dtype))
-        self.put_variable("params", "upper", upper[jnp.triu_indices(channels, 1)])
+        self.put_variable("params", "upper", upper[np.triu_indices(channels, 1)])
         self.put_variable("params", "log_diagonal", jnp.log(jnp.diag(upper)))
         self.put_variable("params", "lower", jnp.zeros(math.comb(channels, 2), x.dtype))
 
@@ -153,8 +153,8 @@ class InvertibleConv(Linear):
         signs = jnp.sign(jnp.diag(upper))  # P (D L D) (D U) with D = diag(signs) is orthogonal, too
         lower, upper = signs[:, None] * lower * signs[None], signs[:, None] * upper
         return {
-            "lower": lower[jnp.tril_indices(channels, -1)],
-            "upper": upper[jnp.triu_indices(channels, 1)],
+            "lower": lower[np.tril_indices(channels, -1)],
+            "upper": upper[np.triu_indices(channels, 1)],
             "log_diagonal": jnp.log(jnp.diag(upper)),
             "places": jnp.argmax(permutation, axis=1).astype(dtype),
         }

@@ -260,7 +260,7 @@ def test_the_table_of_cells_that_cannot_hold_is_right():
     assert {key[2] for key in CANNOT} - {None} <= set(TRANSFORMATIONS)
 
 
-def test_the_other_methods_make_explicit_transfers_only():
+def test_the_other_methods_make_explicit_transfers_only(without_type_checks):
     flow, params, inputs, _ = problem("image")
     pixels = np.asarray(inputs["pixels"])
     key = jax.random.key(0)

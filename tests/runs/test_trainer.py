@@ -274,3 +274,15 @@ def test_validation_examples_in_the_test_split_get_a_warning(config, tmp_path, c
     config.dataset.test = "all[80%:]"
     realnvp_jax.train(config, tmp_path / "run")
     assert "warning: dataset.validation and dataset.test have 6 examples in common" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_under_strict_promotion_goes_on_in_double_precision(tmp_path):
+    config = smoke.get_config()
+    config.num_steps = config.evaluate.every = config.checkpoint.every = 2
+    config.model.base_features = 2
+    with jax.numpy_dtype_promotion("strict"):
+        assert realnvp_jax.train(config, tmp_path)["step"] == 2
+    config.num_steps = 4
+    with jax.enable_x64(True):
+        assert realnvp_jax.train(config, tmp_path)["step"] == 4

@@ -1,6 +1,5 @@
 """CSV files."""
 
-
 import numpy as np
 import pytest
 
