@@ -1,4 +1,4 @@
-"""MNIST by a small multi-scale flow that squeezes first, with mixtures of logistics and learned dequantization noise."""
+"""MNIST by a small flow that squeezes first, with mixtures of logistics and variational dequantization."""
 
 from realnvp_jax.configs import default
 
