@@ -89,13 +89,13 @@ class Linear(Bijection):
         }
 
     def forward(self, x, context=None, mode=EVALUATE):
-        """Permute, and multiply by L and by U, in full precision on every device."""
+        """Multiply by P L U, in full precision on every device."""
         if mode.initializes:
             self._set_by(x, mode.axis_name)
         factors = self.factors(x.shape[-1])
         matrix = jnp.matmul(factors.lower, factors.upper, precision=jax.lax.Precision.HIGHEST)
         if factors.permutation is not None:
-            x = x[..., factors.permutation]
+            matrix = matrix[jnp.argsort(factors.permutation)]  # not the columns of x: those are many more
         z = jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
         return z, _per_example(factors.log_det, x)
 

@@ -1,32 +1,42 @@
 #!/usr/bin/env bash
 # For a GPU that is there for a limited time.
 #
-#     tests/benchmarks/gpu.sh table FILE             speed and memory of the CIFAR-10 model, also as JSON into FILE
-#     tests/benchmarks/gpu.sh train SECONDS --config=configs/cifar10_large.py --workdir=runs/cifar10 [FLAGS]
+#     tests/benchmarks/gpu.sh check                  the recordings of the authors' code, on this device
+#     tests/benchmarks/gpu.sh table FILE [SECONDS]   speed, memory and longest kernels of training steps, into FILE (JSON)
+#     tests/benchmarks/gpu.sh train SECONDS --config=configs/cifar10_ten_minutes.py --workdir=runs/cifar10 [FLAGS]
 #
-# `train` is train.py, stopped after SECONDS as by Ctrl-C, with everything saved. The same call goes on; the exit code is
-# 130 as long as there is more to do. BATCHES, MODEL and VARIANTS make the table smaller, to try it on a CPU:
-#
-#     MODEL="8 1 4" BATCHES=8 VARIANTS="loop bfloat16" tests/benchmarks/gpu.sh table FILE
+# `table` begins no case after SECONDS (150), most wanted cases first; CASES names others, to try it on a CPU. `train` is
+# train.py, stopped after SECONDS as by Ctrl-C, with everything saved. The same call goes on; the exit code is 130 as long
+# as there is more to do. A program compiles for about a minute and tracing does not run in parallel: one process at a time.
 set -euo pipefail
-what=${1:?table or train}
-argument=${2:?a file for the table, or seconds for the training}
-shift 2
+what=${1:?check, table or train}
+here=$(cd "$(dirname "$0")/../.." && pwd)
 case $what in
+check)
+    cd "$here"
+    run="python -m pytest -q --noconftest -o addopts= -W ignore tests/models/test_golden.py"
+    $run -k "evaluation or sampling"
+    JAX_DEFAULT_MATMUL_PRECISION=highest $run -m "not slow"
+    ;;
 table)
-    file=$(realpath "$argument")
-    cd "$(dirname "$0")/../.."
-    python -m tests.benchmarks.cifar10 --batch-sizes ${BATCHES:-64 256 512 1024} --model ${MODEL:-32 8 64} \
-        --variants ${VARIANTS:-loop unroll bfloat16 unroll+bfloat16} --json "$file"
+    file=$(realpath "${2:?a file for the table}")
+    cd "$here"
+    half=dtype=bfloat16
+    python -m tests.benchmarks.training_steps ${CASES:-cifar10_ten_minutes cifar10,batch_size=256,$half \
+        cifar10_ten_minutes,model.transform=affine cifar10,batch_size=512,$half cifar10 cifar10,$half \
+        cifar10,batch_size=256 cifar10,batch_size=512 cifar10,batch_size=256,$half,unroll=True} \
+        --steps 10 --kernels 25 --seconds "${3:-150}" --json "$file"
     ;;
 train)
-    cd "$(dirname "$0")/../.."
+    seconds=${2:?seconds for the training}
+    shift 2
+    cd "$here"
     status=0
-    timeout --preserve-status --signal=INT "$argument" python train.py "$@" || status=$?
+    timeout --preserve-status --signal=INT "$seconds" python train.py "$@" || status=$?
     exit "$status"
     ;;
 *)
-    echo "expected table or train; got $what" >&2
+    echo "expected check, table or train; got $what" >&2
     exit 2
     ;;
 esac

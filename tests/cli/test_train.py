@@ -195,15 +195,19 @@ from realnvp_jax.training.parallel import parallel_train_step, replicate, shard,
 from realnvp_jax.training.state import create_state
 
 losses, leaves = [], []
-optimizer = clipped(SGD(), 1e-4, 0)
 for memory in sys.argv[2:]:
-    flow = realnvp_jax.image_flow(
-        (8, 8, 1), num_scales=1, base_features=4, num_blocks=1, levels=17, memory=memory
-    )
+    optimizer = clipped(SGD(), 1e-4, 0)
+    sizes = {"num_scales": 1, "base_features": 4, "num_blocks": 1, "levels": 17}
+    if memory == "glow":
+        parts = {"conditioner": "gated_dense", "transform": "mixture_affine", "dequantizer": "variational"}
+        flow = realnvp_jax.glow_flow((8, 8, 1), num_steps=2, noise_features=4, num_logistics=2, **parts, **sizes)
+        optimizer = clipped(SGD(), 1e-5, 0)
+    else:
+        flow = realnvp_jax.image_flow((8, 8, 1), memory=memory, **sizes)
     names = dict.fromkeys(("train", "validation", "test"), "all[:160]")
     images = load_images(FramedImages(Digits()), names, flow).train.x
     state = replicate(create_state(flow, jax.random.key(0), optimizer, 0.9))
-    if memory == "store":
+    if memory in ("store", "glow"):
         step = parallel_train_step(flow, optimizer, l2=5e-5, flip=True, ema_decay=0.9)
         for i in range(5):
             state, metrics = step(state, shard({"x": images[32 * i : 32 * (i + 1)]}), jax.random.key(1))
@@ -234,7 +238,10 @@ np.savez(sys.argv[1], *leaves, losses=losses, devices=jax.device_count())
 """
 
 
-@pytest.mark.parametrize("memories", [("store",), pytest.param(("remat", "invert"), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "memories",
+    [("store",), *(pytest.param(names, marks=pytest.mark.slow) for names in (("remat", "invert"), ("glow",)))],
+)
 def test_eight_devices_and_one_agree(memories, environment, tmp_path):
     results = []
     for count in (1, 8):
