@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from realnvp_jax.models.glow import Glow, glow_flow
     from realnvp_jax.models.masked_autoregressive import masked_autoregressive_flow
     from realnvp_jax.models.real_nvp import RealNVP, image_flow
+    from realnvp_jax.models.rounding import RoundingWarning
     from realnvp_jax.models.vector import VectorRealNVP, vector_flow
     from realnvp_jax.networks.conditioner import Conditioner
     from realnvp_jax.networks.gated_dense import GatedDense
@@ -68,6 +69,7 @@ _NAMES = {
     "models.glow": ["Glow", "glow_flow"],
     "models.masked_autoregressive": ["masked_autoregressive_flow"],
     "models.real_nvp": ["RealNVP", "image_flow"],
+    "models.rounding": ["RoundingWarning"],
     "models.vector": ["VectorRealNVP", "vector_flow"],
     "networks.conditioner": ["Conditioner"],
     "networks.gated_dense": ["GatedDense"],
@@ -136,6 +138,7 @@ __all__ = [
     "RealNVP",
     "ResNet",
     "Rescale",
+    "RoundingWarning",
     "Spline",
     "Tracker",
     "Transform",

@@ -194,7 +194,7 @@ class Logit:
     def __post_init__(self):
         check_levels(self.levels)
         if isinstance(self.alpha, bool) or not isinstance(self.alpha, numbers.Real) or not 0 <= self.alpha < 0.5:
-            raise ValueError(f"expected alpha in [0, 0.5); got {shorten(self.alpha)}")
+            raise ValueError(f"expected alpha in [0, 0.5); got {str(self.alpha)[:60]}")
 
     def _squash(self, x: Float[Array, "..."]) -> Array:
         return self.alpha + (1 - 2 * self.alpha) * x / self.levels

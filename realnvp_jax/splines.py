@@ -121,7 +121,8 @@ def spline_forward(
     scale = at.height / _denominator(xi, eta, at)
     from_bottom = at.bottom + scale * xi * (xi + at.left_slope * eta)
     from_top = at.top - scale * eta * (eta + at.right_slope * xi)
-    y = jnp.clip(jnp.where(xi < eta, from_bottom, from_top), at.bottom, at.top)
+    y = jnp.where(xi < eta, from_bottom, from_top)
+    y = jnp.where(y < at.bottom, at.bottom, jnp.where(y > at.top, at.top, y))  # at a tie, clip halves the gradient
     return _result(x, inside, y, _log_derivative(xi, eta, at), raw)
 
 
@@ -134,8 +135,9 @@ def spline_inverse(
     at = _bin(y_inside, raw, bound, by_height=True)
     theta, phi = (y_inside - at.bottom) / at.height, (at.top - y_inside) / at.height
     b = phi * at.left_slope - theta * at.right_slope
-    root = jnp.sqrt(b**2 + 4 * theta * phi) + jnp.abs(b)
-    numerator, denominator = jnp.where(b > 0, 2 * theta, root), jnp.where(b > 0, root, 2 * phi)  # u is their ratio
+    root = jnp.sqrt(b**2 + 4 * theta * phi)
+    numerator = jnp.where(b > 0, 2 * theta, root - b)  # u is numerator / denominator
+    denominator = jnp.where(b > 0, root + b, 2 * phi)
     xi, eta = numerator / (numerator + denominator), denominator / (numerator + denominator)
     x = jnp.where(xi < eta, at.left + xi * at.width, at.right - eta * at.width)
     return _result(y, inside, x, -_log_derivative(xi, eta, at), raw)

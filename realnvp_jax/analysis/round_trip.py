@@ -152,7 +152,7 @@ def _round_trip_of_batch(
 ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
     """(z, reconstructed x, the sum of both log_dets, the layers' errors in a tree of their names)."""
     y, derivative = flow.preprocessing.forward(x)
-    with nn.intercept_methods(_note_round_trips()):
+    with pure.precision(EVALUATE), nn.intercept_methods(_note_round_trips()):
         (z, log_det), noted = flow.bijection.apply(params, y, context, method="forward", mutable=["intermediates"])
     back, inverse_log_det = flow.inverse(params, z, context)
     log_det = log_det + derivative.sum(axis=tuple(range(1, x.ndim)))

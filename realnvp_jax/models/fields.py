@@ -46,6 +46,9 @@ def check_fields(flow: Any) -> None:
     if flow.levels is not None:
         arguments.at_least(2, levels=flow.levels)
         object.__setattr__(flow, "levels", int(flow.levels))
+        of_dequantizer = getattr(flow.dequantizer, "levels", flow.levels)
+        if of_dequantizer != flow.levels:
+            raise ValueError(f"expected a dequantizer for levels={flow.levels}; got one for {of_dequantizer}")
     object.__setattr__(flow, "_hash", flow_hash(flow))
 
 

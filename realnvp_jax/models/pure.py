@@ -15,6 +15,7 @@ import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from realnvp_jax import likelihood
@@ -28,8 +29,8 @@ _SET_FROM_DATA = ("params", "standardization")  # the collections that an initia
 Variables = Mapping[str, Any]
 
 
-def _precision(mode: Mode) -> Any:
-    """Full precision except in training: by default, GPUs and TPUs round the factors of float32 products."""
+def precision(mode: Mode) -> Any:
+    """A context with full precision except in training: by default, GPUs and TPUs round the factors."""
     return contextlib.nullcontext() if mode.trains else jax.default_matmul_precision("highest")
 
 
@@ -39,7 +40,7 @@ def _apply(
     """(result, updated collections) of a method of the bijection."""
     if method == "forward":
         arguments = (*arguments, mode)
-    with _explaining_wrong_params(flow, variables), _precision(mode):
+    with _explaining_wrong_params(flow, variables), precision(mode):
         return flow.bijection.apply(dict(variables), *arguments, method=method, mutable=list(mutable))
 
 
@@ -145,7 +146,7 @@ def dequantize(flow: Any, variables: Variables, key, indices, x, context, mode: 
     mine = {name: tree[_DEQUANTIZER] for name, tree in variables.items() if _DEQUANTIZER in tree}
     mutable = [*(_SET_FROM_DATA if mode.initializes else ()), *(["batch_stats"] if mode.uses_batch_statistics else ())]
     explaining = _explaining_wrong_params(flow, variables) if flow.dequantizer.is_learned else contextlib.nullcontext()
-    with explaining, _precision(mode):
+    with explaining, precision(mode):
         value, updates = flow.dequantizer.apply(mine, x, key, indices, context, mode, mutable=mutable)
     y, log_q = value
     check_returned(flow.dequantizer, "continuous values", y, x.shape)
@@ -215,24 +216,33 @@ def sample(flow: Any, variables, key, batch, context, temperature):
     return _invert(flow, variables, _draw_latents(flow, key, batch, temperature), context)[0]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
 def sample_and_log_prob(flow: Any, variables, key, batch, context, temperature):
     """`sample`, and the draws' log-densities at temperature 1.
 
     One inverse pass gives both, except for draws so close to the ends of the support of their pixels that rounding
     moves them: their density is evaluated.
     """
+    x, log_prob_of_draws, is_coarse = _sample_and_log_prob(flow, variables, key, batch, context, temperature)
+    if is_coarse is None:
+        return x, log_prob_of_draws
+
+    def evaluated() -> Array:
+        return jnp.where(is_coarse, log_prob(flow, variables, x, context), log_prob_of_draws)
+
+    if isinstance(is_coarse, Tracer):
+        return x, jax.lax.cond(is_coarse.any(), evaluated, lambda: log_prob_of_draws)
+    return x, evaluated() if jax.device_get(is_coarse.any()) else log_prob_of_draws
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _sample_and_log_prob(flow: Any, variables, key, batch, context, temperature):
+    """(x, log p(x), which draws are too close to the ends of the support; None if none can be)."""
     z = _draw_latents(flow, key, batch, temperature)
     x, log_det, y = _invert(flow, variables, z, context)
     log_q = _base_log_prob(flow, z) - log_det
     if not isinstance(flow.preprocessing, Logit):
-        return x, log_q
-    is_coarse = flow.preprocessing.is_coarse(y).any(tuple(range(1, y.ndim)))
-
-    def with_evaluated():
-        return jnp.where(is_coarse, _density(flow, variables, x, context)[0], log_q)
-
-    return x, jax.lax.cond(is_coarse.any(), with_evaluated, lambda: log_q)
+        return x, log_q, None
+    return x, log_q, flow.preprocessing.is_coarse(y).any(tuple(range(1, y.ndim)))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 6))
@@ -264,13 +274,13 @@ def positions(num_local: int, axis_name: str | None = None) -> jax.Array:
     return local if axis_name is None else jax.lax.axis_index(axis_name) * num_local + local
 
 
-@functools.cache
 def count_parameters(flow: Any) -> int:
     """Number of trainable parameters of a flow, without making them."""
-    shapes = jax.eval_shape(lambda: fresh(flow, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: fresh(flow, root_key(0)))
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes["params"]))
 
 
+@functools.cache
 def penalized(flow: Any) -> frozenset[str]:
     """Paths of the parameters of the bijection that carry the authors' L2 penalty, as its parts declare them."""
     found: set[str] = set()

@@ -37,7 +37,7 @@ def convolve(
     x, kernel = promote_dtype(x, kernel)  # parameters may be stored in bfloat16
     if kernel.shape[:2] == (1, 1):
         return x @ kernel[0, 0]
-    return _convolve_any_mode(x, kernel, padding or _same_padding(kernel))
+    return _convolve_any_mode(x, kernel, padding or _same_padding(kernel), _precision())
 
 
 def convolve_for_training(
@@ -48,7 +48,7 @@ def convolve_for_training(
     """`convolve`, differentiable in reverse mode only."""
     if kernel.shape[:2] == (1, 1):
         return x @ kernel[0, 0]
-    return _convolve_reverse_mode(x, kernel, padding or _same_padding(kernel))
+    return _convolve_reverse_mode(x, kernel, padding or _same_padding(kernel), _precision())
 
 
 def _same_padding(kernel: jax.Array) -> Padding:
@@ -56,9 +56,19 @@ def _same_padding(kernel: jax.Array) -> Padding:
     return (rows // 2, rows // 2), (columns // 2, columns // 2)
 
 
-def _convolve(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+def _precision() -> Any:
+    """The precision of products at the caller, which the rules for gradients keep, wherever they are traced."""
+    return jax.config.jax_default_matmul_precision  # pyright: ignore
+
+
+def _convolve(x: jax.Array, kernel: jax.Array, padding: Padding, precision: Any) -> jax.Array:
     return jax.lax.conv_general_dilated(
-        x, kernel, window_strides=(1, 1), padding=padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x,
+        kernel,
+        window_strides=(1, 1),
+        padding=padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=precision,
     )
 
 
@@ -70,70 +80,72 @@ def _turned(kernel: jax.Array, padding: Padding) -> tuple[jax.Array, Padding]:
     return turned, ((rows - 1 - above, rows - 1 - below), (columns - 1 - left, columns - 1 - right))
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _convolve_any_mode(x, kernel, padding):
-    return _convolve(x, kernel, padding)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _convolve_any_mode(x, kernel, padding, precision):
+    return _convolve(x, kernel, padding, precision)
 
 
 @functools.partial(_convolve_any_mode.defjvp, symbolic_zeros=True)
-def _tangent(padding: Padding, primals: tuple[jax.Array, jax.Array], tangents: tuple[Any, Any]):
+def _tangent(padding: Padding, precision: Any, primals: tuple[jax.Array, jax.Array], tangents: tuple[Any, Any]):
     """Tangent of a bilinear map, written such that its transposes are the gradients in the module docstring."""
     x, kernel = primals
-    y = _convolve_any_mode(x, kernel, padding)
+    y = _convolve_any_mode(x, kernel, padding, precision)
     total = jnp.zeros_like(y)
     if not isinstance(tangents[0], SymbolicZero):
         turned, turned_padding = _turned(kernel, padding)
-        (part,) = jax.linear_transpose(lambda g: _convolve(g, turned, turned_padding), y)(tangents[0])
+        (part,) = jax.linear_transpose(lambda g: _convolve(g, turned, turned_padding, precision), y)(tangents[0])
         total = total + part
     if not isinstance(tangents[1], SymbolicZero):
-        total = total + _by_taps(x, tangents[1], padding)
+        total = total + _by_taps(x, tangents[1], padding, precision)
     return y, total
 
 
-def _by_taps(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+def _by_taps(x: jax.Array, kernel: jax.Array, padding: Padding, precision: Any) -> jax.Array:
     """The convolution as one matrix product for each tap."""
     (height, width), (rows, columns) = x.shape[1:3], kernel.shape[:2]
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     taps = [(i, j) for i in range(rows) for j in range(columns)]
-    products = [padded[:, i : i + height, j : j + width] @ kernel[i, j] for i, j in taps]
+    windows = [padded[:, i : i + height, j : j + width] for i, j in taps]
+    products = [jnp.matmul(window, kernel[tap], precision=precision) for window, tap in zip(windows, taps, strict=True)]
     return functools.reduce(jnp.add, products)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve_reverse_mode(x, kernel, padding):
-    return _convolve(x, kernel, padding)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _convolve_reverse_mode(x, kernel, padding, precision):
+    return _convolve(x, kernel, padding, precision)
 
 
-def _forward(x, kernel, padding):
-    return _convolve(x, kernel, padding), (x, kernel)
+def _forward(x, kernel, padding, precision):
+    return _convolve(x, kernel, padding, precision), (x, kernel)
 
 
-def _backward(padding, residuals, g):
+def _backward(padding, precision, residuals, g):
     x, kernel = residuals
     return jax.lax.platform_dependent(
         x,
         kernel,
         g,
-        cpu=functools.partial(_gradients_by_products, padding),
-        default=functools.partial(_gradients, padding),
+        cpu=functools.partial(_gradients_by_products, padding, precision),
+        default=functools.partial(_gradients, padding, precision),
     )
 
 
-def _gradients(padding, x, kernel, g):
-    return jax.vjp(lambda x, kernel: _convolve(x, kernel, padding), x, kernel)[1](g)
+def _gradients(padding, precision, x, kernel, g):
+    return jax.vjp(lambda x, kernel: _convolve(x, kernel, padding, precision), x, kernel)[1](g)
 
 
-def _gradients_by_products(padding, x, kernel, g):
+def _gradients_by_products(padding, precision, x, kernel, g):
     (n, height, width, channels), (rows, columns, _, features) = x.shape, kernel.shape
     padded = jnp.pad(x.transpose(3, 0, 1, 2), ((0, 0), (0, 0), *padding))
     positions = g.reshape(-1, features)
 
     def tap(number: jax.Array) -> jax.Array:
         corner = (0, 0, number // columns, number % columns)
-        return jax.lax.dynamic_slice(padded, corner, (channels, n, height, width)).reshape(channels, -1) @ positions
+        window = jax.lax.dynamic_slice(padded, corner, (channels, n, height, width)).reshape(channels, -1)
+        return jnp.matmul(window, positions, precision=precision)
 
     kernel_gradient = jax.lax.map(tap, jnp.arange(rows * columns)).reshape(kernel.shape)
-    return _convolve(g, *_turned(kernel, padding)), kernel_gradient
+    return _convolve(g, *_turned(kernel, padding), precision), kernel_gradient
 
 
 _convolve_reverse_mode.defvjp(_forward, _backward)

@@ -78,7 +78,7 @@ def check_config(config: Config) -> None:
     if config.model.name not in MODELS:
         raise ValueError(unknown_model(config.model.name))
     for key, field in part_fields().items():  # also those that this model does not read; a part checks its own again
-        if flat[key] != "" and key.removeprefix("model.") not in model_keys(config.model):
+        if flat.get(key, "") != "" and key.removeprefix("model.") not in model_keys(config.model):
             check_value(key, tuple(flat[key]) if isinstance(flat[key], list) else flat[key], field)
     _check_texts_and_tuples(config)
     if not is_of_vectors(config) and config.dataset.context not in ("", "label"):

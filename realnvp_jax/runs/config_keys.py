@@ -62,7 +62,7 @@ def with_defaults(config: Config) -> Config:
     if "mixing" not in config.get("model", {}):
         return config
     for key in (*_ADDED, *part_keys(), *optimizer_keys()):
-        if not _has(config, key):
+        if key in default.KEYS and not _has(config, key):  # parts that were registered later have no part in the run
             _set(config, key, default.KEYS[key][0])
     return config
 

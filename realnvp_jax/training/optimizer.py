@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import flax.traverse_util
@@ -41,44 +41,34 @@ class Adam(Optimizer):
     beta2: float = parameter(0.999, "decay of the mean of their squares", at_least=0, below=1)
     epsilon: float = parameter(1e-8, "Adam's epsilon", above=0, at_most=1)
 
+    def _on_one_vector(self, make: Callable[..., optax.GradientTransformation], schedule: Any, **options: float):
+        return optax.flatten(make(schedule, b1=self.beta1, b2=self.beta2, eps=self.epsilon, **options))
+
     def transformation(self, schedule):
         """optax.adam."""
-        return optax.flatten(optax.adam(schedule, b1=self.beta1, b2=self.beta2, eps=self.epsilon))
+        return self._on_one_vector(optax.adam, schedule)
 
 
 @register("optimizer", "adamax")
 @dataclasses.dataclass(frozen=True)
-class Adamax(Optimizer):
-    """Adamax (Kingma and Ba, 2015, Section 7.1): Adam with the largest recent gradient in place of the mean square.
-
-    It works on a single vector of all parameters, like `Adam`.
-    """
-
-    beta1: float = parameter(0.9, "decay of the mean of the gradients", at_least=0, below=1)
-    beta2: float = parameter(0.999, "decay of the mean of their squares", at_least=0, below=1)
-    epsilon: float = parameter(1e-8, "Adam's epsilon", above=0)
+class Adamax(Adam):
+    """Adamax (Kingma and Ba, 2015, Section 7.1): Adam with the largest recent gradient in place of the mean square."""
 
     def transformation(self, schedule):
         """optax.adamax."""
-        return optax.flatten(optax.adamax(schedule, b1=self.beta1, b2=self.beta2, eps=self.epsilon))
+        return self._on_one_vector(optax.adamax, schedule)
 
 
 @register("optimizer", "adamw")
 @dataclasses.dataclass(frozen=True)
-class AdamW(Optimizer):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019). It works on a single vector of all parameters."""
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019) of all parameters, biases and scales included."""
 
-    beta1: float = parameter(0.9, "decay of the mean of the gradients", at_least=0, below=1)
-    beta2: float = parameter(0.999, "decay of the mean of their squares", at_least=0, below=1)
-    epsilon: float = parameter(1e-8, "Adam's epsilon", above=0)
     weight_decay: float = parameter(1e-4, "weight decay, multiplied by the learning rate", at_least=0)
 
     def transformation(self, schedule):
         """optax.adamw."""
-        optimizer = optax.adamw(
-            schedule, b1=self.beta1, b2=self.beta2, eps=self.epsilon, weight_decay=self.weight_decay
-        )
-        return optax.flatten(optimizer)
+        return self._on_one_vector(optax.adamw, schedule, weight_decay=self.weight_decay)
 
 
 @register("optimizer", "sgd")

@@ -36,6 +36,19 @@ def test_a_spline_of_zeros_is_the_identity_and_its_ends_are_fixed(x64):
     np.testing.assert_allclose(bent, near, atol=1e-7)
 
 
+@pytest.mark.parametrize("num_bins", [5, 8])
+@pytest.mark.parametrize("spline", [spline_forward, spline_inverse])
+def test_gradients_at_knots_and_midpoints_are_those_beside_them(spline, num_bins, x64):
+    values = jnp.linspace(-2, 2, 2 * num_bins + 1)[1:-1]  # knots and midpoints of a spline of zeros
+    raw = jnp.zeros((len(values), num_parameters(num_bins)))
+    slopes = jax.grad(lambda values: spline(values, raw, 2.0)[0].sum())(values)
+    np.testing.assert_allclose(slopes, 1, atol=1e-12)
+    direction = jax.random.normal(KEY, raw.shape)
+    by_raw = jax.jvp(lambda raw: spline(values, raw, 2.0)[0], (raw,), (direction,))[1]
+    ahead, behind = (spline(values, step * direction, 2.0)[0] for step in (1e-6, -1e-6))
+    np.testing.assert_allclose(by_raw, (ahead - behind) / 2e-6, atol=1e-6)
+
+
 def test_a_spline_in_float32_has_finite_gradients_everywhere():
     raw = 30 * jax.random.normal(KEY, (300, num_parameters(8)))
     x = jnp.concatenate([jnp.linspace(-6, 6, 298), jnp.array([-5.0, 5.0])])

@@ -5,6 +5,7 @@ import functools
 import chex
 import flax.linen as nn
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from realnvp_jax.masks import Checkerboard, ImageHalves
 from realnvp_jax.models.pure import init_from_data
 from realnvp_jax.networks.statistics import ActNorm
 from realnvp_jax.training.optimizer import global_norm
-from tests.helpers import perturb
+from tests.helpers import perturb, small
 from tests.models.helpers import points
 
 KEY = jax.random.key(0)
@@ -234,3 +235,39 @@ def test_only_training_is_in_bfloat16():
     assert 0 < abs(float(narrow_value - value)) < 0.05 * abs(float(value))
     assert 1e-5 < relative_error(narrow_gradient, gradient) < 0.5
     np.testing.assert_array_equal(narrow.log_prob(params, x), flow.log_prob(params, x))
+
+
+def precisions(jaxpr) -> set:
+    """The precisions of all convolutions and matrix products."""
+    found = set()
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("conv_general_dilated", "dot_general"):
+            found.add(equation.params["precision"])
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            found |= precisions(inner)
+    return found
+
+
+def test_everything_but_training_has_full_precision_on_every_device():
+    flow = small("glow_flow", levels=17, dequantizer="variational", noise_features=2)
+    params = flow.init(jax.random.key(0))
+    x = np.ones((2, *flow.event_shape), np.uint8)
+    y = x + np.float32(0.5)
+    key = jax.random.key(1)
+
+    def loss(params, y):
+        return flow.log_prob(params, y).sum()
+
+    passes = {
+        "log_prob": (flow.log_prob, params, y),
+        "gradients": (jax.value_and_grad(loss, argnums=(0, 1)), params, y),
+        "inverse": (flow.inverse, params, y),
+        "sample": (lambda params, key: flow.sample(params, key, (2,)), params, key),
+        "init": (flow.init, key, y),
+        "bound": (flow.bits_per_dim, params, key, jnp.asarray(x)),
+    }
+    highest = jax.lax.Precision.HIGHEST
+    for name, (function, *arguments) in passes.items():
+        assert precisions(jax.make_jaxpr(function)(*arguments).jaxpr) == {(highest, highest)}, name
+    trained = precisions(jax.make_jaxpr(flow.bits_per_dim_train)(params, key, jnp.asarray(x)).jaxpr)
+    assert None in trained  # in training, the device's default

@@ -7,6 +7,7 @@ import pytest
 
 import realnvp_jax
 from realnvp_jax import VariationalDequantizer
+from realnvp_jax.models.dequantizers import variational
 from realnvp_jax.random import draw_each
 from tests.helpers import perturb, refusal
 
@@ -82,6 +83,22 @@ def test_every_parameter_gets_a_gradient():
 
     for path, gradient in jax.tree_util.tree_leaves_with_path(jax.jit(jax.grad(loss))(params)["params"]["dequantizer"]):
         assert np.abs(gradient).max() > 0, jax.tree_util.keystr(path)
+
+
+def test_noise_is_never_so_small_that_a_pixel_is_at_the_end_of_an_open_support(monkeypatch):
+    flow, params = flow_and_params(0.0)
+    monkeypatch.setattr(
+        variational, "draw_each", lambda sampler, key, indices, shape, dtype: jnp.full((2, *shape), -95.0)
+    )
+    mine = {"params": params["params"]["dequantizer"]}
+    y, log_q = flow.dequantizer.apply(mine, jnp.zeros((2, 2, 2, 1), jnp.uint8), jax.random.key(0), jnp.arange(2))
+    assert realnvp_jax.Logit(LEVELS, 0.0).contains(y).all()
+    assert np.isfinite(log_q).all()
+
+
+def test_a_dequantizer_for_another_number_of_levels_is_refused():
+    message = refusal(realnvp_jax.image_flow, (2, 2, 1), 1, levels=16, dequantizer=VariationalDequantizer())
+    assert message == "expected a dequantizer for levels=16; got one for 256"
 
 
 def test_odd_images_are_refused():

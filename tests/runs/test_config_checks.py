@@ -6,12 +6,11 @@ import realnvp_jax
 from configs import default, folder, shapes_pixelcnn, smoke, tabular_maf
 from realnvp_jax.data.images.shapes import KINDS
 from realnvp_jax.models.create import create
-from realnvp_jax.registry import parameters
+from realnvp_jax.registry import parameters, registered
 from realnvp_jax.runs.config_checks import _RANGES, check_config
 from realnvp_jax.runs.seeds import train_seeds
 from realnvp_jax.runs.setup import make_optimizer
 from realnvp_jax.runs.workdir import Workdir
-from realnvp_jax.training.optimizer import Adam
 from tests.helpers import refusal, tiny_labels_config
 
 
@@ -97,7 +96,7 @@ def test_every_value_has_its_range(tmp_path, key, value, expected):
 def test_every_number_of_the_default_config_has_a_range():
     """Numbers of `model` and `optimizer` belong to factories and parts, which check their own."""
     numbers = {key for key, (value, _) in default.KEYS.items() if type(value) in (int, float)}
-    optimizers = {f"optimizer.{name}" for name in parameters(Adam)}
+    optimizers = {f"optimizer.{name}" for part in registered("optimizer").values() for name in parameters(part)}
     assert {key for key in numbers if not key.startswith("model.")} <= {*_RANGES, *optimizers}
 
 

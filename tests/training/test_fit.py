@@ -186,6 +186,10 @@ def test_any_optimizer_of_optax_and_every_part(only_shipped_parts):
     chex.assert_trees_all_close(adam, fit(num_steps=4, optimizer=optax.adam(1e-3)), rtol=1e-5, atol=1e-7)
     other = fit(num_steps=4, optimizer=realnvp_jax.Adam(beta1=0.1))
     assert float(optax.tree.norm(optax.tree.sub(adam["params"], other["params"]))) > 1e-5
+    for name, same in (("adamax", optax.adamax(1e-3)), ("adamw", optax.adamw(1e-3))):
+        made = fit(num_steps=4, optimizer=name, learning_rate=1e-3)
+        chex.assert_trees_all_close(made, fit(num_steps=4, optimizer=same), rtol=1e-5, atol=1e-7)
+        assert float(optax.tree.norm(optax.tree.sub(adam["params"], made["params"]))) > 1e-5
     start_at = start()["params"]
     moved = fit(num_steps=1, optimizer=optax.sgd(1.0), clip_norm=1e-3)["params"]
     norm = float(optax.tree.norm(optax.tree.sub(moved, start_at)))
@@ -195,7 +199,7 @@ def test_any_optimizer_of_optax_and_every_part(only_shipped_parts):
     message = refusal(fit, num_steps=1, optimizer=optax.adam(1e-3), learning_rate=1e-2, schedule="cosine")
     assert "expected no learning_rate beside a transformation of optax" in message
     assert "got learning_rate=0.01 and schedule='cosine'" in message
-    assert "one of the registered adam, sgd" in refusal(fit, num_steps=1, optimizer="adamw")
+    assert "one of the registered adam, adamax, adamw, sgd" in refusal(fit, num_steps=1, optimizer="lamb")
     with pytest.raises(TypeError, match="a registered name or a Optimizer; got the class Adam, not an object of it"):
         fit(num_steps=1, optimizer=realnvp_jax.Adam)
     with pytest.raises(TypeError, match="needs gradients and parameters and nothing else; got one that fails"):

@@ -18,7 +18,8 @@ class MixtureAffine(Transform):
     """logit(F(x)) exp(log_scale) + shift, elementwise, log_scale = tanh(raw).
 
     The raw parameters of an element are raw log_scale, shift, and K logits, means and log-scales of the components. At
-    zero, F is close to the CDF of the standard logistic distribution, and the transform close to the identity.
+    zero, F has the mean and the variance of the standard logistic distribution. The transform is then close to the
+    identity between -2 and 2; for K = 8 its slope is 0.87 at 0 and 2.1 far outside.
     """
 
     num_logistics: int = parameter(8, "components of every mixture of the transform mixture_affine", at_least=1)

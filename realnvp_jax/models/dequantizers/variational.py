@@ -57,7 +57,7 @@ class VariationalDequantizer(Dequantizer):
         log_slope = jax.nn.log_sigmoid(noise) + jax.nn.log_sigmoid(-noise)
         log_q = log_q - log_det - jnp.sum(log_slope, axis=(1, 2, 3))
         below_next = jnp.nextafter(pixels + 1, jnp.zeros((), pixels.dtype))
-        above_zero = jnp.maximum(nn.sigmoid(noise), jnp.finfo(noise.dtype).tiny)  # the support of x may be open at 0
+        above_zero = jnp.maximum(nn.sigmoid(noise), jnp.finfo(noise.dtype).epsneg)  # the support may be open at 0
         return jnp.minimum(pixels + above_zero, below_next), log_q
 
     @nn.compact

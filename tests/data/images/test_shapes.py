@@ -49,7 +49,7 @@ def test_splits_of_shapes():
     np.testing.assert_array_equal(splits.train.x, sample_shapes(70, (3, 0)))
     with pytest.raises(ValueError, match="expected a part of train or validation or test of 'shapes', such as train"):
         load_images(images_of("shapes"), {**SPLITS, "test": "all"}, flow)
-    with pytest.raises(ValueError, match=r"expected num_train of at least 1; got 0"):
+    with pytest.raises(ValueError, match=r"expected num_train of at least 1 and at most 1000000; got 0"):
         load_images(images_of("shapes", num_train=0), SPLITS, flow)
     with pytest.raises(ValueError, match="at least one image of shapes; got num=0"):
         sample_shapes(0, 0)
