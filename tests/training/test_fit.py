@@ -189,7 +189,7 @@ def test_any_optimizer_of_optax_and_every_part(only_shipped_parts):
     for name, same in (("adamax", optax.adamax(1e-3)), ("adamw", optax.adamw(1e-3))):
         made = fit(num_steps=4, optimizer=name, learning_rate=1e-3)
         chex.assert_trees_all_close(made, fit(num_steps=4, optimizer=same), rtol=1e-5, atol=1e-7)
-        assert float(optax.tree.norm(optax.tree.sub(adam["params"], made["params"]))) > 1e-5
+        assert float(optax.tree.norm(optax.tree.sub(adam["params"], made["params"]))) > 1e-7
     start_at = start()["params"]
     moved = fit(num_steps=1, optimizer=optax.sgd(1.0), clip_norm=1e-3)["params"]
     norm = float(optax.tree.norm(optax.tree.sub(moved, start_at)))
