@@ -32,17 +32,21 @@ def read_pickle(path: Path) -> Any:
     """The object in a pickle, with a `Record` for each object other than numbers, text, bytes, tuples, lists and dicts.
 
     Raises:
-      ValueError: the file is not a pickle, or has an instruction that plain data do not need.
+      ValueError: the file is not a pickle, or has an instruction that plain data do not need, or more than a million
+        instructions. A table has a few for each block of its values and for each column.
     """
     machine = _Machine()
     with path.open("rb") as file:
-        for opcode, argument, _ in pickletools.genops(file):
+        for i, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if i == _MOST_INSTRUCTIONS:
+                raise ValueError(f"a pickle with more than {_MOST_INSTRUCTIONS:,} instructions")
             if opcode.name == "STOP":
                 return machine.pop()
             machine.execute(opcode.name, argument)
     raise ValueError("a pickle without an end")
 
 
+_MOST_INSTRUCTIONS = 10**6
 _MARK = object()
 _IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
 _CONSTANTS: dict[str, Callable[[], Any]] = {

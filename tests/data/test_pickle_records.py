@@ -78,6 +78,13 @@ def test_anything_else_is_refused(tmp_path, content):
         read(tmp_path / "x", content)
 
 
+def test_more_instructions_than_a_table_needs_are_refused(tmp_path):
+    content = pickle.dumps([0] * 499_990, protocol=1)  # two instructions for each item
+    assert len(read(tmp_path / "x", content)) == 499_990
+    with pytest.raises(ValueError, match="more than 1,000,000 instructions"):
+        read(tmp_path / "x", b"\x80\x04" + 3_000_000 * b"]" + b".")
+
+
 def test_a_place_in_the_memo_costs_nothing(tmp_path):
     """Python's own reader makes a list as long as the largest place."""
     assert read(tmp_path / "x", b"\x80\x04Nr\xff\xff\xff\x7f.") is None

@@ -1,6 +1,7 @@
 """Data sets that TFDS has prepared in array_record layout, read without TensorFlow.
 
-dataset_info.json and features.json tell what a data set holds; TFDS is imported only when images are decoded.
+dataset_info.json and features.json tell what a data set holds; TFDS is imported only when images are decoded. It never
+reads these two files, since it would import every class that features.json names.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import functools
 import json
 import re
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,19 +66,15 @@ def prepared_source(directory: Path, split: str) -> Source:
     """
     try:
         return _source(directory, split)
-    except (
-        AttributeError,
-        KeyError,
-        TypeError,
-        UnicodeDecodeError,
-    ) as error:  # a JSON value of another type than it should have
+    except (AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:  # JSON values of other types than TFDS's
         raise _damaged(directory, error) from None
 
 
 def _source(directory: Path, split: str) -> Source:
     info, features = _read_info(directory), _read(directory, "features.json")
     name = "/".join(info[key] for key in ("name", "configName", "version") if key in info)
-    lengths = {entry["name"]: sum(map(_size, entry.get("shardLengths", ()))) for entry in info["splits"]}
+    splits = {entry["name"]: entry for entry in info["splits"]}
+    lengths = {key: sum(map(_size, entry.get("shardLengths", ()))) for key, entry in splits.items()}
     if split not in lengths:
         raise ValueError(f"expected one of the splits {sorted(lengths)} of {name!r}; got {shorten(split)}")
     if info.get("fileFormat") != _FILE_FORMAT:
@@ -90,9 +88,6 @@ def _source(directory: Path, split: str) -> Source:
     image = named.get("image", {}).get("image")
     if image is None or image.get("dtype", "uint8") != "uint8":
         raise ValueError(f"expected a feature 'image' of uint8 images in {name!r}; got {shorten(', '.join(named))}")
-    foreign = _foreign_class(features)
-    if foreign is not None:
-        raise _damaged(directory, f"the class {foreign} in features.json, which is not one of TFDS")
     dimensions = tuple(map(_size, image.get("shape", {}).get("dimensions", ())))
     shape = dimensions if len(dimensions) == 3 and min(dimensions) > 0 else None
     identity = {
@@ -103,13 +98,14 @@ def _source(directory: Path, split: str) -> Source:
         "files": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(directory.iterdir())],
     }
     lock = threading.Lock()  # the reader of array_record files is not thread-safe
-    records = functools.cache(lambda: _records(directory, split))
+    classes = _class_names(directory, named)
+    records = functools.cache(lambda: _records(directory, info["name"], splits[split], bool(classes)))
 
     def read(framing: Framing, i: int) -> np.ndarray:
         with contextlib.ExitStack() as held:
             try:
                 with lock:
-                    encoded = records()[i]["image"]
+                    encoded = records()(i)["image"]
                     if not isinstance(encoded, bytes):
                         raise TypeError(f"{type(encoded).__name__} instead of an encoded image")
                     held.enter_context(ENCODED.take(len(encoded)))
@@ -120,11 +116,10 @@ def _source(directory: Path, split: str) -> Source:
     def label(i: int) -> int:
         try:
             with lock:
-                return int(records()[i]["label"])
+                return int(records()(i)["label"])
         except Exception as error:
             raise _damaged(directory, error) from None
 
-    classes = _class_names(directory, named)
     labels = Labels(classes, label) if classes else f"the features {shorten(', '.join(named), 100)}"
     return Source(f"{name}, {split}", identity, lengths[split], read, shape=shape, labels=labels)
 
@@ -134,21 +129,6 @@ def _size(text: Any) -> int:
     if not re.fullmatch(r"-?\d{1,15}", str(text)):
         raise TypeError(f"{shorten(text)} instead of a whole number")
     return int(text)
-
-
-def _foreign_class(features: Any) -> str | None:
-    """A class in features.json that does not belong to TFDS, which would import it; None if there is none."""
-    pending = [features]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            name = value.get("pythonClassName")
-            if name is not None and not str(name).startswith("tensorflow_datasets."):
-                return shorten(name)
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-    return None
 
 
 def _class_names(directory: Path, features: dict[str, Any]) -> tuple[str, ...]:
@@ -161,12 +141,20 @@ def _class_names(directory: Path, features: dict[str, Any]) -> tuple[str, ...]:
     return names if len(names) == num else tuple(map(str, range(num)))
 
 
-def _records(directory: Path, split: str) -> Any:
-    """The records of a split, their images still encoded."""
+def _records(directory: Path, name: str, split: dict[str, Any], has_labels: bool) -> Callable[[int], Mapping[str, Any]]:
+    """The function that reads record i of a split: the feature "image", still encoded, and "label" if it has labels."""
     import tensorflow_datasets as tfds
+    from array_record.python.array_record_data_source import ArrayRecordDataSource
 
-    builder: Any = tfds.builder_from_directory(directory)  # pyright: ignore
-    return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    template = tfds.core.ShardedFileTemplate(
+        directory, split.get("filepathTemplate", ""), name, split["name"], _FILE_FORMAT
+    )
+    shards = tfds.core.SplitInfo(split["name"], list(map(_size, split["shardLengths"])), 0, template)
+    files = ArrayRecordDataSource(shards.file_instructions)
+    labels = {"label": tfds.features.Scalar(np.int64)} if has_labels else {}
+    features = tfds.features.FeaturesDict({"image": tfds.features.Image(), **labels})
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    return lambda i: features.deserialize_example_np(files[i], decoders=decoders)
 
 
 def _read_info(directory: Path) -> dict[str, Any]:

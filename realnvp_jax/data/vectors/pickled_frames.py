@@ -8,14 +8,13 @@ was (..., ..., ..., {"0.14.1": {"axes": axes, "blocks": [{"values": [k, n], "mgr
 import itertools
 import math
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from realnvp_jax.data.limits import MOST_FILE_BYTES, MOST_VALUES, check_file_size
-from realnvp_jax.data.pickle_records import Record, read_pickle
+from realnvp_jax.data.pickle_records import Name, Record, read_pickle
 from realnvp_jax.text import describe_error, shorten
 
 
@@ -52,7 +51,7 @@ def _contents(frame: Any) -> tuple[list[str], np.ndarray]:
         contents = manager.state[3]["0.14.1"]
         axes = contents["axes"]
         blocks = [(block["values"], block["mgr_locs"]) for block in contents["blocks"]]
-    columns = next(_texts(axes[0], set()))
+    columns = _names(axes[0])
     num_rows = _shape(blocks[0][0])[1]
     if num_rows * len(columns) > MOST_VALUES:
         raise ValueError(f"{num_rows:,} rows of {len(columns):,} columns, more than {MOST_VALUES:,} values")
@@ -76,20 +75,32 @@ def _positions(places: Any, num: int) -> np.ndarray:
     return np.arange(num)[_array(places)]
 
 
-def _texts(value: Any, seen: set[int]) -> Iterator[list[str]]:
-    """Every array of text inside a value, as a list."""
-    if id(value) in seen or len(seen) > 1000:
-        return
-    seen.add(id(value))
-    if _is_call(value, "_restore_array"):  # of pyarrow
-        yield _arrow_texts(*value.args[0])
-    elif _is_call(value, "_reconstruct") and _dtype_text(value.state[2]).startswith("O"):
-        yield list(map(str, _list(value.state[4])))
-    elif isinstance(value, Record):
-        yield from _texts([value.args, value.state], seen)
-    elif isinstance(value, (list, tuple, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item, seen)
+def _names(axis: Any) -> list[str]:
+    """The names in a plain Index of text. An index of another kind keeps its names in another way, or out of order."""
+    if not _is_call(axis, "_new_Index"):
+        raise ValueError(f"column names in {_kind(axis)} instead of an Index")
+    kind, contents = axis.args
+    if not isinstance(kind, Name) or kind.text.split(".")[-1] != "Index":
+        raise ValueError(f"column names in {_kind(kind)} instead of an Index of text")
+    return _texts(contents["data"])
+
+
+def _texts(array: Any) -> list[str]:
+    """The elements of an array of text: of Arrow, of pandas around an array of NumPy, or of NumPy."""
+    if _is_call(array, "ArrowStringArray") or _is_call(array, "ArrowStringArrayNumpySemantics"):
+        (restored,) = (value for value in array.state.values() if _is_call(value, "_restore_array"))
+        return _arrow_texts(*restored.args[0])
+    if _is_call(array, "__pyx_unpickle_NDArrayBacked") and _kind(array.args[0]).startswith("StringArray"):
+        return _texts(array.state[1])
+    if not _is_call(array, "_reconstruct") or not _dtype_text(array.state[2]).startswith("O"):
+        raise ValueError("columns whose names are not text")
+    return list(map(str, _list(array.state[4])))
+
+
+def _kind(value: Any) -> str:
+    """The name of a class, or of what made an object, without its module."""
+    text = value.text if isinstance(value, Name) else value.name if isinstance(value, Record) else type(value).__name__
+    return text.split(".")[-1]
 
 
 def _list(value: Any) -> list[Any]:

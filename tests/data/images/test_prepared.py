@@ -1,7 +1,9 @@
 """Prepared data sets are found and read."""
 
+import contextlib
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import realnvp_jax
 from realnvp_jax.data.images.framed import load_images, load_split
 from realnvp_jax.data.images.framing import Framing
 from realnvp_jax.data.images.prepared import find_prepared, prepared_source
+from tests.fuzz.samples import write_array_record
 from tests.helpers import ROOT, images_of, refusal
 
 
@@ -82,7 +85,6 @@ def test_whole_data_sets_have_the_known_means(name, shape, means, tmp_path):
         {"image": {"shape": []}},
         {"image": {"shape": {"dimensions": ["x"]}}},
         {"image": {"shape": {"dimensions": 3}}},
-        {"pythonClassName": "os.path.Image", "image": {}},
     ],
 )
 def test_features_that_are_not_as_tfds_writes_them_are_refused(tmp_path, image):
@@ -96,6 +98,48 @@ def test_features_that_are_not_as_tfds_writes_them_are_refused(tmp_path, image):
         refusal(prepared_source, tmp_path, "train")
     (tmp_path / "features.json").write_text("[" * 100_000)
     refusal(prepared_source, tmp_path, "train")
+
+
+def with_other_classes(features: dict, form: str) -> None:
+    """Name a class of the module `never` in features.json, in a way that TFDS accepts."""
+    named = features["featuresDict"]["features"]
+    if form == "a feature's class":
+        named["image"]["pythonClassName"] = "never.X"
+    elif form == "snake case":
+        named["image"]["python_class_name"] = (
+            named["image"]
+            .pop("pythonClassName")
+            .replace("tensorflow_datasets.core.features.image_feature.Image", "never.X")
+        )
+    elif form == "a legacy type":
+        features.update(type="never.X", content={})
+    else:
+        feature = json.dumps({"feature": {"type": "never.X", "content": {}}, "length": None})
+        kind = "tensorflow_datasets.core.features.sequence_feature.Sequence"
+        named["more"] = {"pythonClassName": kind, "jsonFeature": {"json": feature}}
+
+
+@pytest.mark.parametrize("form", ["a feature's class", "snake case", "a legacy type", "JSON in JSON"])
+def test_no_class_that_a_file_names_is_imported(form, tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    write_array_record(tmp_path / "data")
+    (directory,) = (path.parent for path in tmp_path.glob("data/*/*/features.json"))
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "never.py").write_text("import pathlib\npathlib.Path(__file__).with_name('mark').touch()\n")
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    features = json.loads((directory / "features.json").read_text())
+    with_other_classes(features, form)
+    (directory / "features.json").write_text(json.dumps(features))
+    source = prepared_source(directory, "train")
+    assert source.num == 12
+    assert source.read(Framing((8, 8, 3), "centre"), 11).shape == (8, 8, 3)
+    assert [source.labels.number(i) for i in range(12)].count(1) == 6
+    assert not (tmp_path / "modules" / "mark").exists()
+    with contextlib.suppress(Exception):  # the class is not a feature
+        tfds.builder_from_directory(directory)
+    assert (tmp_path / "modules" / "mark").exists()  # reading features.json by TFDS imports it
+    sys.modules.pop("never")
 
 
 def test_many_claimed_classes_are_refused(tmp_path):

@@ -131,12 +131,12 @@ def test_gas_is_read_from_a_pickle_of_old_pandas(tmp_path, monkeypatch):
             self.data = data
 
         def __reduce__(self):
-            return new_index, (Index, {"data": self.data, "name": None})
+            return _new_Index, (Index, {"data": self.data, "name": None})
 
-    def new_index(*arguments):
+    def _new_Index(*arguments):  # noqa: N802
         raise AssertionError
 
-    for thing in [DataFrame, BlockManager, Index, new_index]:
+    for thing in [DataFrame, BlockManager, Index, _new_Index]:
         thing.__module__, thing.__qualname__ = "stand_in", thing.__name__
         setattr(module, thing.__name__, thing)
     monkeypatch.setitem(sys.modules, "stand_in", module)
