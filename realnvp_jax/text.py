@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import re
 
 _KEPT = "then start the same command again: what was saved is kept"
 _REMEDIES = {
@@ -33,16 +34,25 @@ def describe_error(error: Exception) -> str:
     return f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
+def os_error_number(error: Exception) -> int | None:
+    """The errno of an error of the operating system, or the one that the text of another error gives; None without."""
+    number = getattr(error, "errno", None)
+    if number is not None:
+        return number
+    code = re.search(r"\[os_error_code='(\d+)'\]", str(error))  # as TensorStore writes it, below Orbax
+    if code is not None:
+        return int(code[1])
+    return next((code for code in _REMEDIES if os.strerror(code) in str(error)), None)
+
+
 def describe_os_error(error: Exception, path: object = None) -> str:
     """One sentence about a file that cannot be read or written: which, why, and what to do.
 
     Args:
-      error: the error; if it is not an OSError, its text is searched for the reason.
+      error: the error, whose reason is its `os_error_number`.
       path: the file or directory; None for the one that the error names.
     """
-    number = getattr(error, "errno", None)
-    if number is None:
-        number = next((code for code in _REMEDIES if os.strerror(code) in str(error)), None)
+    number = os_error_number(error)
     path = path or getattr(error, "filename", None)
     if path is None:
         return " ".join(str(error).split())

@@ -58,8 +58,7 @@ def main(
     Sample number i depends only on the seed and on i. Images are floored to pixels and clamped to their range; the
     command prints what share of the values had to be clamped, and what share was not finite. Columns of a table that
     the run dequantizes are rounded to the values that they can take, and a CSV file has the columns of the context as
-    well. Samples of several classes come one class after
-    the other, and a grid of them has one class per row.
+    well. Samples of several classes come one class after the other, and a grid of them has one class per row.
     """
     from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
     from realnvp_jax.analysis.tables import rounded

@@ -9,8 +9,10 @@ from realnvp_jax.text import shorten
 
 
 def integer(name: str, value: Any) -> int:
-    """An integer."""
+    """An integer, which True and False are not."""
     try:
+        if isinstance(value, bool):
+            raise TypeError
         return operator.index(value)
     except TypeError:
         raise ValueError(f"expected {name} to be an integer; got {str(value)[:60]!r}") from None

@@ -10,6 +10,7 @@ import numbers
 from typing import Any
 
 import flax.linen as nn
+import numpy as np
 
 from realnvp_jax.base import Base
 from realnvp_jax.bijections.bijection import Bijection
@@ -68,7 +69,7 @@ def _add(digest: Any, value: Any, path: str) -> None:
     """Add a value to the digest: what is equal adds the same bytes."""
     if isinstance(value, str):
         digest.update(b"s%d:" % len(value) + value.encode())
-    elif isinstance(value, numbers.Number):
+    elif isinstance(value, numbers.Number | np.bool_):
         digest.update(b"n%d;" % (hash(value) if value == value else 0))  # equal numbers of all types hash alike
     elif isinstance(value, tuple):
         digest.update(b"t%d:" % len(value))

@@ -11,7 +11,6 @@ import dataclasses
 import errno
 import hashlib
 import json
-import logging
 import os
 import shutil
 import time
@@ -28,13 +27,11 @@ import realnvp_jax
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.files import UnwritableFileError, write_text
-from realnvp_jax.text import describe_error, describe_os_error
+from realnvp_jax.runs.orbax_logs import hide_needless_logs
+from realnvp_jax.text import describe_error, describe_os_error, os_error_number
 from realnvp_jax.training.state import TrainState
 
-for _name in ("absl", "asyncio"):  # Orbax warns even of things that are in order, and its errors are raised as well
-    logging.getLogger(_name).addFilter(lambda record: "orbax" not in record.pathname + record.getMessage())
-
-
+hide_needless_logs()
 _ITEMS = ("params", "ema", "opt_state")
 
 
@@ -227,12 +224,14 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _saving(self) -> Iterator[None]:
-        """Within this context, an error of Orbax is an UnwritableFileError, and what is half-written is removed."""
+        """Within this context, an error of a file is an UnwritableFileError, and what is half-written is removed."""
         try:
             yield
-        except Exception as error:  # a file that cannot be written can raise almost anything
+        except Exception as error:  # for a file that cannot be written, Orbax also raises ValueErrors
             for path in self.directory.glob("*.orbax-checkpoint-tmp"):
                 shutil.rmtree(path, ignore_errors=True)
+            if os_error_number(error) is None:
+                raise
             raise UnwritableFileError(describe_os_error(error, self.directory)) from error
 
     def _restore_item(self, step: int, name: str, target: Any) -> Any:

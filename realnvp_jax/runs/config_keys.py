@@ -61,9 +61,10 @@ def with_defaults(config: Config) -> Config:
     """
     if "mixing" not in config.get("model", {}):
         return config
-    for key in (*_ADDED, *part_keys(), *optimizer_keys()):
-        if key in default.KEYS and not _has(config, key):  # parts that were registered later have no part in the run
-            _set(config, key, default.KEYS[key][0])
+    added = {key: default.KEYS[key] for key in _ADDED} | part_keys() | optimizer_keys()
+    for key, (value, _) in added.items():
+        if not _has(config, key):
+            _set(config, key, value)
     return config
 
 

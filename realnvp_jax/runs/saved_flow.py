@@ -9,6 +9,7 @@ code from them.
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import safetensors
 import safetensors.numpy
 
 import realnvp_jax
+from realnvp_jax.models.arguments import at_least
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.models.flow_data import flow_from_data, flow_to_data
 from realnvp_jax.models.inputs import checked_params
@@ -29,7 +31,8 @@ from realnvp_jax.runs.files import read_json, sync_directory, write_bytes, write
 from realnvp_jax.text import describe_error, shorten
 
 FORMAT = 1
-_CONFIG, _MODEL, _MODELS = "config.json", "model.safetensors", "model*.safetensors"
+_CONFIG, _MODEL = "config.json", "model.safetensors"
+_MODELS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 _REMEDY = "save the flow again, or put back a copy of it"
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
@@ -51,8 +54,8 @@ def save(
 
     Raises:
       TypeError: `flow` is not a Flow.
-      ValueError: the folder exists; max_file_size is not positive; the flow contains a function or a part that is not
-        registered; or the parameters belong to another flow.
+      ValueError: the folder exists; max_file_size is not a positive integer; the flow contains a function or a part
+        that is not registered; or the parameters belong to another flow.
     """
     path = Path(path).expanduser()
     _check_free(path, overwrite)
@@ -88,8 +91,14 @@ def save(
 
 def is_saved_flow(path: Path) -> bool:
     """Whether a folder is one that `save` made, rather than a run's workdir."""
-    if any(path.glob(_MODELS)):
-        return True
+    return _has_models(path) or _has_format(path)
+
+
+def _has_models(path: Path) -> bool:
+    return path.is_dir() and any(_MODELS.fullmatch(entry.name) for entry in path.iterdir())
+
+
+def _has_format(path: Path) -> bool:
     try:
         return "format" in json.loads((path / _CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -118,8 +127,8 @@ def load_saved(path: Path) -> tuple[Flow, dict[str, Any]]:
 
 def _files(leaves: dict[str, np.ndarray], max_file_size: int | None) -> dict[str, bytes]:
     """Name -> content of the files that hold the leaves."""
-    if max_file_size is not None and max_file_size < 1:
-        raise ValueError(f"expected a positive max_file_size in bytes; got {max_file_size}")
+    if max_file_size is not None:
+        at_least(1, max_file_size=max_file_size)
     parts, size = [{}], 0
     for name, leaf in leaves.items():
         if max_file_size is not None and parts[-1] and size + leaf.nbytes > max_file_size:
@@ -160,9 +169,7 @@ def _read_flow(path: Path) -> tuple[Flow, dict[str, str]]:
     hashes = content.get("sha256")
     if not isinstance(hashes, dict) or hashes.get("flow") != _hash_of_data(content.get("flow")):
         raise ValueError(f"expected the flow in {shorten(config, 150)} as it was saved; got a changed one: {_REMEDY}")
-    files = {
-        name: str(value) for name, value in hashes.items() if Path(name).match(_MODELS) and Path(name).name == name
-    }
+    files = {name: str(value) for name, value in hashes.items() if _MODELS.fullmatch(name)}
     return flow_from_data(content["flow"]), files or {_MODEL: ""}
 
 
@@ -175,10 +182,10 @@ def _check_free(path: Path, overwrite: bool) -> None:
             f"expected a new folder; got {shorten(path, 150)}, which exists: choose another, or overwrite=True"
         )
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() and not path.is_symlink() else []
-    others = [name for name in names if name != _CONFIG and not Path(name).match(_MODELS)]
-    if _CONFIG not in names or others or not is_saved_flow(path):
+    others = [name for name in names if name != _CONFIG and not _MODELS.fullmatch(name)]
+    if others or not _has_format(path):
         raise ValueError(
-            f"expected a folder that save made, with {_CONFIG} and {_MODELS} and nothing else, to overwrite; got "
+            f"expected a folder that save made, with its {_CONFIG}, {_MODEL} and nothing else, to overwrite; got "
             f"{shorten(path, 150)}: choose another"
         )
 

@@ -43,6 +43,12 @@ def test_equal_flows_have_equal_hashes_and_others_do_not(without_type_checks):
         assert hash(other) == hash(one)
 
 
+def test_a_truth_value_of_numpy_hashes_as_that_of_python(without_type_checks):
+    plain, of_numpy = (Flow((2,), Reordered(Chain(), (1, kind(False)))) for kind in (bool, np.bool_))
+    assert of_numpy == plain
+    assert hash(of_numpy) == hash(plain)
+
+
 def flow_with(**fields):
     return Flow(**{"event_shape": (2,), "bijection": Chain(), **fields})
 

@@ -42,6 +42,13 @@ def test_the_newest_and_the_best_are_kept(saved):
         realnvp_jax.load(path, step="newest")
 
 
+def test_a_run_with_parameters_exported_beside_it_is_loaded_as_a_run(saved):
+    path, checkpoints, states = saved
+    checkpoints.wait()
+    (path / "model_ema_export.safetensors").write_bytes(b"")
+    chex.assert_trees_all_equal(realnvp_jax.load(path)[1], states[1].ema)
+
+
 def damage(directory, size: int) -> None:
     """Flip bytes in the middle of the largest file."""
     file = max((p for p in directory.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
@@ -146,6 +153,43 @@ def test_a_full_disk_loses_no_checkpoint(saved, monkeypatch):
     monkeypatch.undo()
     restored, _ = checkpoints.restore(states[1])
     chex.assert_trees_all_equal(restored, states[3])
+
+
+def test_an_error_that_is_not_of_a_file_is_raised_as_it_is(saved, monkeypatch):
+    path, checkpoints, _ = saved
+    checkpoints.wait()
+    error = TypeError("expected an array")
+
+    def fail():
+        raise error
+
+    (path / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints._manager, "wait_until_finished", fail)
+        with pytest.raises(TypeError) as caught:
+            checkpoints.wait()
+    assert caught.value is error
+    assert not (path / "checkpoints" / "4.orbax-checkpoint-tmp").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(27, "File too large"),
+        ValueError("OUT_OF_RANGE: Failed to write 227 bytes to file 24: File too large [os_error_code='27']"),
+    ],
+)
+def test_errors_of_files_are_those_with_a_number(error, saved, monkeypatch):
+    _, checkpoints, _ = saved
+    checkpoints.wait()
+
+    def fail():
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints._manager, "wait_until_finished", fail)
+        with pytest.raises(UnwritableFileError, match=r"got 'File too large' for '.*checkpoints'"):
+            checkpoints.wait()
 
 
 def _fail():

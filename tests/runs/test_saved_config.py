@@ -4,6 +4,7 @@ import json
 
 import realnvp_jax
 from configs import smoke
+from realnvp_jax import registry
 from realnvp_jax.runs.saved_config import flatten, read_config, saved_event_shape
 from realnvp_jax.runs.workdir import Workdir
 from tests.helpers import refusal
@@ -27,3 +28,14 @@ def test_a_run_of_version_0_3_has_the_defaults_of_later_keys(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(before))
     assert flatten(read_config(tmp_path)) == flatten(config)
     Workdir(tmp_path, config)
+
+
+def test_a_run_of_before_a_part_was_registered_has_the_defaults_of_its_keys(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_parts", {kind: dict(parts) for kind, parts in registry._parts.items()})
+    Workdir(tmp_path, smoke.get_config()).start()
+
+    @realnvp_jax.register("conditioner", "registered_later")
+    class Later(realnvp_jax.Conditioner):
+        later_size: int = realnvp_jax.parameter(4, "a size")
+
+    assert read_config(tmp_path).model.later_size == 4

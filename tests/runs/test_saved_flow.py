@@ -166,6 +166,18 @@ def test_nothing_is_overwritten_by_accident(tmp_path):
     assert "which exists" in refusal(save, path / "notes.txt", flow, params)
 
 
+def test_files_of_other_names_are_not_those_of_a_saved_flow(tmp_path):
+    flow, path = chain(), tmp_path / "flow"
+    params = flow.init(KEY)
+    save(path, flow, params)
+    (path / "model.safetensors").rename(path / "model_ema_export.safetensors")
+    assert "and nothing else, to overwrite" in refusal(save, path, flow, params, overwrite=True)
+    (path / "model_ema_export.safetensors").rename(path / "model.safetensors")
+    (path / "config.json").write_text('{"seed": 0}')  # as of a run
+    assert "and nothing else, to overwrite" in refusal(save, path, flow, params, overwrite=True)
+    assert sorted(os.listdir(path)) == ["config.json", "model.safetensors"]
+
+
 def test_a_failed_save_leaves_the_old_flow(tmp_path, monkeypatch):
     flow, path = chain(), tmp_path / "flow"
     params = flow.init(KEY)
@@ -204,7 +216,10 @@ def test_many_parameters_are_spread_over_several_files(tmp_path):
     assert f"{names[-1]}' as it was saved; got other bytes" in refusal(realnvp_jax.load, path)
     save(path, flow, params, overwrite=True)
     assert sorted(os.listdir(path)) == ["config.json", "model.safetensors"]
-    assert "expected a positive max_file_size" in refusal(save, tmp_path / "new", flow, params, max_file_size=0)
+    for size, expected in ((0, "of at least 1"), (1.5, "to be an integer"), (True, "to be an integer"), ("a", "to be")):
+        assert f"expected max_file_size {expected}" in refusal(
+            save, path, flow, params, overwrite=True, max_file_size=size
+        )
 
 
 def test_damage_is_found_and_named(tmp_path):

@@ -4,7 +4,8 @@ An entry is a directory named by a hash of what its pixels depend on: the source
 modification, the framing, and the version of Pillow, which decodes. It also holds the labels of the images, if any, in
 the same order, without those of images that are left out. An entry is filled under a temporary name and renamed at the
 end, so that every visible entry is complete; a lock makes a second process that wants the same entry wait for it. An
-entry is compared with its hashes whenever it is opened (see `data.images.cache_entry`); a damaged one is made again.
+entry is compared with its hashes whenever a program opens it (see `data.images.cache_entry`); a damaged one is made
+again.
 """
 
 import contextlib
@@ -71,7 +72,7 @@ def decode_once(source: Source, framing: Framing, directory: Path, *, strict: bo
                 decoded = open_entry(directory / key)  # another process may have filled it meanwhile
                 if decoded is None:
                     _fill(source, framing, directory, key)
-                    decoded = open_entry(directory / key)
+                    decoded = open_entry(directory / key, is_new=True)
         except OSError as error:
             need = source.num * math.prod(framing.framed_shape)
             raise ValueError(

@@ -23,6 +23,7 @@ _OTHERS = (
     *(".gif", ".avif", ".heic", ".heif", ".jp2", ".jxl", ".jfif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico"),
     *(".psd", ".dng", ".cr2", ".nef", ".arw", ".svg", ".exr", ".hdr"),
 )  # of pictures that are not read
+_File = tuple[str, int, int, int]  # name within the folder, size, times of modification
 _UNUSABLE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENXIO}
 
 
@@ -98,7 +99,7 @@ def folder_source(path: str, split: str, seed: int) -> Source:
     prefix = "" if split == "all" else f"{split}/"
     title = str(root).encode("utf-8", "backslashreplace").decode()
     names = [file[0] for file in found]
-    return Source(title, identity, len(paths), read, [prefix + name for name in names], labels=_labels(names, root))
+    return Source(title, identity, len(paths), read, [prefix + name for name in names], labels=_labels(found))
 
 
 def read_picture(path: Path, framing: Framing) -> np.ndarray:
@@ -136,18 +137,18 @@ def _is_picture(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS)
 
 
-def _labels(names: list[str], root: Path) -> Labels | str:
+def _labels(found: list[_File]) -> Labels | str:
     """The class of each picture: the first folder in its name."""
-    usable = [name for name in names if _is_picture(name) and (root / name).is_file()]
+    usable = [name for name, *times in found if _is_picture(name) and any(times)]
     for name in usable:
         if "/" not in name:
             return f"a picture outside of any subfolder, {shorten(name)}"
     classes = tuple(sorted({name.partition("/")[0] for name in usable}))
     numbers = {folder: i for i, folder in enumerate(classes)}
-    return Labels(classes, lambda i: numbers[names[i].partition("/")[0]])
+    return Labels(classes, lambda i: numbers[found[i][0].partition("/")[0]])
 
 
-def _pictures(root: Path) -> tuple[list[tuple[str, int, int, int]], int]:
+def _pictures(root: Path) -> tuple[list[_File], int]:
     """(name within the folder, size, times of modification) of every picture, and the number of other files.
 
     Links to folders are followed, but each folder is visited only once.

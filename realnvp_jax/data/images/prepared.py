@@ -146,13 +146,12 @@ def _records(directory: Path, name: str, split: dict[str, Any], has_labels: bool
     import tensorflow_datasets as tfds
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 
-    template = tfds.core.ShardedFileTemplate(
-        directory, split.get("filepathTemplate", ""), name, split["name"], _FILE_FORMAT
-    )
-    shards = tfds.core.SplitInfo(split["name"], list(map(_size, split["shardLengths"])), 0, template)
+    core: Any = tfds.core
+    template = core.ShardedFileTemplate(directory, split.get("filepathTemplate", ""), name, split["name"], _FILE_FORMAT)
+    shards = core.SplitInfo(split["name"], list(map(_size, split["shardLengths"])), 0, template)
     files = ArrayRecordDataSource(shards.file_instructions)
     labels = {"label": tfds.features.Scalar(np.int64)} if has_labels else {}
-    features = tfds.features.FeaturesDict({"image": tfds.features.Image(), **labels})
+    features: Any = tfds.features.FeaturesDict({"image": tfds.features.Image(), **labels})
     decoders = {"image": tfds.decode.SkipDecoding()}
     return lambda i: features.deserialize_example_np(files[i], decoders=decoders)
 

@@ -14,7 +14,7 @@ import filelock
 import numpy as np
 import pytest
 
-from realnvp_jax.data.images import cache
+from realnvp_jax.data.images import cache, cache_entry
 from realnvp_jax.data.images.cache import clear_cache, decode_once, list_cache
 from realnvp_jax.data.images.framing import Framing
 from realnvp_jax.data.images.source import Labels
@@ -73,6 +73,24 @@ def test_a_flipped_bit_is_found(tmp_path, name):
             np.testing.assert_array_equal(getattr(found, field.name), getattr(expected, field.name))
     decode_once(source, FRAMING, tmp_path)
     assert len(reads) == 20
+
+
+def test_what_has_just_been_written_is_not_hashed_again(tmp_path, monkeypatch, capfd):
+    source, _ = counted_source(20)
+    hashed = []
+    compute = cache_entry._hash
+    monkeypatch.setattr(cache_entry, "_hash", lambda path: hashed.append(path.name) or compute(path))
+    monkeypatch.setattr(cache_entry, "_ANNOUNCED_BYTES", 19 * 12)
+    decode_once(source, FRAMING, tmp_path)
+    assert hashed == []
+    decode_once(source, FRAMING, tmp_path)
+    assert sorted(hashed) == ["files.json", "images.bin"]
+    assert "checking" not in capfd.readouterr().err
+    monkeypatch.setattr(cache_entry, "_ANNOUNCED_BYTES", 19 * 12 - 1)
+    decode_once(source, FRAMING, tmp_path)
+    captured = capfd.readouterr()
+    assert captured.err == "checking 0.0 GB of decoded images in the cache\n"
+    assert captured.out == ""
 
 
 @pytest.mark.parametrize("damage", ["cut off", "no description", "half a description", "a list", "no text"])

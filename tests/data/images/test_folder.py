@@ -48,6 +48,15 @@ def test_the_order_of_a_folder_depends_on_the_seed_and_stays_when_files_come(fol
     assert after.num == 15
 
 
+def test_every_picture_is_looked_up_once(folder, monkeypatch):
+    looked_up = []
+    stat = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path, **options: looked_up.append(path) or stat(path, **options))
+    source = folder_source(str(folder), "all", 0)
+    names = [path.relative_to(folder).as_posix() for path in looked_up if path != folder]
+    assert sorted(names) == sorted(source.files)
+
+
 def test_folders_in_a_folder_are_splits(folder):
     assert folder_source(str(folder), "more", 0).num == 7
     message = refusal(folder_source, str(folder), "train", 0)
