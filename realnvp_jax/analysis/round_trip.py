@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from realnvp_jax.bijections.bijection import Bijection
 from realnvp_jax.data.examples import Examples
+from realnvp_jax.mode import EVALUATE
 from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.models.rounding import LARGEST_LOG_PROB_ERROR, LARGEST_ROUND_TRIP_ERROR
