@@ -136,7 +136,7 @@ class GatedAttention(realnvp_jax.Conditioner):
 class ConditionalNoise(realnvp_jax.Dequantizer):
     """u = sigmoid(e), where normal noise e goes through two affine couplings that see the pixels."""
 
-    noise_features: int = parameter(8, "channels of the dequantizer's network", at_least=1)
+    noise_channels: int = parameter(8, "channels of the dequantizer's network", at_least=1)
     scale_of_pixels: float = parameter(16.0, "what pixels are divided by", above=0)
 
     @nn.compact
@@ -148,7 +148,7 @@ class ConditionalNoise(realnvp_jax.Dequantizer):
         for parity in range(2):
             cells = realnvp_jax.Checkerboard(parity).cells(x.shape)
             seen = jnp.concatenate([jnp.where(cells, e, 0), pixels / self.scale_of_pixels], axis=-1)
-            h = nn.relu(nn.Conv(self.noise_features, (3, 3))(seen))
+            h = nn.relu(nn.Conv(self.noise_channels, (3, 3))(seen))
             shift, log_scale = jnp.split(nn.Conv(2 * x.shape[-1], (3, 3), kernel_init=nn.initializers.zeros)(h), 2, -1)
             log_scale = jnp.where(cells, 0, jnp.tanh(log_scale))
             e = jnp.where(cells, e, e * jnp.exp(log_scale) + shift)

@@ -17,7 +17,7 @@ from realnvp_jax.models.create import (
     unused_top_level,
 )
 from realnvp_jax.models.flow import Flow
-from realnvp_jax.registry import check_value, parameter
+from realnvp_jax.registry import check_value, config_fields, parameter
 from realnvp_jax.runs.saved_config import flatten
 from realnvp_jax.text import shorten
 from realnvp_jax.training.optimizer import SCHEDULES
@@ -77,7 +77,8 @@ def check_config(config: Config) -> None:
         check_value(key, flat[key], field)
     if config.model.name not in MODELS:
         raise ValueError(unknown_model(config.model.name))
-    for key, field in part_fields().items():  # also those that this model does not read; a part checks its own again
+    of_parts = {**part_fields(), **config_fields("optimizer", ("optimizer",))}
+    for key, field in of_parts.items():  # also those that this run does not use; a part checks its own again
         if flat.get(key, "") != "" and key.removeprefix("model.") not in model_keys(config.model):
             check_value(key, tuple(flat[key]) if isinstance(flat[key], list) else flat[key], field)
     _check_texts_and_tuples(config)

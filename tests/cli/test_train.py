@@ -474,7 +474,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path
         (["--config.tracker=wandbb"], "expected tracker to be one of the registered mlflow, wandb"),
         (["--config.evaluate.every=0"], "expected evaluate.every of at least 1 and at most 2147483647; got 0"),
         (["--config.dataset.name=cifar"], "got 'cifar'"),
-        (["--config=configs/table.py"], "expected a .csv, .parquet or .npz file in dataset.path"),
+        (["--config=configs/table.py"], "expected a .csv, .tsv, .txt, .parquet or .npz file in dataset.path"),
         (
             ["--config=configs/tabular.py:wine", "--config.batch_size=200"],
             "expected at least batch_size=200 examples in dataset.train='all[:60%]'; got 107: lower batch_size",

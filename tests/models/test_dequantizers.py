@@ -27,7 +27,7 @@ def pixels(num: int = 4, levels: int = 17, size: int = 4) -> np.ndarray:
 
 def own_flow(**choices):
     """A small flow with the example's dequantizer."""
-    return small("image_flow", levels=17, dequantizer=own_parts.ConditionalNoise(noise_features=2), **choices)
+    return small("image_flow", levels=17, dequantizer=own_parts.ConditionalNoise(noise_channels=2), **choices)
 
 
 def test_the_parameters_of_a_learned_dequantizer_are_in_the_tree_and_get_gradients():
