@@ -1,7 +1,7 @@
 """Every method of every family of flows under every transformation and setting of JAX.
 
-The whole matrix is slow; each transformation has a few cells in the quick suite, which together cover all methods and
-families. Cells that cannot hold are listed in CANNOT with the reason.
+Each transformation has a few cells in the quick suite, which together cover all methods and families. The slow suite has
+each family under each transformation, and `python -m pytest -m matrix` has all other cells. Cells that cannot hold are listed in CANNOT with the reason.
 """
 
 import functools
@@ -232,15 +232,16 @@ def reason(family, method, transformation):
 
 
 def cells():
-    """All cells that can hold; all but the quick ones are slow."""
+    """All cells that can hold, with their marks."""
     families, methods = list(FAMILIES), list(METHODS)
     for i, transformation in enumerate(TRANSFORMATIONS):
         quick = [(families[(5 * i + j) % len(families)], methods[(i + j) % len(methods)]) for j in (0, 4)]
-        for family in families:
-            for method in methods:
-                if reason(family, method, transformation) is None:
-                    marks = [] if (family, method) in quick else [pytest.mark.slow]
-                    yield pytest.param(family, method, transformation, marks=marks)
+        for j, family in enumerate(families):
+            possible = [method for method in methods if reason(family, method, transformation) is None]
+            for method in possible:
+                is_chosen = method == possible[(i + j) % len(possible)]
+                mark = pytest.mark.slow if is_chosen else pytest.mark.matrix
+                yield pytest.param(family, method, transformation, marks=[] if (family, method) in quick else [mark])
 
 
 @pytest.mark.parametrize(("family", "method", "transformation"), list(cells()))
