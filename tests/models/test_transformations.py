@@ -1,7 +1,8 @@
 """Every method of every family of flows under every transformation and setting of JAX.
 
-Each transformation has a few cells in the quick suite, which together cover all methods and families. The slow suite has
-each family under each transformation, and `python -m pytest -m matrix` has all other cells. Cells that cannot hold are listed in CANNOT with the reason.
+Each transformation has a few cells in the quick suite, which together cover all methods and families. The slow suite
+has each family under each transformation, and `python -m pytest -m matrix` has all other cells. Cells that cannot hold
+are listed in CANNOT with the reason.
 """
 
 import functools
