@@ -6,6 +6,7 @@ are listed in CANNOT with the reason.
 """
 
 import functools
+import itertools
 
 import chex
 import jax
@@ -243,6 +244,17 @@ def cells():
                 is_chosen = method == possible[(i + j) % len(possible)]
                 mark = pytest.mark.slow if is_chosen else pytest.mark.matrix
                 yield pytest.param(family, method, transformation, marks=[] if (family, method) in quick else [mark])
+
+
+_cells_run = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _compiled_programs_of_some_cells():
+    """The programs of all cells together need more mappings of memory than Linux allows."""
+    yield
+    if next(_cells_run) % 50 == 0:
+        jax.clear_caches()
 
 
 @pytest.mark.parametrize(("family", "method", "transformation"), list(cells()))
