@@ -116,8 +116,10 @@ ZOO = {
     "additive coupling 0": Animal(lambda: variant(Checkerboard(0), 1, Additive(), ActNorm()), (2, 3, 1)),
     "coupling of splines": Animal(lambda: variant(Checkerboard(1), 2, SPLINE, NoNormalization()), (2, 2, 2)),
     "gated coupling 0": Animal(lambda: gated_coupling(Halves(1), 2, Affine()), (2, 3, 4)),
-    "gated coupling 1": Animal(lambda: gated_coupling(Checkerboard(1), 1, Additive()), (3, 2, 1), context_size=2),
-    "mixture affine coupling 0": Animal(lambda: gated_coupling(Halves(0), 1, MixtureAffine(3)), (2, 2, 2)),
+    "conditional gated coupling": Animal(
+        lambda: gated_coupling(Checkerboard(1), 1, Additive()), (3, 2, 1), context_size=2
+    ),
+    "coupling of mixtures": Animal(lambda: gated_coupling(Halves(0), 1, MixtureAffine(3)), (2, 2, 2)),
     "vector coupling of mixtures": Animal(lambda: vector_coupling(1, 3, MixtureAffine(2)), (3,)),
     "vector coupling 0": Animal(lambda: vector_coupling(0, 3, Affine()), (3,)),
     "vector coupling 1": Animal(lambda: vector_coupling(1, 3, Affine()), (3,)),

@@ -61,10 +61,9 @@ def with_defaults(config: Config) -> Config:
     """
     if "mixing" not in config.get("model", {}):
         return config
-    added = {key: default.KEYS[key] for key in _ADDED} | part_keys() | optimizer_keys()
-    for key, (value, _) in added.items():
-        if not _has(config, key):
-            _set(config, key, value)
+    for key in (*_ADDED, *part_keys(), *optimizer_keys()):
+        if key in default.KEYS and not _has(config, key):  # parts that were registered later have no part in the run
+            _set(config, key, default.KEYS[key][0])
     return config
 
 

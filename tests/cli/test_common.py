@@ -43,7 +43,7 @@ def test_data_that_have_changed_or_moved(shop, tmp_path):
     moved.unlink()
     assert "where there is no file" in refused("evaluate", "-w", workdir)
     realnvp("sample", "-w", workdir, "-n", 5, "--context", "1", "-o", tmp_path / "x.csv")
-    assert (tmp_path / "x.csv").read_text().startswith("size,price\n")
+    assert (tmp_path / "x.csv").read_text().startswith("kind,size,price\n1,")
 
 
 def test_workdirs_that_cannot_be_opened_are_refused(moons, tmp_path):

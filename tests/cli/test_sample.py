@@ -58,7 +58,7 @@ def test_samples_of_images_are_written(digits, tmp_path):
     assert "expected a file to write" in refused("reconstruct", "-w", digits, "-o", tmp_path / "d.png")
     assert "expected at most 1024 images in a grid" in refused("sample", "-w", digits, "-n", 2000, "--overwrite")
     assert "one of the extensions .png, .npz" in refused("sample", "-w", digits, "-o", tmp_path / "x.csv")
-    assert "expected a temperature of at least 0; got -1.0" in refused(
+    assert "expected a finite temperature of at least 0; got -1.0" in refused(
         "sample", "-w", digits, "--temperature", -1, "-o", tmp_path / "y.npz"
     )
     assert not (tmp_path / "y.npz").exists()

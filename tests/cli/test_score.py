@@ -120,7 +120,7 @@ def test_a_table_as_it_comes_is_trained_resumed_sampled_and_scored(tmp_path, cap
     frame.drop(columns="open").assign(open=True, city="Bern")[:6].to_csv(tmp_path / "rows.csv", index=False)
     realnvp("sample", "-w", workdir, "--context", tmp_path / "rows.csv", "-o", tmp_path / "six.csv")
     one, six = pd.read_csv(tmp_path / "one.csv"), pd.read_csv(tmp_path / "six.csv")
-    np.testing.assert_allclose(one, six, rtol=1e-4)
+    pd.testing.assert_frame_equal(one, six, rtol=1e-4)
     assert (one["count"] == one["count"].round()).all()
     message = refused("sample", "-w", workdir, "--context", "open=True,city=Brn", "-o", tmp_path / "x.csv")
     assert "one of 'Basel, Bern, Chur', in --context; got 'Brn': did you mean 'Bern'?" in message
