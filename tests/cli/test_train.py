@@ -178,7 +178,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(environment, tmp_path):
         environment, f"--workdir={tmp_path}", "--config.learning_rate=1e4", "--config.optimizer.clip_norm=0"
     )
     assert completed.returncode == 1
-    assert re.search(r"error: loss .* at step \d+; .* try a lower learning_rate", completed.stderr)
+    assert re.search(r"error: loss .* at step \d+: .* try a lower learning_rate", completed.stderr)
     assert not (tmp_path / "result.json").exists()
 
 
