@@ -75,7 +75,8 @@ class GatedDense(Conditioner):
     """Densely connected, gated convolutions from the identity half of an image to the parameters of the other half.
 
     The output layer starts at zero, so that a coupling layer starts as the transform with its parameters at zero. The
-    width is the same at every scale.
+    width is the same at every scale. The layers are always written out; `unroll` tells that the coupling layers are as
+    well, so that XLA must be kept from merging the recomputation with the forward pass.
     """
 
     base_features: int = parameter(64, "channels of a conditioner's hidden layers at the first scale", at_least=1)

@@ -62,7 +62,7 @@ def with_defaults(config: Config) -> Config:
     if "mixing" not in config.get("model", {}):
         return config
     for key in (*_ADDED, *part_keys(), *optimizer_keys()):
-        if key in default.KEYS and not _has(config, key):  # parts that were registered later have no part in the run
+        if key in default.KEYS and not _has(config, key):  # the run does not use parts that were registered later
             _set(config, key, default.KEYS[key][0])
     return config
 
