@@ -60,13 +60,30 @@ def _mixture(raw: Float[Array, "*n parameters"], component: str) -> tuple[Array,
     return jax.nn.log_softmax(logits), means + initial_means, log_scales
 
 
-def _log_cdf(u: Array, component: str) -> Array:
-    return jax.nn.log_sigmoid(u) if component == "logistic" else log_ndtr(u)
+@jax.custom_jvp
+def _log_sigmoids(u: Array) -> tuple[Array, Array]:
+    """(log sigmoid(u), log sigmoid(-u)), which share their transcendental functions."""
+    log1p = jnp.log1p(jnp.exp(-jnp.abs(u)))
+    return jnp.minimum(u, 0) - log1p, jnp.minimum(-u, 0) - log1p
+
+
+@_log_sigmoids.defjvp
+def _log_sigmoids_jvp(primals, tangents):
+    """Each of the two sigmoids is the derivative of the other's logarithm."""
+    (u,), (tangent,) = primals, tangents
+    log_below, log_above = _log_sigmoids(u)
+    return (log_below, log_above), (jnp.exp(log_above) * tangent, -jnp.exp(log_below) * tangent)
+
+
+def _log_tails(u: Array, component: str) -> tuple[Array, Array]:
+    """(log C(u), log C(-u))."""
+    return _log_sigmoids(u) if component == "logistic" else (log_ndtr(u), log_ndtr(-u))
 
 
 def _log_density(u: Array, component: str) -> Array:
     if component == "logistic":
-        return jax.nn.log_sigmoid(u) + jax.nn.log_sigmoid(-u)
+        log_below, log_above = _log_sigmoids(u)
+        return log_below + log_above
     return _log_normal(u)
 
 
@@ -112,8 +129,7 @@ def _components(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], compo
 def _log_odds(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, Array, Array]:
     """(l = log F - log(1 - F), log f, log dl/dx = log(f / (F (1 - F)))) at x."""
     log_weights, u, log_density = _components(x, raw, component)
-    log_below = jax.nn.logsumexp(log_weights + _log_cdf(u, component), axis=-1)
-    log_above = jax.nn.logsumexp(log_weights + _log_cdf(-u, component), axis=-1)
+    log_below, log_above = (jax.nn.logsumexp(log_weights + tail, axis=-1) for tail in _log_tails(u, component))
     return log_below - log_above, log_density, log_density - log_below - log_above
 
 

@@ -95,10 +95,12 @@ class GatedDense(Conditioner):
             )
         layers = GatedLayers(self.base_features, self.num_blocks, self.dtype, self.unroll, name="layers")
         hidden = layers(image_inputs(identity, cells, context), mode)
-        h = nn.silu(jnp.concatenate(hidden, axis=-1)).astype(identity.dtype)
-        kernel = self.param("out_kernel", nn.initializers.zeros, (1, 1, h.shape[-1], self.out_features))
+        channels = sum(h.shape[-1] for h in hidden)
+        kernel = self.param("out_kernel", nn.initializers.zeros, (1, 1, channels, self.out_features))
         bias = self.param("out_bias", nn.initializers.zeros, (self.out_features,))
-        return _convolve((kernel, bias), h, mode)  # the last projection is not in bfloat16
+        if mode.trains:
+            return jax.checkpoint(_output_for_training, prevent_cse=self.unroll)(hidden, kernel[0, 0], bias)
+        return _convolve((kernel, bias), nn.silu(jnp.concatenate(hidden, axis=-1)), mode)
 
 
 def _gated_layer(mode: Mode, before: Sequence[Stream], narrow: Weights, wide: Weights) -> Stream:
@@ -107,6 +109,33 @@ def _gated_layer(mode: Mode, before: Sequence[Stream], narrow: Weights, wide: We
     h = checkpoint_name(_convolve(wide, nn.silu(h), mode), _SAVED)
     value, gate = jnp.split(h, 2, axis=-1)
     return value * nn.sigmoid(gate)
+
+
+def _output_for_training(hidden: Sequence[Stream], kernel: Array, bias: Array) -> Stream:
+    h = nn.silu(jnp.concatenate(hidden, axis=-1))
+    return _project(h.reshape(-1, h.shape[-1]), kernel, bias).reshape(*h.shape[:-1], -1)
+
+
+@jax.custom_vjp
+def _project(h: Array, kernel: Array, bias: Array) -> Array:
+    """h kernel + bias, from factors of h's dtype, summed in the dtype of the parameters."""
+    dtype = jnp.promote_types(h.dtype, bias.dtype)
+    return jnp.matmul(h, kernel.astype(h.dtype), preferred_element_type=dtype) + bias[None]
+
+
+def _project_forward(h, kernel, bias):
+    return _project(h, kernel, bias), (h, kernel, bias)
+
+
+def _project_backward(residuals, g):
+    """The gradients, from a cotangent that is computed once: fused into the sum for the bias, XLA's code is slow."""
+    h, kernel, bias = residuals
+    g = jax.lax.optimization_barrier(g.astype(h.dtype))
+    kernel_gradient = jnp.matmul(h.T, g, preferred_element_type=kernel.dtype)
+    return g @ kernel.T.astype(h.dtype), kernel_gradient, jnp.sum(g, axis=0, dtype=bias.dtype)
+
+
+_project.defvjp(_project_forward, _project_backward)
 
 
 def _convolve(weights: Weights, x: Stream, mode: Mode) -> Any:
