@@ -132,7 +132,7 @@ KEYS = {
     "model.alpha": (0.05, "image_flow, glow_flow: squash before the logit: p = alpha + (1 - 2 alpha) x / levels"),
     **part_keys(),
     "model.levels": (256, "images: number of values that a pixel can take"),
-    "optimizer.name": ("adam", "adam, adamax, adamw, sgd, or an optimizer that you registered"),
+    "optimizer.name": ("adam", "adam, adamax, adamw, muon, sgd, or an optimizer that you registered"),
     **optimizer_keys(),
     "optimizer.clip_norm": (100.0, "bound on the global norm of the gradients of nats per image; 0 for none"),
     "optimizer.l2": (5e-5, "weight of the squares of weight-norm gains and checkerboard scales, on nats per image"),

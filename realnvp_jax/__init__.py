@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from realnvp_jax.runs.start import train
     from realnvp_jax.runs.trackers import Tracker
     from realnvp_jax.training.fit import History, fit
-    from realnvp_jax.training.optimizer import SGD, Adam, Adamax, AdamW, Optimizer
+    from realnvp_jax.training.optimizer import SGD, Adam, Adamax, AdamW, Muon, Optimizer
     from realnvp_jax.training.steps import NonFiniteLossError
 
 __version__ = "0.5.0"
@@ -87,7 +87,7 @@ _NAMES = {
     "training.fit": ["History", "fit"],
     "runs.signals": ["InterruptedRunError"],
     "training.steps": ["NonFiniteLossError"],
-    "training.optimizer": ["SGD", "Adam", "AdamW", "Adamax", "Optimizer"],
+    "training.optimizer": ["SGD", "Adam", "AdamW", "Adamax", "Muon", "Optimizer"],
 }
 _PLACES = {name: f"realnvp_jax.{module}" for module, names in _NAMES.items() for name in names}
 
@@ -129,6 +129,7 @@ __all__ = [
     "Mixture",
     "MixtureAffine",
     "Mode",
+    "Muon",
     "NoNormalization",
     "NonFiniteLossError",
     "Normal",

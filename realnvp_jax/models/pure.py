@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
@@ -24,7 +23,7 @@ from realnvp_jax.mode import EVALUATE, INITIALIZE, TRAIN, Mode
 from realnvp_jax.preprocessing import Logit
 from realnvp_jax.random import root_key
 
-_DEQUANTIZER = "dequantizer"
+DEQUANTIZER = "dequantizer"
 _SET_FROM_DATA = ("params", "standardization")  # the collections that an initialization pass may write
 Variables = Mapping[str, Any]
 
@@ -100,22 +99,28 @@ def _one_context(flow: Any) -> Any:
     return jax.ShapeDtypeStruct(shape, jnp.result_type(float)) if flow.context_size else None
 
 
-def _fresh_bijection(flow: Any, key) -> Any:
+def fresh_bijection(flow: Any, key) -> Any:
+    """Fresh variables of the bijection."""
     event = jax.ShapeDtypeStruct((1, *flow.event_shape), jnp.result_type(float))
     return flow.bijection.lazy_init(key, event, _one_context(flow), method="forward")
 
 
+def fresh_dequantizer(flow: Any, key) -> Any:
+    """Fresh variables of a learned dequantizer."""
+    pixels = jax.ShapeDtypeStruct((1, *flow.event_shape), jnp.uint8)
+    indices = jax.ShapeDtypeStruct((1,), jnp.int32)
+    return flow.dequantizer.lazy_init(jax.random.fold_in(key, 1), pixels, key, indices, _one_context(flow))
+
+
 def fresh(flow: Any, key):
     """Fresh variables, not yet initialized from data."""
-    variables = _fresh_bijection(flow, key)
+    variables = fresh_bijection(flow, key)
     variables = {"params": {}, "batch_stats": {}, **variables}
     if not flow.dequantizer.is_learned:
         return variables
-    pixels = jax.ShapeDtypeStruct((1, *flow.event_shape), jnp.uint8)
-    indices = jax.ShapeDtypeStruct((1,), jnp.int32)
-    learned = flow.dequantizer.lazy_init(jax.random.fold_in(key, 1), pixels, key, indices, _one_context(flow))
+    learned = fresh_dequantizer(flow, key)
     return {
-        name: {**variables.get(name, {}), **({_DEQUANTIZER: learned[name]} if name in learned else {})}
+        name: {**variables.get(name, {}), **({DEQUANTIZER: learned[name]} if name in learned else {})}
         for name in {**variables, **learned}
     }
 
@@ -143,7 +148,7 @@ def init_from_pixels(flow: Any, variables, key, indices, x, context):
 
 def dequantize(flow: Any, variables: Variables, key, indices, x, context, mode: Mode = EVALUATE):
     """((y, log q(y | x)), updated collections) of the flow's dequantizer."""
-    mine = {name: tree[_DEQUANTIZER] for name, tree in variables.items() if _DEQUANTIZER in tree}
+    mine = {name: tree[DEQUANTIZER] for name, tree in variables.items() if DEQUANTIZER in tree}
     mutable = [*(_SET_FROM_DATA if mode.initializes else ()), *(["batch_stats"] if mode.uses_batch_statistics else ())]
     explaining = _explaining_wrong_params(flow, variables) if flow.dequantizer.is_learned else contextlib.nullcontext()
     with explaining, precision(mode):
@@ -151,7 +156,7 @@ def dequantize(flow: Any, variables: Variables, key, indices, x, context, mode: 
     y, log_q = value
     check_returned(flow.dequantizer, "continuous values", y, x.shape)
     check_returned(flow.dequantizer, "log q(y | x)", log_q, x.shape[:1])
-    return value, {name: {**variables[name], _DEQUANTIZER: tree} for name, tree in updates.items() if name in mine}
+    return value, {name: {**variables[name], DEQUANTIZER: tree} for name, tree in updates.items() if name in mine}
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -278,21 +283,3 @@ def count_parameters(flow: Any) -> int:
     """Number of trainable parameters of a flow, without making them."""
     shapes = jax.eval_shape(lambda: fresh(flow, root_key(0)))
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes["params"]))
-
-
-@functools.cache
-def penalized(flow: Any) -> frozenset[str]:
-    """Paths of the parameters of the bijection that carry the authors' L2 penalty, as its parts declare them."""
-    found: set[str] = set()
-
-    def note(call, arguments, options, method):
-        result = call(*arguments, **options)
-        module = method.module
-        if module.scope is not None:
-            names = (name for name in getattr(module, "penalized", ()) if module.has_variable("params", name))
-            found.update("/".join((*module.path, name)) for name in names)
-        return result
-
-    with nn.intercept_methods(note):
-        jax.eval_shape(lambda: _fresh_bijection(flow, root_key(0)))
-    return frozenset(found)

@@ -50,6 +50,11 @@ class GatedLayers(nn.Module):
     dtype: str = "float32"
     prevent_cse: bool = True
 
+    @property
+    def hidden_kernels(self) -> tuple[str, ...]:
+        """All kernels except that of the first convolution."""
+        return tuple(f"{kind}_{number}_kernel" for number in range(self.num_layers) for kind in ("narrow", "wide"))
+
     @nn.compact
     def __call__(self, x: Stream, mode: Mode) -> list[Stream]:
         """[h_0, ..., h_L]."""

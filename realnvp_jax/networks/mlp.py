@@ -28,6 +28,11 @@ class MLP(Conditioner):
     hidden: tuple[int, ...] = parameter((128, 128), "widths of the hidden layers")
     activation: str = parameter("relu", "activation after every hidden layer", choices=tuple(ACTIVATIONS))
 
+    @property
+    def hidden_kernels(self) -> tuple[str, ...]:
+        """The kernels between two hidden layers."""
+        return tuple(f"hidden_{i}/kernel" for i in range(1, len(self.hidden)))
+
     @nn.compact
     def __call__(self, identity, cells, context=None, mode=EVALUATE):
         """Parameters of the transform."""

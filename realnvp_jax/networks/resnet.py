@@ -39,6 +39,7 @@ class ResidualBlock(nn.Module):
 
     features: int
     normalization: Normalization
+    hidden_kernels = ("skip/weights", "conv_in/weights", "conv_out/weights")
 
     def setup(self):
         """The layers."""
@@ -70,6 +71,7 @@ class ResNet(Conditioner):
         "float32", "dtype of the conditioners in training; densities are float32", choices=("float32", "bfloat16")
     )
     unroll: bool = parameter(False, "write out the blocks instead of looping over them; compiling takes far longer")
+    hidden_kernels = ("skip_out/weights",)  # and those of the blocks
 
     def widened(self, factor: int) -> "ResNet":
         """The network with `factor` times as many features."""

@@ -16,6 +16,7 @@ from realnvp_jax.models.create import (
     unknown_model,
     unused_top_level,
 )
+from realnvp_jax.models.declared import penalized
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.registry import check_value, config_fields, parameter
 from realnvp_jax.runs.saved_config import flatten
@@ -161,7 +162,7 @@ def check_size(config: Config, flow: Flow) -> None:
 
 def check_penalty(config: Config, flow: Flow) -> None:
     """Raise ValueError for an L2 penalty on a flow without any parameter that it penalizes."""
-    if config.optimizer.l2 and not pure.penalized(flow):
+    if config.optimizer.l2 and not penalized(flow):
         raise ValueError(
             f"expected optimizer.l2 of 0, since no part of the {config.model.name} has a parameter that it penalizes; "
             f"got {config.optimizer.l2}"

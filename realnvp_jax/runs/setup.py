@@ -196,8 +196,12 @@ def with_categories(config: Config, saved: tuple[str, ...] | None) -> Config:
     return complete
 
 
-def make_optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The optimizer and its learning-rate schedule."""
+def make_optimizer(config: Config, flow: Flow) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    """The optimizer for the parameters of a flow, and its learning-rate schedule.
+
+    Raises:
+      ValueError: the optimizer is not registered or cannot train the flow, or the schedule has no steps to decay over.
+    """
     schedule = learning_rate_schedule(
         config.learning_rate,
         config.schedule.name,
@@ -207,4 +211,4 @@ def make_optimizer(config: Config) -> tuple[optax.GradientTransformation, optax.
     )
     part = part_class("optimizer", config.optimizer.name)
     optimizer = part(**{name: config.optimizer[name] for name in parameters(part) if name in config.optimizer})
-    return clipped(optimizer, schedule, config.optimizer.clip_norm), schedule
+    return clipped(optimizer.for_flow(flow), schedule, config.optimizer.clip_norm), schedule

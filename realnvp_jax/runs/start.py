@@ -87,7 +87,7 @@ def _train(
     check_size(config, flow)
     check_penalty(config, flow)
     check_batch_statistics(flow, config.batch_size)
-    optimizer, schedule = make_optimizer(config)
+    optimizer, schedule = make_optimizer(config, flow)
     data = RunData(files.path, config.dataset.allow_changed)
     splits = splits or data.load(config, flow)
     if data.fingerprint is None:  # of a run that goes on, data.json says what has changed

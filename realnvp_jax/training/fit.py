@@ -12,7 +12,8 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
-from realnvp_jax.models import arguments, pure
+from realnvp_jax.models import arguments
+from realnvp_jax.models.declared import penalized
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.models.inputs import checked_params
 from realnvp_jax.random import threefry_key
@@ -90,8 +91,8 @@ def fit(
       num_epochs: number of passes through x (the last update may run into a further pass); not for a simulator.
       context: what the examples are conditioned on, [n, context_size], if the flow is conditional.
       batch_size: examples per update. If there are fewer images, they are repeated; fewer vectors are refused.
-      optimizer: a registered name (adam, sgd), an object such as realnvp_jax.Adam(beta2=0.99), or any transformation of
-        optax, which has its own learning rate.
+      optimizer: a registered name (adam, muon), an object such as realnvp_jax.Adam(beta2=0.99), or any transformation
+        of optax, which has its own learning rate.
       learning_rate: learning rate of a named optimizer or an object; None is 1e-3.
       schedule: schedule of this learning rate: constant (None), or cosine to zero at the last step.
       clip_norm: bound on the global norm of the gradients of nats per example, which are clipped before they reach any
@@ -121,7 +122,7 @@ def fit(
     """
     arguments.at_least(1, batch_size=batch_size)
     arguments.check_nonnegative(clip_norm=clip_norm, l2=l2)
-    if l2 and not pure.penalized(flow):
+    if l2 and not penalized(flow):
         raise ValueError(f"expected l2 of 0, since no part of this flow has a parameter that it penalizes; got {l2}")
     check_batch_statistics(flow, batch_size)
     params = checked_params(params)
@@ -130,7 +131,7 @@ def fit(
     data = fit_data(flow, x, context, validation, batch_size, order_key)
     num_steps = number_of_steps(num_steps, num_epochs, data, batch_size)
     validate_every = validation_interval(validate_every, patience, data, batch_size)
-    update = transformation(optimizer, learning_rate, schedule, clip_norm, num_steps, params)
+    update = transformation(flow, optimizer, learning_rate, schedule, clip_norm, num_steps, params)
     step_fn = jax.jit(functools.partial(train_step, flow=flow, optimizer=update, l2=l2), donate_argnums=0)
     state = initial_state(jax.tree.map(jnp.array, params), update)
     record = _Record(flow)

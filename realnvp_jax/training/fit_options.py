@@ -7,7 +7,7 @@ import jax
 import optax
 
 from realnvp_jax.models import arguments
-from realnvp_jax.models.flow import Params
+from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.registry import make_parts
 from realnvp_jax.text import describe_error
 from realnvp_jax.training.fit_data import FitData
@@ -48,7 +48,7 @@ def validation_interval(validate_every: int | None, patience: int | None, data: 
 
 
 def transformation(
-    optimizer: Any, learning_rate: Any, schedule: Any, clip_norm: float, num_steps: int, params: Params
+    flow: Flow, optimizer: Any, learning_rate: Any, schedule: Any, clip_norm: float, num_steps: int, params: Params
 ) -> optax.GradientTransformation:
     """Clipping and the optimizer."""
     if isinstance(optimizer, optax.GradientTransformation):
@@ -66,7 +66,7 @@ def transformation(
         if rate <= 0:
             raise ValueError(f"expected learning_rate above 0; got {rate:g}")
         rates = learning_rate_schedule(rate, "constant" if schedule is None else schedule, decay_steps=num_steps)
-        update = clipped(part, rates, clip_norm)
+        update = clipped(part.for_flow(flow), rates, clip_norm)
     trainable = params["params"]
     try:
         jax.eval_shape(lambda tree: update.update(tree, update.init(tree), tree), trainable)

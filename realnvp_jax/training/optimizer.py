@@ -11,7 +11,10 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
+from realnvp_jax.models.declared import hidden_kernels
+from realnvp_jax.models.flow import Flow
 from realnvp_jax.registry import check_parameters, config_keys, parameter, register
+from realnvp_jax.training.muon import Kernels, for_kernels, orthogonalized_momentum
 
 SCHEDULES = ("constant", "cosine")
 
@@ -22,6 +25,11 @@ class Optimizer(abc.ABC):
 
     def __post_init__(self):
         check_parameters(self)
+
+    def for_flow(self, flow: Flow) -> "Optimizer":
+        """The optimizer for the parameters of a flow; by default itself, since most treat all parameters alike."""
+        del flow
+        return self
 
     @abc.abstractmethod
     def transformation(self, schedule: optax.ScalarOrSchedule) -> optax.GradientTransformation:
@@ -69,6 +77,36 @@ class AdamW(Adam):
     def transformation(self, schedule):
         """optax.adamw."""
         return self._on_one_vector(optax.adamw, schedule, weight_decay=self.weight_decay)
+
+
+@register("optimizer", "muon")
+@dataclasses.dataclass(frozen=True)
+class Muon(Adam):
+    """Muon (Jordan, 2024): orthogonalized momentum for the kernels of hidden layers, and Adam for all other parameters.
+
+    The parts of a flow declare which parameters are hidden kernels; first and last layers, biases, gains and the
+    parameters of mixing and normalization are not. One learning rate serves both kinds, since an update of a kernel
+    has the root mean square `kernel_rms`, in learning rates, whatever its shape (Liu et al., Muon is Scalable for LLM
+    Training, 2025): 0.2 is about that of an update of Adam.
+    """
+
+    momentum: float = parameter(0.95, "decay of the mean of the kernels' gradients", at_least=0, below=1)
+    kernel_rms: float = parameter(0.2, "root mean square of a kernel's update, in learning rates", above=0, at_most=100)
+    kernels: Kernels = ()
+
+    def for_flow(self, flow):
+        """Muon with the hidden kernels of the flow."""
+        return dataclasses.replace(self, kernels=tuple(hidden_kernels(flow).items()))
+
+    def transformation(self, schedule):
+        """Muon for the kernels; optax.adam for the rest."""
+        if not self.kernels:
+            raise ValueError(
+                "expected hidden kernels for the optimizer muon, which the conditioners resnet, gated_dense and mlp "
+                "(of two or more hidden layers) declare as hidden_kernels; got none: use another optimizer"
+            )
+        momentum = orthogonalized_momentum(schedule, self.momentum, self.kernel_rms)
+        return for_kernels(self.kernels, momentum, super().transformation(schedule))
 
 
 @register("optimizer", "sgd")
@@ -129,7 +167,7 @@ def global_norm(tree: Any) -> jax.Array:
 
 
 def l2_penalty(trainable: Any, penalized: Collection[str]) -> jax.Array:
-    """Sum of squares of the parameters at these paths, which the model's parts declare (`models.pure.penalized`).
+    """Sum of squares of the parameters at these paths, which the model's parts declare (`models.declared.penalized`).
 
     The authors penalize weight-norm gains and the scales of checkerboard couplings.
     """

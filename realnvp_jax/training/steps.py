@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Num
 
 from realnvp_jax.likelihood import bits_per_dim, log_prob_of_bits
 from realnvp_jax.models import pure
+from realnvp_jax.models.declared import penalized
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.random import draw_each
 from realnvp_jax.training.optimizer import global_norm, l2_penalty
@@ -127,7 +128,7 @@ def loss_fn(
     else:
         log_prob, params = flow.log_prob_train(variables, x, context, axis_name=axis_name)
         mean_log_prob = log_prob.mean()
-    penalty = l2_penalty(trainable, pure.penalized(flow)) if l2 else 0.0
+    penalty = l2_penalty(trainable, penalized(flow)) if l2 else 0.0
     return -mean_log_prob + l2 * penalty, (mean_log_prob, params)
 
 

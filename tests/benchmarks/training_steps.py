@@ -78,7 +78,8 @@ def random_like(shapes, random: np.random.Generator):
 def prepare(case: str) -> dict:
     """The compiled training step of a case, and everything known before it runs."""
     config = case_config(case)
-    flow, (optimizer, _) = create(config), make_optimizer(config)
+    flow = create(config)
+    optimizer, _ = make_optimizer(config, flow)
     random = np.random.default_rng(0)
     x = jax.ShapeDtypeStruct((config.batch_size, *flow.event_shape), jnp.uint8)
     create_shapes = functools.partial(create_state, flow, optimizer=optimizer, ema_decay=config.ema_decay)

@@ -13,7 +13,7 @@ import realnvp_jax
 from configs import digits
 from examples import own_parts
 from realnvp_jax import EVALUATE, Flow
-from realnvp_jax.models import pure
+from realnvp_jax.models.declared import penalized
 from realnvp_jax.runs.setup import make_optimizer
 from realnvp_jax.training.optimizer import l2_penalty
 from realnvp_jax.training.state import create_state, initial_state
@@ -90,7 +90,7 @@ def test_training_sees_the_pixels_of_bits_per_dim_and_updates_the_statistics(mak
 def test_training_reports_the_mean_of_bits_per_dim_train():
     flow, key, x = small("image_flow", levels=17), jax.random.key(5), pixels(8)
     config = digits.get_config()
-    optimizer, _ = make_optimizer(config)
+    optimizer, _ = make_optimizer(config, flow)
     state = create_state(flow, jax.random.key(0), optimizer, 0.0)
     _, metrics = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer))(state, {"x": x}, key)
     noise_key = jax.random.split(jax.random.fold_in(key, 0))[1]
@@ -111,9 +111,9 @@ def test_the_penalty_is_on_the_bijection_alone():
     flow = small("image_flow", levels=17, dequantizer=NoiseByAResNet())
     params = flow.init(jax.random.key(0))
     assert "dequantizer" in params["params"]
-    assert pure.penalized(flow) == pure.penalized(small("image_flow", levels=17))
-    penalty = l2_penalty(params["params"], pure.penalized(flow))
-    assert penalty == l2_penalty({"scales_0": params["params"]["scales_0"]}, pure.penalized(flow))
+    assert penalized(flow) == penalized(small("image_flow", levels=17))
+    penalty = l2_penalty(params["params"], penalized(flow))
+    assert penalty == l2_penalty({"scales_0": params["params"]["scales_0"]}, penalized(flow))
 
 
 def test_rows_of_integers_have_noise_of_their_own_however_many_there_are():

@@ -11,7 +11,7 @@ import pytest
 import realnvp_jax
 from realnvp_jax.interop import from_authors
 from realnvp_jax.mode import TRAIN
-from realnvp_jax.models import pure
+from realnvp_jax.models.declared import penalized
 from realnvp_jax.training.optimizer import Adam, clipped, l2_penalty
 from realnvp_jax.training.steps import loss_fn
 from tests.helpers import slow_but
@@ -97,7 +97,7 @@ def test_latents_under_batch_statistics(params):
 
 
 def test_gradients(params, loss_and_gradient):
-    assert_close(l2_penalty(params["params"], pure.penalized(FLOW)), DATA["train/l2"])
+    assert_close(l2_penalty(params["params"], penalized(FLOW)), DATA["train/l2"])
     (loss, (log_prob, _)), gradient = loss_and_gradient(params["params"], params)
     assert_close(-(log_prob + UNIT), DATA["train/cost"])
     assert_close(loss, -log_prob + 5e-5 * DATA["train/l2"])

@@ -104,7 +104,7 @@ def test_a_run_that_is_shorter_than_its_warm_up_ends_in_it():
     config = folder.get_config()
     config.num_steps = 40
     assert config.schedule.warmup_steps > 40
-    _, schedule = make_optimizer(config)
+    _, schedule = make_optimizer(config, create(config))
     assert 0 < schedule(20) < schedule(40) < config.learning_rate
 
 

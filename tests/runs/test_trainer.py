@@ -41,7 +41,7 @@ def test_a_run_that_was_stopped_is_the_same_to_the_bit(memory, tmp_path):
     states = []
     for name in ("whole", "parts"):
         flow = realnvp_jax.create(config)
-        target = create_state(flow, jax.random.key(0), make_optimizer(config)[0], config.ema_decay)
+        target = create_state(flow, jax.random.key(0), make_optimizer(config, flow)[0], config.ema_decay)
         checkpoints = Checkpoints(tmp_path / name, read_only=True)
         states.append(checkpoints.restore(target)[0])
         checkpoints.close()

@@ -199,7 +199,7 @@ def test_any_optimizer_of_optax_and_every_part(only_shipped_parts):
     message = refusal(fit, num_steps=1, optimizer=optax.adam(1e-3), learning_rate=1e-2, schedule="cosine")
     assert "expected no learning_rate beside a transformation of optax" in message
     assert "got learning_rate=0.01 and schedule='cosine'" in message
-    assert "one of the registered adam, adamax, adamw, sgd" in refusal(fit, num_steps=1, optimizer="lamb")
+    assert "one of the registered adam, adamax, adamw, muon, sgd" in refusal(fit, num_steps=1, optimizer="lamb")
     with pytest.raises(TypeError, match="a registered name or a Optimizer; got the class Adam, not an object of it"):
         fit(num_steps=1, optimizer=realnvp_jax.Adam)
     with pytest.raises(TypeError, match="needs gradients and parameters and nothing else; got one that fails"):

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import realnvp_jax
-from realnvp_jax.models import pure
+from realnvp_jax.models.declared import penalized
 from realnvp_jax.training.optimizer import SGD, Adam, clipped, global_norm, l2_penalty, learning_rate_schedule
 
 
@@ -50,7 +50,7 @@ CHECKERBOARD = r"(\['before'\]\['layers_0'\]|\['scales_1'\]\['before'\])"
 def test_the_penalty_counts_gains_and_checkerboard_scales_only():
     flow = realnvp_jax.image_flow((4, 4, 1), num_scales=2, base_features=2, num_blocks=1)
     ones = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), jax.eval_shape(flow.init, jax.random.key(0)))["params"]
-    gradient = jax.tree_util.tree_leaves_with_path(jax.grad(l2_penalty)(ones, pure.penalized(flow)))
+    gradient = jax.tree_util.tree_leaves_with_path(jax.grad(l2_penalty)(ones, penalized(flow)))
     counted = {jax.tree_util.keystr(path) for path, leaf in gradient if leaf.any()}
     names = {jax.tree_util.keystr(path) for path, _ in gradient}
     scales_of = re.compile(CHECKERBOARD + r".*\['scale'\]$")
