@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from realnvp_jax.networks.mlp import MLP
     from realnvp_jax.networks.resnet import ResNet
     from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, Normalization
+    from realnvp_jax.networks.three_convolutions import ThreeConvolutions
     from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale, dequantize
     from realnvp_jax.random import draw_each
     from realnvp_jax.registry import parameter, register
@@ -76,6 +77,7 @@ _NAMES = {
     "networks.mlp": ["MLP"],
     "networks.resnet": ["ResNet"],
     "networks.statistics": ["ActNorm", "BatchNorm", "NoNormalization", "Normalization"],
+    "networks.three_convolutions": ["ThreeConvolutions"],
     "preprocessing": ["Center", "Identity", "Logit", "Rescale", "dequantize"],
     "random": ["draw_each"],
     "registry": ["parameter", "register"],
@@ -141,6 +143,7 @@ __all__ = [
     "Rescale",
     "RoundingWarning",
     "Spline",
+    "ThreeConvolutions",
     "Tracker",
     "Transform",
     "Uniform",

@@ -40,6 +40,7 @@ from realnvp_jax.networks.mlp import MLP
 from realnvp_jax.networks.pixelcnn import PixelCNN
 from realnvp_jax.networks.resnet import ResNet
 from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, StandardizationStatistics
+from realnvp_jax.networks.three_convolutions import ThreeConvolutions
 
 ROOT = Path(__file__).parent.parent
 BATCH = 8
@@ -94,6 +95,10 @@ def gated_coupling(mask, channels: int, transform) -> Coupling:
     return coupling(mask, GatedDense(base_features=2, num_blocks=2), transform, NoNormalization(), channels)
 
 
+def glow_coupling(mask, channels: int) -> Coupling:
+    return coupling(mask, ThreeConvolutions(base_features=2), Affine(), ActNorm(), channels)
+
+
 def small_resnet() -> ResNet:
     return ResNet(base_features=2, num_blocks=1)
 
@@ -119,6 +124,7 @@ ZOO = {
     "conditional gated coupling": Animal(
         lambda: gated_coupling(Checkerboard(1), 1, Additive()), (3, 2, 1), context_size=2
     ),
+    "three convolutions coupling 0": Animal(lambda: glow_coupling(Halves(0), 2), (2, 3, 4), context_size=2),
     "coupling of mixtures": Animal(lambda: gated_coupling(Halves(0), 1, MixtureAffine(3)), (2, 2, 2)),
     "vector coupling of mixtures": Animal(lambda: vector_coupling(1, 3, MixtureAffine(2)), (3,)),
     "vector coupling 0": Animal(lambda: vector_coupling(0, 3, Affine()), (3,)),

@@ -123,7 +123,7 @@ def _output_for_training(hidden: Sequence[Stream], kernel: Array, bias: Array) -
 
 @jax.custom_vjp
 def _project(h: Array, kernel: Array, bias: Array) -> Array:
-    """h kernel + bias, from factors of h's dtype, summed in the dtype of the parameters."""
+    """H kernel + bias, from factors of h's dtype, summed in the dtype of the parameters."""
     dtype = jnp.promote_types(h.dtype, bias.dtype)
     return jnp.matmul(h, kernel.astype(h.dtype), preferred_element_type=dtype) + bias[None]
 
