@@ -12,6 +12,11 @@ KEYS = {
     "seed": (0, "root of all randomness: parameters, order of the data, noise, flips, samples"),
     "num_steps": (80_000, "updates to make; may be raised or lowered when a run is resumed"),
     "batch_size": (64, "examples per update, over all devices; a multiple of the number of devices"),
+    "accumulate": (
+        1,
+        "equal parts of each device's examples whose gradients are computed one after the other and averaged, for the "
+        "memory of one part; batch statistics are then those of a part",
+    ),
     "learning_rate": (1e-3, "step size of the optimizer, after warm-up and before decay"),
     "init_examples": (0, "training examples that standardization and ActNorm are initialized from; 0 for one batch"),
     "ema_decay": (0.0, "decay of a moving average of parameters and statistics, which is then evaluated; 0 for none"),
@@ -89,6 +94,11 @@ KEYS = {
     "dataset.validation": ("train[45000:]", "split that chooses the best step"),
     "dataset.test": ("test", "split for the final result; it does not influence training"),
     "dataset.flip": (True, "mirror training images left to right with probability 1/2"),
+    "dataset.shift": (
+        0,
+        "images: pixels by which training images are moved at random, at most, in both directions; edge pixels are "
+        "repeated",
+    ),
     "dataset.noise": (0.0, "vectors: Gaussian noise on training rows, in standard deviations of each column"),
     "model.name": (
         "image_flow",

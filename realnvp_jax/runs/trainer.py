@@ -30,6 +30,7 @@ from realnvp_jax.runs.setup import noise_scale
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 from realnvp_jax.runs.start_message import print_start
 from realnvp_jax.runs.trackers import Trackers
+from realnvp_jax.training.augmentation import augment
 from realnvp_jax.training.parallel import (
     dispatches,
     parallel_train_step,
@@ -37,7 +38,7 @@ from realnvp_jax.training.parallel import (
     training_batch,
 )
 from realnvp_jax.training.state import TrainState, create_state, evaluation_params
-from realnvp_jax.training.steps import NonFiniteLossError, augment, cost
+from realnvp_jax.training.steps import NonFiniteLossError, cost
 
 
 @jax.jit
@@ -70,8 +71,10 @@ class Trainer:
             experiment.optimizer,
             l2=self.config.optimizer.l2,
             flip=self.config.dataset.flip,
+            shift=self.config.dataset.shift,
             noise=noise_scale(self.config, experiment.splits),
             ema_decay=self.config.ema_decay,
+            accumulate=self.config.accumulate,
             steps_per_dispatch=self._steps_per_dispatch,
         )
         self.evaluator = Evaluator(experiment)
@@ -180,9 +183,9 @@ class Trainer:
         num = min(self.config.init_examples or self.config.batch_size, len(examples))
         batch = examples.batch(batch_indices(self.config.seed, 0, num, len(examples)))
         key = jax.random.fold_in(self.key, 0)
-        x = augment(
-            key, jnp.arange(num), jnp.asarray(batch["x"]), flip=self.config.dataset.flip, shape=self.flow.event_shape
-        )
+        dataset, shape = self.config.dataset, self.flow.event_shape
+        x = jnp.asarray(batch["x"])
+        x = augment(key, jnp.arange(num), x, flip=dataset.flip, shift_pixels=dataset.shift, shape=shape)
         return {**batch, "x": x}
 
     @property
