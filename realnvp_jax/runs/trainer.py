@@ -118,7 +118,9 @@ class Trainer:
         params = self._restore_best()
         message = f"stopped after the last step, which is saved; for the test result, run again: {self._same_call}"
         check = functools.partial(self.stop.check, message)
-        return finish(self.experiment, self.evaluator, self.trackers, self.best, params, check)
+        return finish(
+            self.experiment, self.evaluator, self.trackers, self.best, params, check, is_average=bool(self.state.ema)
+        )
 
     def close(self) -> None:
         """Wait until pending saves are complete, and release all resources."""

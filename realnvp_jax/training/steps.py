@@ -22,7 +22,7 @@ from realnvp_jax.models.declared import penalized
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.training.augmentation import augment, noise_key, random_crop
 from realnvp_jax.training.optimizer import global_norm, l2_penalty
-from realnvp_jax.training.state import TrainState
+from realnvp_jax.training.state import TrainState, optimizer_average
 
 Batch = dict[str, Any]
 
@@ -178,11 +178,11 @@ def train_step(
     with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats by integer counts
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params["params"])
     params = {**params, "params": optax.apply_updates(state.params["params"], updates)}
-    ema = state.ema
+    ema = optimizer_average(opt_state, params)
     if ema_decay:
         step = state.step.astype(jnp.float32)
         decay = jnp.minimum(ema_decay, (1 + step) / (10 + step))
-        ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, ema, params)
+        ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, params)
     metrics = {"score": score(flow, log_prob), "gradient_norm": global_norm(gradients)}
     return TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema), metrics
 

@@ -112,6 +112,17 @@ def test_a_run_that_is_shorter_than_its_warm_up_ends_in_it():
     assert 0 < schedule(20) < schedule(40) < config.learning_rate
 
 
+def test_an_optimizer_that_averages_needs_no_other_average_and_no_decay(tmp_path):
+    config = smoke.get_config()
+    config.optimizer.name = "schedule_free"
+    message = refusal(realnvp_jax.train, config, tmp_path / "run")
+    assert message.startswith("expected ema_decay of 0 for ScheduleFree, which averages the parameters itself; got 0.9")
+    config.ema_decay, config.schedule.name = 0.0, "one_cycle"
+    message = refusal(realnvp_jax.train, config, tmp_path / "run")
+    assert "whose average takes the place of a decay; got 'one_cycle'" in message
+    assert not (tmp_path / "run").exists()
+
+
 def test_batches_of_one_are_refused_before_anything_is_written(tmp_path):
     config = tabular_maf.get_config()
     config.batch_size, config.model.event_shape = 1, (6,)
