@@ -12,6 +12,11 @@ KEYS = {
     "seed": (0, "root of all randomness: parameters, order of the data, noise, flips, samples"),
     "num_steps": (80_000, "updates to make; may be raised or lowered when a run is resumed"),
     "batch_size": (64, "examples per update, over all devices; a multiple of the number of devices"),
+    "accumulate": (
+        1,
+        "equal parts of each device's examples whose gradients are computed one after the other and averaged, for the "
+        "memory of one part; batch statistics are then those of a part",
+    ),
     "learning_rate": (1e-3, "step size of the optimizer, after warm-up and before decay"),
     "init_examples": (0, "training examples that standardization and ActNorm are initialized from; 0 for one batch"),
     "ema_decay": (0.0, "decay of a moving average of parameters and statistics, which is then evaluated; 0 for none"),
@@ -89,6 +94,11 @@ KEYS = {
     "dataset.validation": ("train[45000:]", "split that chooses the best step"),
     "dataset.test": ("test", "split for the final result; it does not influence training"),
     "dataset.flip": (True, "mirror training images left to right with probability 1/2"),
+    "dataset.shift": (
+        0,
+        "images: pixels by which training images are moved at random, at most, in both directions; edge pixels are "
+        "repeated",
+    ),
     "dataset.noise": (0.0, "vectors: Gaussian noise on training rows, in standard deviations of each column"),
     "model.name": (
         "image_flow",
@@ -132,13 +142,16 @@ KEYS = {
     "model.alpha": (0.05, "image_flow, glow_flow: squash before the logit: p = alpha + (1 - 2 alpha) x / levels"),
     **part_keys(),
     "model.levels": (256, "images: number of values that a pixel can take"),
-    "optimizer.name": ("adam", "adam, adamax, adamw, muon, sgd, or an optimizer that you registered"),
+    "optimizer.name": ("adam", "adam, adamax, adamw, muon, schedule_free, sgd, or an optimizer that you registered"),
     **optimizer_keys(),
     "optimizer.clip_norm": (100.0, "bound on the global norm of the gradients of nats per image; 0 for none"),
     "optimizer.l2": (5e-5, "weight of the squares of weight-norm gains and checkerboard scales, on nats per image"),
-    "schedule.name": ("constant", "learning rate after warm-up: constant, or cosine to zero"),
-    "schedule.warmup_steps": (0, "updates of linear warm-up from zero"),
-    "schedule.decay_steps": (0, "update at which a cosine reaches zero; 0 for num_steps"),
+    "schedule.name": (
+        "constant",
+        "learning rate after warm-up: constant, or cosine to zero; or one_cycle, up from a 25th and down to almost 0",
+    ),
+    "schedule.warmup_steps": (0, "updates of linear warm-up from zero; one_cycle: those of its rise, 0 for 30% of all"),
+    "schedule.decay_steps": (0, "update at which a cosine reaches zero, or one_cycle ends; 0 for num_steps"),
     "checkpoint.every": (1000, "updates between checkpoints; a better validation result is always saved as well"),
     "checkpoint.keep": (2, "number of newest checkpoints to keep, besides the best one"),
     "evaluate.every": (1000, "updates between evaluations on the validation split"),

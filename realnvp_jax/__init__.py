@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from realnvp_jax.runs.start import train
     from realnvp_jax.runs.trackers import Tracker
     from realnvp_jax.training.fit import History, fit
-    from realnvp_jax.training.optimizer import SGD, Adam, Adamax, AdamW, Muon, Optimizer
+    from realnvp_jax.training.optimizer import SGD, Adam, Adamax, AdamW, Muon, Optimizer, ScheduleFree
     from realnvp_jax.training.steps import NonFiniteLossError
 
 __version__ = "0.5.0"
@@ -89,7 +89,7 @@ _NAMES = {
     "training.fit": ["History", "fit"],
     "runs.signals": ["InterruptedRunError"],
     "training.steps": ["NonFiniteLossError"],
-    "training.optimizer": ["SGD", "Adam", "AdamW", "Adamax", "Muon", "Optimizer"],
+    "training.optimizer": ["SGD", "Adam", "AdamW", "Adamax", "Muon", "Optimizer", "ScheduleFree"],
 }
 _PLACES = {name: f"realnvp_jax.{module}" for module, names in _NAMES.items() for name in names}
 
@@ -142,6 +142,7 @@ __all__ = [
     "ResNet",
     "Rescale",
     "RoundingWarning",
+    "ScheduleFree",
     "Spline",
     "ThreeConvolutions",
     "Tracker",

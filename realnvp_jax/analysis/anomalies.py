@@ -21,9 +21,9 @@ from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.images.baselines import file_bits
 from realnvp_jax.preprocessing import check_pixels
 from realnvp_jax.random import root_key
+from realnvp_jax.training.augmentation import random_crop
 from realnvp_jax.training.evaluation import evaluate, evaluation_key
 from realnvp_jax.training.parallel import parallel_eval_step, replicate
-from realnvp_jax.training.steps import random_crop
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

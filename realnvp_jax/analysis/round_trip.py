@@ -22,8 +22,8 @@ from realnvp_jax.models import pure
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.models.rounding import LARGEST_LOG_PROB_ERROR, LARGEST_ROUND_TRIP_ERROR
 from realnvp_jax.random import root_key
+from realnvp_jax.training.augmentation import random_crop
 from realnvp_jax.training.evaluation import evaluation_key
-from realnvp_jax.training.steps import random_crop
 
 _ERRORS, _ORDER = "round_trip_errors", "order_of_layers"
 _ALL = "the flow"  # the layer name used where the whole bijection is one layer

@@ -10,7 +10,7 @@ from realnvp_jax.data.vectors.columns import numbered
 from realnvp_jax.data.vectors.discrete import Grid
 from realnvp_jax.models.create import Config, context_columns, is_of_vectors
 from realnvp_jax.models.flow import Flow, Params
-from realnvp_jax.runs.load import load, newest_or_best_step, other_version
+from realnvp_jax.runs.load import load_run, newest_or_best_step, other_version
 from realnvp_jax.runs.result import picture_title, read_result
 from realnvp_jax.runs.run_data import RunData
 from realnvp_jax.runs.saved_config import read_config
@@ -29,7 +29,7 @@ class Run:
       flow: the flow.
       params: its parameters.
       step: the step that the parameters are from.
-      ema: whether the parameters are the moving average.
+      ema: whether the parameters are an average.
       allow_changed_data: whether to use data that have changed since the run was started; the differences are printed.
     """
 
@@ -128,7 +128,7 @@ def open_run(
     workdir = Path(workdir).expanduser()
     config = read_config(workdir)
     number = newest_or_best_step(workdir, None if step == "best" else step)
-    flow, params = load(workdir, step=number)
+    flow, params, is_average = load_run(workdir, number, None)
     if data_dir:
         place, dataset = Path(data_dir).expanduser().absolute(), config.dataset
         if hasattr(find_dataset(dataset, of_images=not is_of_vectors(config)), "path"):
@@ -136,4 +136,4 @@ def open_run(
             dataset.path = str(inside if inside.is_file() else place)
         else:
             dataset.data_dir = str(place)
-    return Run(workdir, config, flow, params, number, bool(config.ema_decay), allow_changed_data)
+    return Run(workdir, config, flow, params, number, is_average, allow_changed_data)

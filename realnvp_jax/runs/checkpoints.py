@@ -165,22 +165,14 @@ class Checkpoints:
         return None
 
     def restore_item(self, step: int, name: str, target: Any) -> Any:
-        """One item ("params" or "ema") of one step.
-
-        Raises:
-          ValueError: the step has no checkpoint, or it is damaged.
-        """
-        if step not in self.steps():
-            raise ValueError(f"expected one of the steps {self.steps()} in {self.directory}; got {step}")
-        try:
+        """One item ("params" or "ema") of one step; raises ValueError if the step has no or a damaged checkpoint."""
+        with self._reading(step):
             return self._restore_item(step, name, target)
-        except CorruptCheckpointError:
-            raise
-        except Exception as error:
-            raise CorruptCheckpointError(
-                f"expected a complete checkpoint {step} in {self.directory}; "
-                f"restoring it failed: {describe_error(error)}"
-            ) from error
+
+    def has_average(self, step: int) -> bool:
+        """Whether one step has an average of the parameters, the item "ema"; raises as `restore_item`."""
+        with self._reading(step):
+            return bool(self.meta(step)["dtypes"]["ema"])
 
     def put_aside(self, steps: list[int]) -> None:
         """Move the checkpoints of some steps to <workdir>/damaged/<step>."""
@@ -221,6 +213,19 @@ class Checkpoints:
         if shutil.disk_usage(self.directory).free < needed:
             error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             raise UnwritableFileError(describe_os_error(error, self.directory))
+
+    @contextlib.contextmanager
+    def _reading(self, step: int) -> Iterator[None]:
+        """Raise ValueError if a step has no checkpoint, or reading it within this context fails."""
+        if step not in self.steps():
+            raise ValueError(f"expected one of the steps {self.steps()} in {self.directory}; got {step}")
+        try:
+            yield
+        except CorruptCheckpointError:
+            raise
+        except Exception as error:
+            message = f"expected a complete checkpoint {step} in {self.directory}; restoring it failed: "
+            raise CorruptCheckpointError(message + describe_error(error)) from error
 
     @contextlib.contextmanager
     def _saving(self) -> Iterator[None]:

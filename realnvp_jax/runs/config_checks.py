@@ -33,6 +33,7 @@ _RANGES = {
     "seed": _SEED,
     "num_steps": _COUNT,
     "batch_size": _COUNT,
+    "accumulate": _COUNT,
     "learning_rate": parameter(0.0, "", at_least=0, at_most=1e4),
     "init_examples": _OPTIONAL_COUNT,
     "ema_decay": parameter(0.0, "", at_least=0, below=1),
@@ -44,6 +45,7 @@ _RANGES = {
     "dataset.num_bits": parameter(0, "", at_least=0, at_most=8),
     "dataset.num_train": parameter(1, "", at_least=1, at_most=10**7),
     "dataset.seed": _SEED,
+    "dataset.shift": _OPTIONAL_COUNT,
     "dataset.noise": parameter(0.0, "", at_least=0, at_most=100),
     "model.mask_seed": _SEED,
     "model.num_layers": _LAYERS,
@@ -103,6 +105,17 @@ def check_config(config: Config) -> None:
         raise ValueError(
             f"expected dataset.num_bits=0 and dataset.crop='none', which are for images, for the {config.model.name}; "
             f"got {config.dataset.num_bits} and {shorten(config.dataset.crop)}"
+        )
+    sides = config.model.event_shape[:-1]
+    if config.dataset.shift and is_of_vectors(config):
+        raise ValueError(
+            f"expected dataset.shift of 0 for the {config.model.name}, since it moves the pixels of images; "
+            f"got {config.dataset.shift}"
+        )
+    if config.dataset.shift and config.dataset.shift >= min(sides):
+        raise ValueError(
+            f"expected dataset.shift, in pixels, below the smaller side of images of {sides[0]} x {sides[1]}; "
+            f"got {config.dataset.shift}"
         )
     if config.dataset.noise and not is_of_vectors(config):
         raise ValueError(f"expected dataset.noise of 0 for images; got {config.dataset.noise}")

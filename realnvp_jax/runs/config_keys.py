@@ -17,11 +17,13 @@ from realnvp_jax.training.optimizer import optimizer_keys
 
 _ADDED = (
     "tracker",
+    "accumulate",
     "dataset.columns",
     "dataset.drop",
     "dataset.categories",
     "dataset.missing",
     "dataset.discrete",
+    "dataset.shift",
     "evaluate.num_importance_samples",
 )  # keys added after version 0.3.0; their defaults are what that version did
 _OVERRIDE = re.compile(r"--?(no)?config\.([\w.]+)(=.*)?", re.DOTALL)

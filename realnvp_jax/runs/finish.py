@@ -29,6 +29,8 @@ def finish(
     best: Best,
     params: Params,
     check: Callable[[], None],
+    *,
+    is_average: bool,
 ) -> dict[str, Any]:
     """Evaluate the best step on the test set, and write the files of a finished run, the result first.
 
@@ -39,6 +41,7 @@ def finish(
       best: the best step.
       params: the parameters of that step.
       check: called between batches; it raises if the run is to stop.
+      is_average: whether the parameters are an average.
 
     Returns:
       The contents of result.json.
@@ -54,7 +57,7 @@ def finish(
         "step": best.step,
         "num_steps": config.num_steps,
         "validation": cost(experiment.flow, best.cost),
-        "ema": bool(config.ema_decay),
+        "ema": is_average,
         "seed": config.seed,
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "jax": jax.__version__,

@@ -24,13 +24,14 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
       workdir: the run's directory, or the folder; for a folder, step and ema must be None.
       step: a step with a checkpoint, "best" for the best by validation, or "last" for the newest. None is the step that
         result.json was computed with, the best (for an unfinished run, the best so far, or else the newest).
-      ema: whether to load the moving average of the parameters; None to load it if the run has one.
+      ema: whether to load the average of the parameters, the moving average or that of an optimizer such as
+        schedule_free; None to load it if the run has one.
 
     Returns:
       (flow, params).
 
     Raises:
-      ValueError: there is no run, no such checkpoint or no moving average; a checkpoint or a file of a saved flow is
+      ValueError: there is no run, no such checkpoint or no average; a checkpoint or a file of a saved flow is
         damaged; or a saved flow has a part that is not registered.
     """
     workdir = Path(workdir).expanduser()
@@ -41,22 +42,27 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
                 f"step={step!r} and ema={ema!r}"
             )
         return load_saved(workdir)
-    config = read_config(workdir)
-    flow = create_flow(config, workdir)
-    if ema and not config.ema_decay:
-        raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has none")
-    use_ema = bool(config.ema_decay) if ema is None else ema
+    return load_run(workdir, step, ema)[:2]
+
+
+def load_run(workdir: Path, step: int | str | None, ema: bool | None) -> tuple[Flow, dict[str, Any], bool]:
+    """The flow of a run, its parameters, and whether they are an average; the arguments are those of `load`."""
+    flow = create_flow(read_config(workdir), workdir)
     with open_checkpoints(workdir) as checkpoints:
         target = jax.eval_shape(flow.init, root_key(0))
         number = _choose_step(checkpoints, step)
         try:
-            params = checkpoints.restore_item(number, "ema" if use_ema else "params", target)
+            has_average = checkpoints.has_average(number)
+            if ema and not has_average:
+                raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has no average")
+            use_average = has_average if ema is None else ema
+            params = checkpoints.restore_item(number, "ema" if use_average else "params", target)
         except CorruptCheckpointError as error:
             made_by = _version_of(workdir)
             if made_by == f"version {realnvp_jax.__version__}":
                 raise
             raise CorruptCheckpointError(f"{error} (the run was made by {made_by})") from None
-    return flow, params
+    return flow, params, use_average
 
 
 def create_flow(config: Config, workdir: Path) -> Flow:

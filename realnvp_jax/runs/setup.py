@@ -24,7 +24,7 @@ from realnvp_jax.registry import parameters, part_class
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.saved_config import saved_categories, saved_classes, saved_event_shape
 from realnvp_jax.text import shorten, split_names
-from realnvp_jax.training.optimizer import clipped, learning_rate_schedule
+from realnvp_jax.training.optimizer import check_average, clipped, learning_rate_schedule
 
 
 def load_data(config: Config, flow: Flow | None) -> Splits:
@@ -200,7 +200,8 @@ def make_optimizer(config: Config, flow: Flow) -> tuple[optax.GradientTransforma
     """The optimizer for the parameters of a flow, and its learning-rate schedule.
 
     Raises:
-      ValueError: the optimizer is not registered or cannot train the flow, or the schedule has no steps to decay over.
+      ValueError: the optimizer is not registered, cannot train the flow, or does not fit the schedule or the average,
+        or the schedule has no steps to decay over.
     """
     schedule = learning_rate_schedule(
         config.learning_rate,
@@ -211,4 +212,5 @@ def make_optimizer(config: Config, flow: Flow) -> tuple[optax.GradientTransforma
     )
     part = part_class("optimizer", config.optimizer.name)
     optimizer = part(**{name: config.optimizer[name] for name in parameters(part) if name in config.optimizer})
+    check_average(optimizer, config.ema_decay, config.schedule.name)
     return clipped(optimizer.for_flow(flow), schedule, config.optimizer.clip_norm), schedule

@@ -83,10 +83,10 @@ def _train(
             f"expected num_steps of at least {newest}, the step that the run in {shorten(workdir, 150)} has reached; "
             f"got {config.num_steps}: raise it, or use another --workdir"
         )
-    check_batch_size(config.batch_size)
+    check_batch_size(config.batch_size, config.accumulate)
     check_size(config, flow)
     check_penalty(config, flow)
-    check_batch_statistics(flow, config.batch_size)
+    check_batch_statistics(flow, config.batch_size, config.accumulate)
     optimizer, schedule = make_optimizer(config, flow)
     data = RunData(files.path, config.dataset.allow_changed)
     splits = splits or data.load(config, flow)

@@ -30,6 +30,7 @@ from realnvp_jax.runs.setup import noise_scale
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 from realnvp_jax.runs.start_message import print_start
 from realnvp_jax.runs.trackers import Trackers
+from realnvp_jax.training.augmentation import augment
 from realnvp_jax.training.parallel import (
     dispatches,
     parallel_train_step,
@@ -37,7 +38,7 @@ from realnvp_jax.training.parallel import (
     training_batch,
 )
 from realnvp_jax.training.state import TrainState, create_state, evaluation_params
-from realnvp_jax.training.steps import NonFiniteLossError, augment, cost
+from realnvp_jax.training.steps import NonFiniteLossError, cost
 
 
 @jax.jit
@@ -70,8 +71,10 @@ class Trainer:
             experiment.optimizer,
             l2=self.config.optimizer.l2,
             flip=self.config.dataset.flip,
+            shift=self.config.dataset.shift,
             noise=noise_scale(self.config, experiment.splits),
             ema_decay=self.config.ema_decay,
+            accumulate=self.config.accumulate,
             steps_per_dispatch=self._steps_per_dispatch,
         )
         self.evaluator = Evaluator(experiment)
@@ -115,7 +118,9 @@ class Trainer:
         params = self._restore_best()
         message = f"stopped after the last step, which is saved; for the test result, run again: {self._same_call}"
         check = functools.partial(self.stop.check, message)
-        return finish(self.experiment, self.evaluator, self.trackers, self.best, params, check)
+        return finish(
+            self.experiment, self.evaluator, self.trackers, self.best, params, check, is_average=bool(self.state.ema)
+        )
 
     def close(self) -> None:
         """Wait until pending saves are complete, and release all resources."""
@@ -180,9 +185,9 @@ class Trainer:
         num = min(self.config.init_examples or self.config.batch_size, len(examples))
         batch = examples.batch(batch_indices(self.config.seed, 0, num, len(examples)))
         key = jax.random.fold_in(self.key, 0)
-        x = augment(
-            key, jnp.arange(num), jnp.asarray(batch["x"]), flip=self.config.dataset.flip, shape=self.flow.event_shape
-        )
+        dataset, shape = self.config.dataset, self.flow.event_shape
+        x = jnp.asarray(batch["x"])
+        x = augment(key, jnp.arange(num), x, flip=dataset.flip, shift_pixels=dataset.shift, shape=shape)
         return {**batch, "x": x}
 
     @property

@@ -13,15 +13,16 @@ from realnvp_jax.networks.statistics import Normalization
 from realnvp_jax.random import root_key
 
 
-def check_batch_statistics(flow: Flow, batch_size: int) -> None:
-    """Raise ValueError for batches of one example if their variance is 0 in some layer with batch statistics.
+def check_batch_statistics(flow: Flow, batch_size: int, accumulate: int = 1) -> None:
+    """Raise ValueError for batches, or parts of batches, of one example with a variance of 0 in some layer.
 
     The output of such a layer is 0 for every example, so that the density has no upper bound.
     """
-    if batch_size == 1 and _smallest_layer(flow) == 1:
+    if batch_size == accumulate and _smallest_layer(flow) == 1:
+        got = "1" if accumulate == 1 else f"{batch_size} in accumulate={accumulate} parts"
         raise ValueError(
             "expected a batch_size of at least 2 for a flow with batch statistics, since the variance of one value is "
-            '0 and the density then grows without bound; got 1: raise it, or use normalization="act_norm"'
+            f'0 and the density then grows without bound; got {got}: raise it, or use normalization="act_norm"'
         )
 
 

@@ -24,7 +24,7 @@ from realnvp_jax.training.fit_options import number_of_steps, transformation, va
 from realnvp_jax.training.non_finite import check_finite_params, reason
 from realnvp_jax.training.optimizer import Optimizer
 from realnvp_jax.training.parallel import parallel_eval_step
-from realnvp_jax.training.state import initial_state
+from realnvp_jax.training.state import evaluation_params, initial_state
 from realnvp_jax.training.steps import NonFiniteLossError, cost, train_step, unit
 
 _LOOK_EVERY = 50  # steps between checks of the loss, for which the host has to wait
@@ -94,7 +94,8 @@ def fit(
       optimizer: a registered name (adam, muon), an object such as realnvp_jax.Adam(beta2=0.99), or any transformation
         of optax, which has its own learning rate.
       learning_rate: learning rate of a named optimizer or an object; None is 1e-3.
-      schedule: schedule of this learning rate: constant (None), or cosine to zero at the last step.
+      schedule: schedule of this learning rate: constant (None), cosine to zero at the last step, or one_cycle (up to
+        the learning rate over 30% of the updates, then down to almost zero).
       clip_norm: bound on the global norm of the gradients of nats per example, which are clipped before they reach any
         optimizer, including optax's; 0 for none.
       l2: weight of the authors' penalty on gains and scales.
@@ -147,12 +148,12 @@ def fit(
             report = {"train": record.add_train(pending, params, data)}
             pending = []
             if validates:
-                report["validation"] = record.validate(state.params, step, data, batch_size)
+                report["validation"] = record.validate(evaluation_params(state), step, data, batch_size)
             bar.set_postfix_str(", ".join(f"{name} {value:.3f}" for name, value in report.items()) + f" {unit(flow)}")
             stops = callback is not None and _is_true(callback(step, report))
             if stops or (patience is not None and record.validations_since_best >= patience):
                 break
-    fitted = state.params if data.validation is None else record.best_params()
+    fitted = evaluation_params(state) if data.validation is None else record.best_params()
     return (fitted, record.history()) if history else fitted
 
 

@@ -11,7 +11,7 @@ from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.registry import make_parts
 from realnvp_jax.text import describe_error
 from realnvp_jax.training.fit_data import FitData
-from realnvp_jax.training.optimizer import Optimizer, clipped, learning_rate_schedule
+from realnvp_jax.training.optimizer import Optimizer, check_average, clipped, learning_rate_schedule
 
 _VALIDATE_EVERY = (50, 500)  # the fewest and the most updates between validations, unless the user says otherwise
 
@@ -65,6 +65,7 @@ def transformation(
         rate = 1e-3 if learning_rate is None else arguments.number("learning_rate", learning_rate)
         if rate <= 0:
             raise ValueError(f"expected learning_rate above 0; got {rate:g}")
+        check_average(part, 0.0, schedule or "constant")
         rates = learning_rate_schedule(rate, "constant" if schedule is None else schedule, decay_steps=num_steps)
         update = clipped(part.for_flow(flow), rates, clip_norm)
     trainable = params["params"]

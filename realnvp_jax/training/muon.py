@@ -14,6 +14,7 @@ import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 
 Kernels = tuple[tuple[str, int], ...]  # path, and number of axes without those of the loops over layers
 

@@ -3,12 +3,13 @@
 import abc
 import dataclasses
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from jax.flatten_util import ravel_pytree
 
 from realnvp_jax.models.declared import hidden_kernels
@@ -16,12 +17,20 @@ from realnvp_jax.models.flow import Flow
 from realnvp_jax.registry import check_parameters, config_keys, parameter, register
 from realnvp_jax.training.muon import Kernels, for_kernels, orthogonalized_momentum
 
-SCHEDULES = ("constant", "cosine")
+SCHEDULES = ("constant", "cosine", "one_cycle")
+_FIRST, _LAST = 1 / 25, 1 / 250_000  # of a cycle, in learning rates
 
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer(abc.ABC):
-    """Base class of the parts of the kind "optimizer"."""
+    """Base class of the parts of the kind "optimizer".
+
+    Attributes:
+      averages: whether it averages the parameters, as optax.contrib.schedule_free does; the average is what is then
+        evaluated, saved as the moving average, and loaded. It needs neither `ema_decay` nor a schedule that decays.
+    """
+
+    averages: ClassVar[bool] = False
 
     def __post_init__(self):
         check_parameters(self)
@@ -109,6 +118,31 @@ class Muon(Adam):
         return for_kernels(self.kernels, momentum, super().transformation(schedule))
 
 
+@register("optimizer", "schedule_free")
+@dataclasses.dataclass(frozen=True)
+class ScheduleFree(AdamW):
+    """Schedule-free AdamW (Defazio et al., The Road Less Scheduled, 2024).
+
+    With z following AdamW without momentum, and x the average of all z, weighted by the squares of the learning rates,
+
+        gradients are taken at y = (1 - beta1) z + beta1 x, and x is evaluated.
+
+    Running statistics are those of y: with batch normalization, they only approximate those that x would have.
+    """
+
+    averages: ClassVar[bool] = True
+    beta1: float = parameter(0.9, "schedule_free: share of the average in what is trained", above=0, below=1)
+
+    def transformation(self, schedule):
+        """optax.contrib.schedule_free_adamw, whose AdamW works on a single vector."""
+        adamw = optax.chain(
+            optax.scale_by_rms(decay=self.beta2, eps=self.epsilon, eps_in_sqrt=False, bias_correction=True),
+            optax.add_decayed_weights(self.weight_decay),
+            optax.scale_by_learning_rate(schedule),
+        )
+        return optax.contrib.schedule_free(optax.flatten(adamw), schedule, self.beta1)
+
+
 @register("optimizer", "sgd")
 @dataclasses.dataclass(frozen=True)
 class SGD(Optimizer):
@@ -119,6 +153,20 @@ class SGD(Optimizer):
         return optax.sgd(schedule)
 
 
+def check_average(optimizer: Optimizer, ema_decay: float, schedule: str) -> None:
+    """Raise ValueError if an optimizer that averages is to be combined with another average, or with a decay."""
+    if optimizer.averages and ema_decay:
+        raise ValueError(
+            f"expected ema_decay of 0 for {type(optimizer).__name__}, which averages the parameters itself; "
+            f"got {ema_decay}"
+        )
+    if optimizer.averages and schedule != "constant":
+        raise ValueError(
+            f"expected the schedule 'constant', with or without warm-up, for {type(optimizer).__name__}, whose average "
+            f"takes the place of a decay; got {schedule!r}"
+        )
+
+
 def optimizer_keys() -> dict[str, tuple[Any, str]]:
     """Config keys, optimizer.parameter -> (default, meaning), of all registered optimizers."""
     return config_keys("optimizer", ("optimizer",))
@@ -127,18 +175,25 @@ def optimizer_keys() -> dict[str, tuple[Any, str]]:
 def learning_rate_schedule(
     learning_rate: float, name: str = "constant", warmup_steps: int = 0, decay_steps: int = 0
 ) -> optax.Schedule:
-    """Linear warm-up from 0 over `warmup_steps`, then constant, or a cosine that reaches 0 at `decay_steps`.
+    """The learning rate as a function of the number of updates made.
+
+    "constant" and "cosine" rise linearly from 0 over `warmup_steps`; a cosine then falls to 0 at `decay_steps`. With
+    "one_cycle" (Smith and Topin, Super-Convergence, 2018), it rises from a 25th over `warmup_steps`, or 30% of
+    `decay_steps` if they are 0, and falls to a 250,000th at `decay_steps`, both as half a period of a cosine.
 
     Raises:
-      ValueError: the name is unknown, or a cosine schedule has no steps to decay over.
+      ValueError: the name is unknown, or a schedule has no steps to decay over.
     """
     if name not in SCHEDULES:
         raise ValueError(f"expected schedule.name to be one of {SCHEDULES}; got {name!r}")
+    if name == "one_cycle" and not warmup_steps:
+        warmup_steps = max(3 * decay_steps // 10, 1)
+    if name != "constant" and decay_steps <= warmup_steps:
+        raise ValueError(f"expected schedule.decay_steps above schedule.warmup_steps={warmup_steps}; got {decay_steps}")
+    if name == "one_cycle":
+        scales = {warmup_steps: 1 / _FIRST, decay_steps: _LAST}
+        return optax.piecewise_interpolate_schedule("cosine", _FIRST * learning_rate, scales)
     if name == "cosine":
-        if decay_steps <= warmup_steps:
-            raise ValueError(
-                f"expected schedule.decay_steps above schedule.warmup_steps={warmup_steps}; got {decay_steps}"
-            )
         main = optax.cosine_decay_schedule(learning_rate, decay_steps - warmup_steps)
     else:
         main = optax.constant_schedule(learning_rate)

@@ -24,18 +24,15 @@ def parallel_train_step(
     flow: Flow,
     optimizer: optax.GradientTransformation,
     *,
-    l2: float,
-    flip: bool,
-    noise: np.ndarray | None = None,
-    ema_decay: float,
     steps_per_dispatch: int = 1,
+    **options: Any,
 ) -> Callable[..., Any]:
     """`train_step` as (state, sharded batch, key, count) -> (state, metrics); the state's buffers are donated.
 
     With more than one step per dispatch it is `train_steps`: batches have a step axis after the device axis, and only
-    the first `count` steps run.
+    the first `count` steps run. The options are those of `train_step`.
     """
-    options = {"flow": flow, "optimizer": optimizer, "l2": l2, "flip": flip, "noise": noise, "ema_decay": ema_decay}
+    options = {"flow": flow, "optimizer": optimizer, **options}
     if steps_per_dispatch > 1:
         steps = functools.partial(train_steps, **options, axis_name=AXIS)
         return jax.pmap(steps, AXIS, in_axes=(None, 0, None, None), out_axes=None, donate_argnums=0)
@@ -96,10 +93,15 @@ def dispatches(first: int, stop: int, steps_per_dispatch: int, *every: int) -> I
         first = min(ends)
 
 
-def check_batch_size(batch_size: int) -> None:
-    """Raise ValueError unless all devices of all processes can share a batch equally."""
+def check_batch_size(batch_size: int, accumulate: int = 1) -> None:
+    """Raise ValueError unless all devices of all processes can share a batch equally, each in equal parts."""
     if batch_size < 1 or batch_size % jax.device_count():
         raise ValueError(
             f"expected a batch_size that {jax.device_count()} device(s) divide; got {batch_size}: "
             f"use a multiple of {jax.device_count()}"
+        )
+    if batch_size // jax.device_count() % accumulate:
+        raise ValueError(
+            f"expected a batch_size per device that accumulate={accumulate} divides; got {batch_size} for "
+            f"{jax.device_count()} device(s): use a multiple of {accumulate * jax.device_count()}"
         )

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from flax import struct
 
 from realnvp_jax.models import pure
@@ -21,7 +22,8 @@ class TrainState:
       step: number of updates made so far, int32.
       params: {"params": trainable, "batch_stats": running statistics, ...}, everything that the flow needs.
       opt_state: the optimizer's state, over the trainable parameters.
-      ema: exponential moving average of `params`, including statistics; {} if there is none.
+      ema: average of `params` to evaluate: an exponential moving average that includes statistics, or the average that
+        the optimizer keeps, with the statistics of `params`; {} if there is none.
     """
 
     step: jax.Array
@@ -54,14 +56,28 @@ def initial_state(
     params: dict[str, Any], optimizer: optax.GradientTransformation, ema_decay: float = 0.0
 ) -> TrainState:
     """The state before the first step, for given parameters."""
+    opt_state = optimizer.init(params["params"])
+    is_averaged = ema_decay or optimizer_average(opt_state, params)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        opt_state=optimizer.init(params["params"]),
-        ema=jax.tree.map(jnp.copy, params) if ema_decay else {},
+        opt_state=opt_state,
+        ema=jax.tree.map(jnp.copy, params) if is_averaged else {},
     )
 
 
+def optimizer_average(opt_state: optax.OptState, params: dict[str, Any]) -> dict[str, Any]:
+    """`params` with the average of the trainable ones that optax.contrib.schedule_free keeps; {} without it."""
+
+    def keeps_average(node: Any) -> bool:
+        return isinstance(node, optax.contrib.ScheduleFreeState)
+
+    states = [node for node in jax.tree.leaves(opt_state, is_leaf=keeps_average) if keeps_average(node)]
+    if not states:
+        return {}
+    return {**params, "params": optax.contrib.schedule_free_eval_params(states[0], params["params"])}
+
+
 def evaluation_params(state: TrainState) -> dict[str, Any]:
-    """The parameters to evaluate: the moving average if there is one."""
+    """The parameters to evaluate: their average if there is one."""
     return state.ema or state.params

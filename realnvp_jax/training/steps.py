@@ -14,21 +14,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Int, Num
 
 from realnvp_jax.likelihood import bits_per_dim, log_prob_of_bits
 from realnvp_jax.models import pure
 from realnvp_jax.models.declared import penalized
 from realnvp_jax.models.flow import Flow, Params
-from realnvp_jax.random import draw_each
+from realnvp_jax.training.augmentation import augment, noise_key, random_crop
 from realnvp_jax.training.optimizer import global_norm, l2_penalty
-from realnvp_jax.training.state import TrainState
+from realnvp_jax.training.state import TrainState, optimizer_average
 
 Batch = dict[str, Any]
 
 _CPU_CHUNK = 1024
-
-_CROP = 0x63726F70  # distinct from the step and example numbers that keys are folded with
 
 
 class NonFiniteLossError(RuntimeError):
@@ -50,67 +48,13 @@ def unit(flow: Flow) -> str:
     return "nats" if flow.levels is None else "bits/dim"
 
 
-def random_crop(key: jax.Array, indices: jax.Array, x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """A random crop of (height, width, channels) = `shape` from every image of x, which may be larger.
-
-    All positions are equally likely; they depend only on the key and the image's index.
-    """
-    if len(shape) != 3 or x.shape[1:] == shape:
-        return x
-    height, width, channels = shape
-    if x.ndim != 4 or x.shape[3] != channels or x.shape[1] < height or x.shape[2] < width:
-        raise ValueError(f"expected images [n, height, width, channels] of at least {shape}; got {x.shape}")
-    free = jnp.array([x.shape[1] - height + 1, x.shape[2] - width + 1])
-    crop_key = jax.random.fold_in(key, _CROP)
-
-    def crop(index: jax.Array, image: jax.Array) -> jax.Array:
-        row, column = jax.random.randint(jax.random.fold_in(crop_key, index), (2,), 0, free)
-        return jax.lax.dynamic_slice(image, (row, column, 0), (height, width, channels))
-
-    return jax.vmap(crop)(indices, x)
-
-
-def mirror(key: jax.Array, indices: jax.Array, x: jax.Array) -> jax.Array:
-    """Images [n, height, width, channels], mirrored left to right with probability 1/2 each."""
-    mirrored = jax.vmap(lambda i: jax.random.bernoulli(jax.random.fold_in(key, i)))(indices)
-    return jnp.where(mirrored.reshape((-1,) + (1,) * (x.ndim - 1)), jnp.flip(x, axis=-2), x)
-
-
-def augment(
-    key: jax.Array,
-    indices: jax.Array,
-    x: jax.Array,
-    *,
-    flip: bool,
-    noise: np.ndarray | None = None,
-    shape: tuple[int, ...] | None = None,
-) -> jax.Array:
-    """Integer images, cropped to `shape` at random, and mirrored left to right with probability 1/2 if `flip`.
-
-    Continuous data are returned unchanged, or with Gaussian noise of the standard deviations `noise`, one per column,
-    which regularizes the density of a small data set. Augmentation depends only on the key and an example's index.
-    """
-    if shape is not None:
-        x = random_crop(key, indices, x, shape)
-    if jnp.issubdtype(x.dtype, jnp.integer):
-        return mirror(jax.random.split(key)[0], indices, x) if flip else x
-    if noise is None:
-        return x
-    draws = draw_each(jax.random.normal, noise_key(key), indices, x.shape[1:], x.dtype)
-    return x + jnp.asarray(noise, x.dtype)[None] * draws
-
-
-def noise_key(key: jax.Array) -> jax.Array:
-    """Key of a step's noise (dequantization noise for pixels), from the step's own key."""
-    return jax.random.split(key)[1]
-
-
 def loss_fn(
     trainable: Params,
     params: Params,
     x: Num[Array, "n ..."],
     context: Float[Array, "n context_size"] | None = None,
     key: jax.Array | None = None,
+    indices: Int[Array, " n"] | None = None,
     *,
     flow: Flow,
     l2: float,
@@ -118,12 +62,14 @@ def loss_fn(
 ) -> tuple[jax.Array, tuple[jax.Array, Params]]:
     """Mean -log_prob in nats per example plus l2 times the penalty, and (the mean log_prob, updated params).
 
-    For integer pixels, log_prob is the bound of `Flow.bits_per_dim_train`, with noise from `key`.
+    For integer pixels, log_prob is the bound of `Flow.bits_per_dim_train`, with noise from `key` and each example's
+    index, which is its position in the batch if there are no `indices`.
     """
     variables = {**params, "params": trainable}
     if jnp.issubdtype(x.dtype, jnp.integer):
         assert key is not None  # pixels are dequantized with noise
-        bits, params = flow.bits_per_dim_train(variables, key, x, context, axis_name=axis_name)
+        indices = pure.positions(x.shape[0], axis_name) if indices is None else indices
+        bits, params = pure.bits_per_dim_train(flow, variables, key, indices, x, context, axis_name)
         mean_log_prob = log_prob_of_bits(bits, flow.num_dims).mean()
     else:
         log_prob, params = flow.log_prob_train(variables, x, context, axis_name=axis_name)
@@ -133,37 +79,56 @@ def loss_fn(
 
 
 def _gradients(
-    params: Params, batch: Batch, key: jax.Array, *, flow: Flow, l2: float, axis_name: str | None
+    params: Params,
+    batch: Batch,
+    key: jax.Array,
+    accumulate: int = 1,
+    *,
+    flow: Flow,
+    l2: float,
+    axis_name: str | None,
 ) -> tuple[Params, tuple[jax.Array, Params]]:
     """Gradient of `loss_fn`, and what it returns besides the loss.
 
-    On a CPU, if examples are independent of each other, it is the mean of the gradients of chunks: the values that
-    reverse mode keeps then stay in the cache, instead of in pages that the operating system has to supply again in
-    every step (8,192 points took 157 ms without chunks, 93 ms with them). Chunks would not share batch statistics.
+    It is the mean of the gradients of `accumulate` parts of the batch, one after the other, so that the memory is that
+    of one part. Batch statistics are those of a part; the running ones move by the mean over the parts.
     """
     gradient_fn = jax.grad(loss_fn, has_aux=True)
 
     def gradient(batch: Batch):
-        return gradient_fn(
-            params["params"], params, batch["x"], batch.get("context"), key, flow=flow, l2=l2, axis_name=axis_name
-        )
+        arguments = params["params"], params, batch["x"], batch.get("context"), key, batch["index"]
+        return gradient_fn(*arguments, flow=flow, l2=l2, axis_name=axis_name)
 
+    count = max(accumulate, _cpu_chunks(flow, params, batch) if accumulate == 1 else 1)
+    if count == 1:
+        return gradient(batch)
+    parts = jax.tree.map(lambda values: values.reshape((count, -1, *values.shape[1:])), batch)
+
+    def averaged(part: Batch):
+        gradients, (log_prob, updated) = gradient(part)
+        return gradients, log_prob, updated["batch_stats"]
+
+    def add(total, part):
+        return jax.tree.map(jnp.add, total, averaged(part)), None
+
+    shapes = jax.eval_shape(averaged, jax.tree.map(lambda values: values[0], parts))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    total, _ = jax.lax.scan(add, zeros, parts)
+    gradients, log_prob, statistics = jax.tree.map(lambda values: values / count, total)
+    return gradients, (log_prob, {**params, "batch_stats": statistics})
+
+
+def _cpu_chunks(flow: Flow, params: Params, batch: Batch) -> int:
+    """Number of parts that make a step on a CPU faster, if examples are independent of each other.
+
+    The values that reverse mode keeps then stay in the cache, instead of in pages that the operating system has to
+    supply again in every step (8,192 points took 157 ms in one part, 93 ms in eight).
+    """
     size = math.gcd(len(batch["x"]), _CPU_CHUNK)
     is_independent = len(flow.event_shape) == 1 and not params.get("batch_stats")
-    is_independent &= not jnp.issubdtype(batch["x"].dtype, jnp.integer)  # noise depends on the position in the batch
-    if jax.default_backend() != "cpu" or not is_independent or size < 256 or size == len(batch["x"]):
-        return gradient(batch)
-    chunks = jax.tree.map(lambda values: values.reshape((-1, size, *values.shape[1:])), batch)
-
-    def add(total, chunk):
-        gradients, (log_prob, _) = gradient(chunk)
-        return jax.tree.map(jnp.add, total, (gradients, log_prob)), None
-
-    shapes, (log_prob_shape, _) = jax.eval_shape(gradient, jax.tree.map(lambda values: values[0], chunks))
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (shapes, log_prob_shape))
-    total, _ = jax.lax.scan(add, zeros, chunks)
-    gradients, log_prob = jax.tree.map(lambda values: values / len(chunks["x"]), total)
-    return gradients, (log_prob, params)
+    if jax.default_backend() != "cpu" or not is_independent or size < 256:
+        return 1
+    return len(batch["x"]) // size
 
 
 def train_step(
@@ -175,8 +140,10 @@ def train_step(
     optimizer: optax.GradientTransformation,
     l2: float = 0.0,
     flip: bool = False,
+    shift: int = 0,
     noise: np.ndarray | None = None,
     ema_decay: float = 0.0,
+    accumulate: int = 1,
     axis_name: str | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update from this device's examples.
@@ -190,8 +157,10 @@ def train_step(
       optimizer: transformation of the gradients of the trainable parameters.
       l2: weight of the authors' penalty, on nats per example.
       flip: whether images are mirrored at random.
+      shift: pixels by which images are moved at random, at most, in both directions.
       noise: standard deviations of Gaussian noise on vectors, one per column, or None.
       ema_decay: decay of the moving average of the parameters, 0 for none, warmed up as (1 + t) / (10 + t).
+      accumulate: number of equal parts of this device's examples whose gradients are computed one after the other.
       axis_name: axis of devices that share the batch.
 
     Returns:
@@ -199,20 +168,21 @@ def train_step(
     """
     key = jax.random.fold_in(key, state.step)
     indices = pure.positions(batch["x"].shape[0], axis_name)
-    x = augment(key, indices, batch["x"], flip=flip, noise=noise, shape=flow.event_shape)
+    x = augment(key, indices, batch["x"], flip=flip, shift_pixels=shift, noise=noise, shape=flow.event_shape)
+    examples = {**batch, "x": x, "index": indices}
     gradients, (log_prob, params) = _gradients(
-        state.params, {**batch, "x": x}, noise_key(key), flow=flow, l2=l2, axis_name=axis_name
+        state.params, examples, noise_key(key), accumulate, flow=flow, l2=l2, axis_name=axis_name
     )
     if axis_name is not None:
         gradients, log_prob = jax.lax.pmean((gradients, log_prob), axis_name)
     with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats by integer counts
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params["params"])
     params = {**params, "params": optax.apply_updates(state.params["params"], updates)}
-    ema = state.ema
+    ema = optimizer_average(opt_state, params)
     if ema_decay:
         step = state.step.astype(jnp.float32)
         decay = jnp.minimum(ema_decay, (1 + step) / (10 + step))
-        ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, ema, params)
+        ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, params)
     metrics = {"score": score(flow, log_prob), "gradient_norm": global_norm(gradients)}
     return TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema), metrics
 

@@ -12,8 +12,8 @@ from realnvp_jax.analysis.anomalies import Scores, aurocs, score_examples
 from realnvp_jax.analysis.run import Run
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.images.baselines import file_bits
+from realnvp_jax.training.augmentation import random_crop
 from realnvp_jax.training.evaluation import evaluation_key
-from realnvp_jax.training.steps import random_crop
 from tests.analysis.runs import CONDITIONAL, GREY, PLANE, RGB, of_images, pixels, points, with_parameters
 from tests.helpers import refusal
 

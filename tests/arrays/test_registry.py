@@ -41,7 +41,7 @@ def test_a_part_of_a_config_that_is_not_registered_is_named(kind):
 def test_data_sets_and_optimizers_that_are_not_registered_are_named(tmp_path, only_shipped_parts):
     config = digits.get_config()
     config.optimizer.name = "nobodys"
-    assert "expected optimizer to be one of the registered adam, adamax, adamw, muon, sgd" in refusal(
+    assert "expected optimizer to be one of the registered adam, adamax, adamw, muon, schedule_free, sgd" in refusal(
         make_optimizer, config, create(config)
     )
     of_vectors = refusal(find_dataset, {"name": "nobodys"}, of_images=False)

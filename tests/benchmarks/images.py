@@ -22,8 +22,8 @@ from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.images.framed import FramedImages, load_images
 from realnvp_jax.data.images.tfds import Tfds
 from realnvp_jax.data.prefetch import prefetch
+from realnvp_jax.training.augmentation import augment, mirror
 from realnvp_jax.training.parallel import training_batch
-from realnvp_jax.training.steps import augment, mirror
 
 BATCH = 256
 

@@ -208,7 +208,8 @@ for memory in sys.argv[2:]:
     images = load_images(FramedImages(Digits()), names, flow).train.x
     state = replicate(create_state(flow, jax.random.key(0), optimizer, 0.9))
     if memory in ("store", "glow"):
-        step = parallel_train_step(flow, optimizer, l2=5e-5, flip=True, ema_decay=0.9)
+        parts = 2 if memory == "glow" else 1
+        step = parallel_train_step(flow, optimizer, l2=5e-5, flip=True, shift=1, ema_decay=0.9, accumulate=parts)
         for i in range(5):
             state, metrics = step(state, shard({"x": images[32 * i : 32 * (i + 1)]}), jax.random.key(1))
             losses.append(float(metrics["score"]))
@@ -229,7 +230,7 @@ apply = lambda x: vectors.bijection.apply(
     params, x, None, INITIALIZE.over("d"), method="forward", mutable=["params", "standardization"]
 )[1]
 leaves += [np.asarray(leaf) for leaf in jax.tree.leaves(jax.pmap(apply, "d", out_axes=None)(shard(x[:64])))]
-step = parallel_train_step(vectors, optimizer, l2=0.0, flip=False, noise=np.full(3, 0.1), ema_decay=0.0)
+step = parallel_train_step(vectors, optimizer, noise=np.full(3, 0.1), accumulate=2)
 for i in range(3):
     state, metrics = step(state, shard({"x": x[32 * i : 32 * (i + 1)]}), jax.random.key(1))
     losses.append(float(metrics["score"]))

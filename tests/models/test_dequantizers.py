@@ -15,9 +15,10 @@ from examples import own_parts
 from realnvp_jax import EVALUATE, Flow
 from realnvp_jax.models.declared import penalized
 from realnvp_jax.runs.setup import make_optimizer
+from realnvp_jax.training.augmentation import noise_key
 from realnvp_jax.training.optimizer import l2_penalty
 from realnvp_jax.training.state import create_state, initial_state
-from realnvp_jax.training.steps import noise_key, train_step
+from realnvp_jax.training.steps import train_step
 from tests.helpers import perturb, refusal, small
 
 

@@ -74,6 +74,10 @@ def test_counts_that_are_none_are_refused_before_anything_is_written(tmp_path, k
         ("memory", "forget", "expected memory to be one of"),
         ("dtype", "float16", "expected dtype to be one of"),
         ("dataset.noise", -0.5, "expected dataset.noise of at least 0"),
+        ("dataset.shift", -1, "expected dataset.shift of at least 0"),
+        ("dataset.shift", 8, "expected dataset.shift, in pixels, below the smaller side of images of 8 x 8; got 8"),
+        ("accumulate", 0, "expected accumulate of at least 1"),
+        ("accumulate", 5, "expected a batch_size per device that accumulate=5 divides; got 32 for 1 device(s): use a"),
         ("dataset.num_bits", 9, "expected dataset.num_bits of at least 0 and at most 8"),
         ("optimizer.clip_norm", float("nan"), "expected optimizer.clip_norm to be a finite number"),
         ("optimizer.l2", -1.0, "expected optimizer.l2 of at least 0"),
@@ -108,12 +112,32 @@ def test_a_run_that_is_shorter_than_its_warm_up_ends_in_it():
     assert 0 < schedule(20) < schedule(40) < config.learning_rate
 
 
+def test_an_optimizer_that_averages_needs_no_other_average_and_no_decay(tmp_path):
+    config = smoke.get_config()
+    config.optimizer.name = "schedule_free"
+    message = refusal(realnvp_jax.train, config, tmp_path / "run")
+    assert message.startswith("expected ema_decay of 0 for ScheduleFree, which averages the parameters itself; got 0.9")
+    config.ema_decay, config.schedule.name = 0.0, "one_cycle"
+    message = refusal(realnvp_jax.train, config, tmp_path / "run")
+    assert "whose average takes the place of a decay; got 'one_cycle'" in message
+    assert not (tmp_path / "run").exists()
+
+
 def test_batches_of_one_are_refused_before_anything_is_written(tmp_path):
     config = tabular_maf.get_config()
     config.batch_size, config.model.event_shape = 1, (6,)
     message = refusal(realnvp_jax.train, config, tmp_path / "run")
     assert "batch_size of at least 2 for a flow with batch statistics" in message
     assert not (tmp_path / "run").exists()
+
+
+def test_parts_of_batches_of_one_are_refused_and_so_are_shifts_of_rows(tmp_path):
+    config = tabular_maf.get_config()
+    config.batch_size, config.accumulate, config.model.event_shape = 4, 4, (6,)
+    message = refusal(realnvp_jax.train, config, tmp_path / "run")
+    assert "grows without bound; got 4 in accumulate=4 parts: raise it" in message
+    config.dataset.shift = 1
+    assert "expected dataset.shift of 0 for the masked_autoregressive_flow" in refusal(check_config, config)
 
 
 def test_seeds_are_not_trained_inside_of_another_run(tmp_path):

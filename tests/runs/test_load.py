@@ -3,11 +3,13 @@
 import json
 
 import chex
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import realnvp_jax
 from configs import smoke
+from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.workdir import Workdir
 from tests.helpers import refusal
 
@@ -38,8 +40,15 @@ def test_a_directory_without_a_run_is_refused(tmp_path):
         realnvp_jax.load(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["model"]["levels"] == 17
-    changed = smoke.get_config()
-    changed.ema_decay = 0.0
-    Workdir(tmp_path / "raw", changed).start()
-    with pytest.raises(ValueError, match=r"ema=True"):
-        realnvp_jax.load(tmp_path / "raw", ema=True)
+
+
+def test_an_average_that_a_run_does_not_have_is_refused(saved):
+    path, checkpoints, states = saved
+    checkpoints.save(states[3].replace(step=jnp.asarray(4, jnp.int32), ema={}), Best(1, 2.0))
+    checkpoints.wait()
+    _, params = realnvp_jax.load(path, step=4)
+    chex.assert_trees_all_equal(params, states[3].params)
+    with pytest.raises(ValueError, match=r"expected a run with ema_decay > 0 for ema=True; .* has no average"):
+        realnvp_jax.load(path, step=4, ema=True)
+    _, average = realnvp_jax.load(path, step=3)
+    chex.assert_trees_all_equal(average, states[3].ema)

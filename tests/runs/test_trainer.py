@@ -22,7 +22,7 @@ from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints
 from realnvp_jax.runs.result import read_result
 from realnvp_jax.runs.setup import make_optimizer
-from realnvp_jax.training.state import create_state
+from realnvp_jax.training.state import create_state, optimizer_average
 from realnvp_jax.training.steps import NonFiniteLossError
 from tests.helpers import refusal, slow_but
 
@@ -47,6 +47,31 @@ def test_a_run_that_was_stopped_is_the_same_to_the_bit(memory, tmp_path):
         checkpoints.close()
     chex.assert_trees_all_equal(*states)
     assert np.isfinite(result["mean"])
+
+
+def test_a_run_evaluates_saves_and_loads_the_average_of_its_optimizer(tmp_path):
+    config = smoke.get_config()
+    config.update(batch_size=8, num_steps=4, ema_decay=0.0)
+    config.optimizer.name = "schedule_free"
+    config.checkpoint.every = config.evaluate.every = 2
+    config.evaluate.num_examples = 8
+    whole = realnvp_jax.train(config, tmp_path / "whole")
+    config.num_steps = 2
+    realnvp_jax.train(config, tmp_path / "parts")
+    config.num_steps = 4
+    assert realnvp_jax.train(config, tmp_path / "parts")["mean"] == whole["mean"]
+    assert whole["ema"]
+    flow, average = realnvp_jax.load(tmp_path / "parts", step=4)
+    _, trained = realnvp_jax.load(tmp_path / "parts", step=4, ema=False)
+    checkpoints = Checkpoints(tmp_path / "whole", read_only=True)
+    optimizer, _ = make_optimizer(config, flow)
+    state, _ = checkpoints.restore(create_state(flow, jax.random.key(0), optimizer))
+    checkpoints.close()
+    chex.assert_trees_all_equal(state.ema, average)
+    chex.assert_trees_all_equal(state.params, trained)
+    chex.assert_trees_all_close(optimizer_average(state.opt_state, trained), average, rtol=1e-6, atol=1e-7)
+    difference = jax.tree.map(lambda x, y: np.abs(x - y).max(), average["params"], trained["params"])
+    assert max(jax.tree.leaves(difference)) > 1e-5
 
 
 def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch):

@@ -199,7 +199,9 @@ def test_any_optimizer_of_optax_and_every_part(only_shipped_parts):
     message = refusal(fit, num_steps=1, optimizer=optax.adam(1e-3), learning_rate=1e-2, schedule="cosine")
     assert "expected no learning_rate beside a transformation of optax" in message
     assert "got learning_rate=0.01 and schedule='cosine'" in message
-    assert "one of the registered adam, adamax, adamw, muon, sgd" in refusal(fit, num_steps=1, optimizer="lamb")
+    assert "one of the registered adam, adamax, adamw, muon, schedule_free, sgd" in refusal(
+        fit, num_steps=1, optimizer="lamb"
+    )
     with pytest.raises(TypeError, match="a registered name or a Optimizer; got the class Adam, not an object of it"):
         fit(num_steps=1, optimizer=realnvp_jax.Adam)
     with pytest.raises(TypeError, match="needs gradients and parameters and nothing else; got one that fails"):
@@ -217,7 +219,7 @@ def test_any_optimizer_of_optax_and_every_part(only_shipped_parts):
         ({"num_steps": 1, "learning_rate": float("nan")}, "learning_rate to be a finite number; got 'nan'"),
         ({"num_steps": 1, "clip_norm": -1}, "expected clip_norm of at least 0; got -1"),
         ({"num_steps": 1, "l2": float("nan")}, "expected l2 to be a finite number"),
-        ({"num_steps": 1, "schedule": "linear"}, "to be one of ('constant', 'cosine'); got 'linear'"),
+        ({"num_steps": 1, "schedule": "linear"}, "to be one of ('constant', 'cosine', 'one_cycle'); got 'linear'"),
         ({"num_steps": 1, "validation": (POINTS, None, None)}, "x or (x, context); got a tuple of 3"),
         ({"num_steps": 1, "validation": POINTS[:, :1]}, "expected validation examples of shape (n, 2,)"),
         ({"num_steps": 1, "validation": POINTS * np.nan}, "expected finite validation examples"),

@@ -6,12 +6,12 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 import realnvp_jax
-from realnvp_jax.training.optimizer import Adam, clipped
+from realnvp_jax.training.optimizer import SGD, Adam, clipped
 from realnvp_jax.training.state import create_state, evaluation_params
-from realnvp_jax.training.steps import augment, random_crop, train_step, train_steps
+from realnvp_jax.training.steps import train_step, train_steps
+from tests.helpers import perturb
 from tests.training.helpers import FLOW, compiled_step, pixels
 
 
@@ -30,35 +30,6 @@ def test_several_updates_in_a_dispatch_are_the_same_updates():
     assert int(several.step) == 3
     np.testing.assert_allclose(metrics["score"][:3], scores, rtol=1e-5)
     chex.assert_trees_all_close(several.params, one.params, rtol=1e-4, atol=1e-5)
-
-
-def test_random_crops():
-    x = np.arange(6 * 5, dtype=np.uint8).reshape(1, 6, 5, 1).repeat(3000, axis=0)
-    key, numbers = jax.random.key(0), np.arange(3000)
-    crops = np.asarray(random_crop(key, numbers, x, (4, 4, 1)))
-    assert crops.shape == (3000, 4, 4, 1)
-    corners, counts = np.unique(crops[:, 0, 0, 0], return_counts=True)
-    assert corners.tolist() == [0, 1, 5, 6, 10, 11]
-    assert np.abs(counts - 500).max() < 100
-    expected = np.stack([x[0, c // 5 : c // 5 + 4, c % 5 : c % 5 + 4] for c in crops[:, 0, 0, 0]])
-    np.testing.assert_array_equal(crops, expected)
-    some = random_crop(key, numbers[[5, 2]], x[:2], (4, 4, 1))  # only on its number does an image's crop depend
-    np.testing.assert_array_equal(some, crops[[5, 2]])
-    augmented = augment(key, jax.numpy.arange(4), jax.numpy.asarray(x[:4]), flip=False, shape=(4, 4, 1))
-    np.testing.assert_array_equal(np.floor(augmented), crops[:4])
-    np.testing.assert_array_equal(random_crop(key, numbers, x, (6, 5, 1)), x)
-    for shape in [(4, 4, 3), (7, 4, 1)]:
-        with pytest.raises(ValueError, match=r"expected images .* of at least"):
-            random_crop(key, numbers, x, shape)
-
-
-def test_flips_mirror_about_half_of_the_images():
-    images = jnp.tile(jnp.arange(4, dtype=jnp.uint8)[None, None, :, None], (1000, 2, 1, 1))
-    flipped = jnp.floor(augment(jax.random.key(0), jnp.arange(1000), images, flip=True))
-    mirrored = (flipped == jnp.flip(images, 2)).all((1, 2, 3))
-    assert (mirrored | (flipped == images).all((1, 2, 3))).all()
-    assert 430 < int(mirrored.sum()) < 570
-    np.testing.assert_array_equal(jnp.floor(augment(jax.random.key(0), jnp.arange(1000), images, flip=False)), images)
 
 
 def test_noise_is_new_in_every_step_and_the_average_follows():
@@ -86,3 +57,38 @@ def test_one_batch_is_overfitted_and_both_modes_agree():
     keys = jax.random.split(jax.random.key(2), 8)  # the noise of one batch alone moves the mean by 0.1
     bits = np.mean([FLOW.bits_per_dim(state.params, key, images).mean() for key in keys])
     assert abs(bits - np.mean(scores[-30:])) < 0.05
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch():
+    parts = {"conditioner": "gated_dense", "dequantizer": "variational", "noise_features": 4}
+    flow = realnvp_jax.glow_flow((4, 4, 1), num_scales=1, num_steps=2, base_features=4, num_blocks=1, levels=4, **parts)
+    optimizer = clipped(SGD(), 1e-2, 0.0)
+    state = create_state(flow, jax.random.key(0), optimizer, x=jnp.asarray(pixels()))
+    state = state.replace(params=perturb(state.params, jax.random.key(2), 0.1))
+    results = []
+    for accumulate in (1, 3):
+        options = {"flip": True, "shift": 1, "accumulate": accumulate}
+        step = jax.jit(functools.partial(train_step, flow=flow, optimizer=optimizer, **options))
+        results.append(step(state, {"x": pixels()}, jax.random.key(1)))
+    (whole, metrics), (parts, metrics_of_parts) = results
+    chex.assert_trees_all_close(metrics, metrics_of_parts, rtol=1e-5)
+    changes = [jax.tree.map(jnp.subtract, new.params, state.params) for new in (whole, parts)]
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(changes[0]))
+    assert scale > 1e-3
+    chex.assert_trees_all_close(*changes, rtol=1e-5, atol=1e-5 * scale)
+
+
+def test_running_statistics_move_by_the_mean_over_the_parts():
+    state, _ = compiled_step()
+    optimizer = clipped(SGD(), 0.0, 0.0)
+    state = state.replace(opt_state=optimizer.init(state.params["params"]))
+
+    def statistics(x, accumulate):
+        step = jax.jit(functools.partial(train_step, flow=FLOW, optimizer=optimizer, accumulate=accumulate))
+        return step(state, {"x": x}, jax.random.key(1))[0].params["batch_stats"]
+
+    whole, halves = jax.tree.leaves(statistics(pixels(), 1)), jax.tree.leaves(statistics(pixels(), 2))
+    for one, mean, old in zip(whole, halves, jax.tree.leaves(state.params["batch_stats"]), strict=True):
+        moved = jnp.abs(one - old).max()
+        assert moved > 0
+        assert jnp.abs(one - mean).max() < 0.5 * moved  # two updates would move them twice as far
