@@ -111,6 +111,10 @@ ZOO = {
     "channel coupling 0": Animal(lambda: image_coupling(Halves(0), 2, Affine(1.0, False)), (2, 2, 4)),
     "channel coupling 1": Animal(lambda: image_coupling(Halves(1), 1, Affine(1.0, False)), (2, 2, 2)),
     "conditional coupling": Animal(lambda: image_coupling(Checkerboard(0), 1), (2, 2, 1), context_size=2),
+    "coupling by sigmoids": Animal(
+        lambda: variant(Halves(0), 1, Affine(scale_function="sigmoid"), NoNormalization()), (2, 2, 2)
+    ),
+    "vector coupling by soft clamps": Animal(lambda: vector_coupling(0, 3, Affine(scale_function="soft_clamp")), (3,)),
     "image halves coupling 0": Animal(lambda: variant(ImageHalves(1), 1, Affine(0.0), NoNormalization()), (3, 2, 1)),
     "image halves coupling 1": Animal(lambda: variant(ImageHalves(2), 1, Affine(0.0), ActNorm()), (2, 3, 1)),
     "additive coupling 0": Animal(lambda: variant(Checkerboard(0), 1, Additive(), ActNorm()), (2, 3, 1)),
