@@ -112,7 +112,11 @@ KEYS = {
         "",
         "image_flow: checkerboard, halves; vector_flow: halves, alternating, random, learned; empty for the first",
     ),
-    "model.mixing": ("", "map before every coupling layer: conv1x1, lu; empty for the model's own"),
+    "model.mixing": (
+        "",
+        "map before every coupling layer: conv1x1, conv1x1_plain (without a factorization), lu, permutation (random, "
+        "not trained), reversal (glow_flow); empty for the model's own",
+    ),
     "model.base": ("", "distribution of the latents: normal, uniform, logistic; empty for the model's own"),
     "model.dequantizer": ("uniform", "images: how discrete pixels are made continuous: uniform or variational"),
     "model.mask_seed": (0, "vectors: seed of random masks and orders"),

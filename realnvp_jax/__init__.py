@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from realnvp_jax.base import Base, Logistic, Normal, Uniform
     from realnvp_jax.bijections.bijection import Bijection, Chain
     from realnvp_jax.bijections.linear import InvertibleConv, LearnedLinear
+    from realnvp_jax.bijections.permutation import Permutation, Reversal
+    from realnvp_jax.bijections.plain_conv import PlainInvertibleConv
     from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, MixtureAffine, Spline, Transform
     from realnvp_jax.data.dataset import DataSet
     from realnvp_jax.data.examples import Examples
@@ -57,6 +59,8 @@ _NAMES = {
     "base": ["Base", "Logistic", "Normal", "Uniform"],
     "bijections.bijection": ["Bijection", "Chain"],
     "bijections.linear": ["InvertibleConv", "LearnedLinear"],
+    "bijections.permutation": ["Permutation", "Reversal"],
+    "bijections.plain_conv": ["PlainInvertibleConv"],
     "bijections.transforms": ["Additive", "Affine", "Mixture", "MixtureAffine", "Spline", "Transform"],
     "data.dataset": ["DataSet"],
     "data.examples": ["Examples"],
@@ -134,10 +138,13 @@ __all__ = [
     "Normal",
     "Normalization",
     "Optimizer",
+    "Permutation",
+    "PlainInvertibleConv",
     "RandomHalves",
     "RealNVP",
     "ResNet",
     "Rescale",
+    "Reversal",
     "RoundingWarning",
     "Spline",
     "Tracker",

@@ -19,6 +19,8 @@ from realnvp_jax.bijections.bijection import Bijection, Chain, Inverse, Reordere
 from realnvp_jax.bijections.coupling import Coupling, coupling
 from realnvp_jax.bijections.linear import DiagonalScaling, InvertibleConv, LearnedLinear
 from realnvp_jax.bijections.normalization import Normalize
+from realnvp_jax.bijections.permutation import Permutation, Reversal
+from realnvp_jax.bijections.plain_conv import PlainInvertibleConv
 from realnvp_jax.bijections.prior import TopPrior
 from realnvp_jax.bijections.squeeze import Squeeze, SqueezeDiagonal, Unsqueeze
 from realnvp_jax.bijections.stack import Stack
@@ -134,6 +136,10 @@ ZOO = {
     "learned linear": Animal(LearnedLinear, (4,)),
     "learned linear of images": Animal(LearnedLinear, (2, 1, 3)),
     "1x1 convolution": Animal(InvertibleConv, (2, 2, 4)),
+    "plain 1x1 convolution": Animal(PlainInvertibleConv, (2, 2, 4)),
+    "plain 1x1 convolution of vectors": Animal(PlainInvertibleConv, (3,)),
+    "permutation": Animal(Permutation, (2, 2, 5)),
+    "reversal": Animal(Reversal, (3,)),
     "top prior": Animal(TopPrior, (2, 2, 2), context_size=2),
     "stack": Animal(lambda: Stack(image_coupling(Checkerboard(), 1), 3, (0, 1, 0)), (2, 2, 1)),
     "vectors, halves": Animal(lambda: vector_flow(2, 4, (5,)).bijection, (2,)),

@@ -111,8 +111,8 @@ def glow_flow(
       context: width of the context of a conditional density, None or 0 for an unconditional one.
       conditioner: network of the coupling layers.
       transform: transform of the coupling layers.
-      mixing: mixing of the channels before every coupling layer: conv1x1 (starts as a rotation) or lu (starts as the
-        identity).
+      mixing: mixing of the channels before every coupling layer: conv1x1 (starts as a rotation), conv1x1_plain (the
+        same without a factorization), lu (starts as the identity), permutation (random, not trained) or reversal.
       normalization: normalization before the mixing and in the conditioners: act_norm, batch_norm or none.
       dequantizer: how discrete pixels are made continuous.
       memory: what training keeps for the backward pass of a step: store, remat or invert (`Stack`).

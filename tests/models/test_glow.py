@@ -24,9 +24,17 @@ def glow_problem(**choices):
     return flow, params, x, context
 
 
-@pytest.mark.parametrize(
-    "choices", [pytest.param({"context": 2}, marks=pytest.mark.slow), {"mixing": "lu", "num_scales": 1, "num_steps": 2}]
-)
+ONE_SCALE = {"num_scales": 1, "num_steps": 2}
+CHOICES = [
+    pytest.param({"context": 2}, marks=pytest.mark.slow),
+    {"mixing": "lu", **ONE_SCALE},
+    {"mixing": "conv1x1_plain", "scale_function": "sigmoid", **ONE_SCALE},
+    pytest.param({"mixing": "permutation", "num_scales": 2}, marks=pytest.mark.slow),
+    pytest.param({"mixing": "reversal", "scale_function": "soft_clamp", **ONE_SCALE}, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("choices", CHOICES)
 def test_glow_round_trips_and_has_the_log_det_of_its_jacobian(choices, x64):
     flow, params, x, context = glow_problem(**choices)
     z, log_det = flow.forward(params, x, context)
@@ -75,9 +83,10 @@ def test_glow_refuses_sizes_that_it_cannot_divide(shape):
 
 
 @pytest.mark.slow
-def test_glow_has_the_same_gradients_in_all_memory_modes(x64):
+@pytest.mark.parametrize("choices", [{}, {"mixing": "conv1x1_plain"}, {"mixing": "permutation"}])
+def test_glow_has_the_same_gradients_in_all_memory_modes(choices, x64):
     def gradients(memory):
-        flow, params, x, _ = glow_problem(memory=memory, num_scales=1, num_steps=2)
+        flow, params, x, _ = glow_problem(memory=memory, **ONE_SCALE, **choices)
 
         def loss(trainable):
             return flow.log_prob_train({**params, "params": trainable}, x)[0].mean()
