@@ -142,6 +142,10 @@ class Chain(Bijection):
     is_elementary = False
     layers: tuple[Bijection, ...] = ()
 
+    def at(self, place):
+        """The chain with every layer at this place."""
+        return self.clone(layers=tuple(layer.at(place) for layer in self.layers))
+
     def forward(self, x, context=None, mode=EVALUATE):
         """Data to latent."""
         return forward_through(self.layers, x, context, mode)
