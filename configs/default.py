@@ -105,12 +105,13 @@ KEYS = {
     "model.normalization": ("", "batch_norm, act_norm or none; empty for the model's own"),
     "model.conditioner": (
         "",
-        "network of the coupling layers: resnet, gated_dense, mlp; autoregressive_flow: made, or separate for one "
+        "network of the coupling layers: resnet, gated_dense, vit, mlp; autoregressive_flow: made, or separate for one "
         "network per element; empty for the model's own",
     ),
     "model.masks": (
         "",
-        "image_flow: checkerboard, halves; vector_flow: halves, alternating, random, learned; empty for the first",
+        "image_flow: checkerboard, halves; glow_flow: channels, checkerboard, both (in turn, for an even num_steps); "
+        "vector_flow: halves, alternating, random, learned; empty for the first",
     ),
     "model.mixing": (
         "",

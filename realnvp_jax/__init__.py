@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from realnvp_jax.networks.mlp import MLP
     from realnvp_jax.networks.resnet import ResNet
     from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, Normalization
+    from realnvp_jax.networks.vit import ViT
     from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale, dequantize
     from realnvp_jax.random import draw_each
     from realnvp_jax.registry import parameter, register
@@ -80,6 +81,7 @@ _NAMES = {
     "networks.mlp": ["MLP"],
     "networks.resnet": ["ResNet"],
     "networks.statistics": ["ActNorm", "BatchNorm", "NoNormalization", "Normalization"],
+    "networks.vit": ["ViT"],
     "preprocessing": ["Center", "Identity", "Logit", "Rescale", "dequantize"],
     "random": ["draw_each"],
     "registry": ["parameter", "register"],
@@ -155,6 +157,7 @@ __all__ = [
     "VectorHalves",
     "VectorMask",
     "VectorRealNVP",
+    "ViT",
     "autoregressive_flow",
     "create",
     "dequantize",

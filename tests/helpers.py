@@ -42,6 +42,7 @@ from realnvp_jax.networks.mlp import MLP
 from realnvp_jax.networks.pixelcnn import PixelCNN
 from realnvp_jax.networks.resnet import ResNet
 from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, StandardizationStatistics
+from realnvp_jax.networks.vit import ViT
 
 ROOT = Path(__file__).parent.parent
 BATCH = 8
@@ -96,6 +97,11 @@ def gated_coupling(mask, channels: int, transform) -> Coupling:
     return coupling(mask, GatedDense(base_features=2, num_blocks=2), transform, NoNormalization(), channels)
 
 
+def vit_coupling(mask, channels: int, transform, **choices) -> Coupling:
+    network = ViT(vit_features=4, vit_heads=2, **choices)
+    return coupling(mask, network, transform, NoNormalization(), channels)
+
+
 def small_resnet() -> ResNet:
     return ResNet(base_features=2, num_blocks=1)
 
@@ -124,6 +130,10 @@ ZOO = {
     "gated coupling 0": Animal(lambda: gated_coupling(Halves(1), 2, Affine()), (2, 3, 4)),
     "conditional gated coupling": Animal(
         lambda: gated_coupling(Checkerboard(1), 1, Additive()), (3, 2, 1), context_size=2
+    ),
+    "vit coupling 0": Animal(lambda: vit_coupling(Halves(1), 1, Affine(), vit_patch=2), (4, 2, 2)),
+    "conditional vit coupling": Animal(
+        lambda: vit_coupling(Checkerboard(0), 1, Additive(), vit_blocks=1), (2, 3, 1), context_size=2
     ),
     "coupling of mixtures": Animal(lambda: gated_coupling(Halves(0), 1, MixtureAffine(3)), (2, 2, 2)),
     "vector coupling of mixtures": Animal(lambda: vector_coupling(1, 3, MixtureAffine(2)), (3,)),

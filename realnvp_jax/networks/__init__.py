@@ -3,5 +3,6 @@
 from realnvp_jax.networks.gated_dense import GatedDense
 from realnvp_jax.networks.mlp import MLP
 from realnvp_jax.networks.resnet import ResNet
+from realnvp_jax.networks.vit import ViT
 
-__all__ = ["MLP", "GatedDense", "ResNet"]
+__all__ = ["MLP", "GatedDense", "ResNet", "ViT"]
