@@ -131,6 +131,16 @@ ZOO = {
     "conditional gated coupling": Animal(
         lambda: gated_coupling(Checkerboard(1), 1, Additive()), (3, 2, 1), context_size=2
     ),
+    "attention coupling 0": Animal(
+        lambda: coupling(
+            Checkerboard(1),
+            GatedDense(base_features=2, num_blocks=1, attention_heads=2),
+            Affine(scale_function="sigmoid"),
+            NoNormalization(),
+            1,
+        ),
+        (3, 2, 1),
+    ),
     "vit coupling 0": Animal(lambda: vit_coupling(Halves(1), 1, Affine(), vit_patch=2), (4, 2, 2)),
     "conditional vit coupling": Animal(
         lambda: vit_coupling(Checkerboard(0), 1, Additive(), vit_blocks=1), (2, 3, 1), context_size=2

@@ -2,7 +2,8 @@
 
     a_i = sum_j softmax_j(q_i . k_j / sqrt(features of a head)) v_j,    (q, k, v) = dense(x)
 
-Its time and memory grow with the square of the number of positions.
+`GatedAttention` is the attention of Flow++ (Ho et al., 2019). Time and memory grow with the square of the number of
+positions.
 """
 
 import math
@@ -12,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from realnvp_jax.mode import Mode
+from realnvp_jax.networks.dropout import dropout
 from realnvp_jax.random import draw
 
 MOST_POSITIONS = 4096  # 64x64; the weights of one head then take 64 MiB for each image, in float32
@@ -91,6 +94,31 @@ class SelfAttention(nn.Module):
         of_heads = Dense(3 * features, name="query_key_value")(x)
         of_heads = of_heads.reshape(n, positions, 3 * self.heads, features // self.heads)
         return jax.checkpoint(_attend)(*jnp.split(of_heads, 3, axis=2)).reshape(x.shape)
+
+
+class GatedAttention(nn.Module):
+    """v sigmoid(g) with (v, g) = dense(attention(dense(silu(x)) + position embeddings)), for an image.
+
+    Attributes:
+      features: channels of the output.
+      heads: number of heads, which divides the features.
+      dropout: fraction of the attention's output that is set to zero in training.
+    """
+
+    features: int
+    heads: int
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n height width _"], mode: Mode) -> Float[Array, "n height width features"]:
+        """The gated values."""
+        n, height, width, channels = x.shape
+        check_positions(height, width, "set attention_heads=0, or squeeze the images first, as glow_flow does")
+        h = Dense(self.features, name="narrow")(nn.silu(x.reshape(n, height * width, channels)))
+        h = SelfAttention(self.heads, name="heads")(PositionEmbedding(name="positions")(h))
+        h = Dense(2 * self.features, name="gated")(dropout(h, self.dropout, mode))
+        value, gate = jnp.split(h.reshape(n, height, width, 2 * self.features), 2, axis=-1)
+        return value * nn.sigmoid(gate)
 
 
 def _attend(query: Array, key: Array, value: Array) -> Array:

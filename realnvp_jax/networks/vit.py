@@ -20,6 +20,7 @@ from realnvp_jax.networks.attention import (
     check_positions,
 )
 from realnvp_jax.networks.conditioner import Conditioner, image_inputs
+from realnvp_jax.networks.dropout import dropout
 from realnvp_jax.networks.loop import loop_over
 from realnvp_jax.registry import parameter, register
 
@@ -29,19 +30,23 @@ class Block(nn.Module):
 
     Attributes:
       heads: number of heads.
+      dropout: fraction of what is added that is set to zero in training.
       dtype: dtype of both in training, float32 or bfloat16.
     """
 
     heads: int
+    dropout: float
     dtype: str
 
     @nn.compact
     def __call__(self, x: Positions, mode: Mode) -> Positions:
         """The sums."""
         h = SelfAttention(self.heads, name="attention")(self._normalized(x, "norm_attention", mode))
-        x = x + Dense(x.shape[-1], name="attention_out")(h).astype(x.dtype)
+        h = Dense(x.shape[-1], name="attention_out")(h)
+        x = x + dropout(h, self.dropout, mode.at(0)).astype(x.dtype)
         h = Dense(4 * x.shape[-1], name="mlp_in")(self._normalized(x, "norm_mlp", mode))
-        return x + Dense(x.shape[-1], name="mlp_out")(nn.gelu(h)).astype(x.dtype)
+        h = Dense(x.shape[-1], name="mlp_out")(nn.gelu(h))
+        return x + dropout(h, self.dropout, mode.at(1)).astype(x.dtype)
 
     def _normalized(self, x: Positions, name: str, mode: Mode) -> Positions:
         h = nn.LayerNorm(name=name)(x)
@@ -60,6 +65,7 @@ class ViT(Conditioner):
     vit_blocks: int = parameter(2, "blocks of attention and perceptron of the conditioner vit", at_least=1)
     vit_heads: int = parameter(4, "heads of the attention of the conditioner vit", at_least=1)
     vit_patch: int = parameter(1, "height and width of the patches of the conditioner vit", at_least=1)
+    dropout: float = parameter(0.0, "fraction of a conditioner's activations that training drops", at_least=0, below=1)
     dtype: str = parameter(
         "float32", "dtype of the conditioners in training; densities are float32", choices=("float32", "bfloat16")
     )
@@ -82,8 +88,8 @@ class ViT(Conditioner):
         inputs = image_inputs(identity, cells, context)
         patches = rearrange(inputs, "n (h i) (w j) c -> n (h w) (i j c)", i=size, j=size)
         x = PositionEmbedding(name="positions")(Dense(self.vit_features, name="patches")(patches))
-        block = Block(self.vit_heads, self.dtype, name="blocks")
-        x = loop_over(lambda block, x: block(x, mode), block, x, self.vit_blocks, unroll=self.unroll)
+        block = Block(self.vit_heads, self.dropout, self.dtype, name="blocks")
+        x = loop_over(lambda block, x, number: block(x, mode.at(number)), block, x, self.vit_blocks, unroll=self.unroll)
         x = nn.LayerNorm(name="norm_out")(x)
         out = Dense(size * size * self.out_features, starts_at_zero=True, name="out")(x)
         return rearrange(out, "n (h w) (i j c) -> n (h i) (w j) c", h=rows, i=size, j=size)
