@@ -246,7 +246,7 @@ np.savez(sys.argv[1], *leaves, losses=losses, devices=jax.device_count())
     "memories",
     [
         ("store",),
-        *(pytest.param(names, marks=pytest.mark.slow) for names in (("remat", "invert"), ("glow", "attention"))),
+        *(pytest.param(names, marks=pytest.mark.slow) for names in (("remat", "invert"), ("glow",), ("attention",))),
     ],
 )
 def test_eight_devices_and_one_agree(memories, environment, tmp_path):
