@@ -115,14 +115,19 @@ KEYS = {
     "model.normalization": ("", "batch_norm, act_norm or none; empty for the model's own"),
     "model.conditioner": (
         "",
-        "network of the coupling layers: resnet, gated_dense, three_convolutions, mlp; autoregressive_flow: made, or "
-        "separate for one network per element; empty for the model's own",
+        "network of the coupling layers: resnet, gated_dense, three_convolutions, vit, mlp; autoregressive_flow: made, "
+        "or separate for one network per element; empty for the model's own",
     ),
     "model.masks": (
         "",
-        "image_flow: checkerboard, halves; vector_flow: halves, alternating, random, learned; empty for the first",
+        "image_flow: checkerboard, halves; glow_flow: channels, checkerboard, both (in turn, for an even num_steps); "
+        "vector_flow: halves, alternating, random, learned; empty for the first",
     ),
-    "model.mixing": ("", "map before every coupling layer: conv1x1, lu; empty for the model's own"),
+    "model.mixing": (
+        "",
+        "map before every coupling layer: conv1x1, conv1x1_plain (without a factorization), lu, permutation (random, "
+        "not trained), reversal (glow_flow); empty for the model's own",
+    ),
     "model.base": ("", "distribution of the latents: normal, uniform, logistic; empty for the model's own"),
     "model.dequantizer": ("uniform", "images: how discrete pixels are made continuous: uniform or variational"),
     "model.mask_seed": (0, "vectors: seed of random masks and orders"),

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from realnvp_jax.base import Base, Logistic, Normal, Uniform
     from realnvp_jax.bijections.bijection import Bijection, Chain
     from realnvp_jax.bijections.linear import InvertibleConv, LearnedLinear
+    from realnvp_jax.bijections.permutation import Permutation, Reversal
+    from realnvp_jax.bijections.plain_conv import PlainInvertibleConv
     from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, MixtureAffine, Spline, Transform
     from realnvp_jax.data.dataset import DataSet
     from realnvp_jax.data.examples import Examples
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from realnvp_jax.networks.resnet import ResNet
     from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, Normalization
     from realnvp_jax.networks.three_convolutions import ThreeConvolutions
+    from realnvp_jax.networks.vit import ViT
     from realnvp_jax.preprocessing import Center, Identity, Logit, Rescale, dequantize
     from realnvp_jax.random import draw_each
     from realnvp_jax.registry import parameter, register
@@ -58,6 +61,8 @@ _NAMES = {
     "base": ["Base", "Logistic", "Normal", "Uniform"],
     "bijections.bijection": ["Bijection", "Chain"],
     "bijections.linear": ["InvertibleConv", "LearnedLinear"],
+    "bijections.permutation": ["Permutation", "Reversal"],
+    "bijections.plain_conv": ["PlainInvertibleConv"],
     "bijections.transforms": ["Additive", "Affine", "Mixture", "MixtureAffine", "Spline", "Transform"],
     "data.dataset": ["DataSet"],
     "data.examples": ["Examples"],
@@ -78,6 +83,7 @@ _NAMES = {
     "networks.resnet": ["ResNet"],
     "networks.statistics": ["ActNorm", "BatchNorm", "NoNormalization", "Normalization"],
     "networks.three_convolutions": ["ThreeConvolutions"],
+    "networks.vit": ["ViT"],
     "preprocessing": ["Center", "Identity", "Logit", "Rescale", "dequantize"],
     "random": ["draw_each"],
     "registry": ["parameter", "register"],
@@ -137,10 +143,13 @@ __all__ = [
     "Normal",
     "Normalization",
     "Optimizer",
+    "Permutation",
+    "PlainInvertibleConv",
     "RandomHalves",
     "RealNVP",
     "ResNet",
     "Rescale",
+    "Reversal",
     "RoundingWarning",
     "ScheduleFree",
     "Spline",
@@ -153,6 +162,7 @@ __all__ = [
     "VectorHalves",
     "VectorMask",
     "VectorRealNVP",
+    "ViT",
     "autoregressive_flow",
     "create",
     "dequantize",

@@ -19,6 +19,8 @@ from realnvp_jax.bijections.bijection import Bijection, Chain, Inverse, Reordere
 from realnvp_jax.bijections.coupling import Coupling, coupling
 from realnvp_jax.bijections.linear import DiagonalScaling, InvertibleConv, LearnedLinear
 from realnvp_jax.bijections.normalization import Normalize
+from realnvp_jax.bijections.permutation import Permutation, Reversal
+from realnvp_jax.bijections.plain_conv import PlainInvertibleConv
 from realnvp_jax.bijections.prior import TopPrior
 from realnvp_jax.bijections.squeeze import Squeeze, SqueezeDiagonal, Unsqueeze
 from realnvp_jax.bijections.stack import Stack
@@ -41,6 +43,7 @@ from realnvp_jax.networks.pixelcnn import PixelCNN
 from realnvp_jax.networks.resnet import ResNet
 from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, StandardizationStatistics
 from realnvp_jax.networks.three_convolutions import ThreeConvolutions
+from realnvp_jax.networks.vit import ViT
 
 ROOT = Path(__file__).parent.parent
 BATCH = 8
@@ -99,6 +102,11 @@ def glow_coupling(mask, channels: int) -> Coupling:
     return coupling(mask, ThreeConvolutions(base_features=2), Affine(), ActNorm(), channels)
 
 
+def vit_coupling(mask, channels: int, transform, **choices) -> Coupling:
+    network = ViT(vit_features=4, vit_heads=2, **choices)
+    return coupling(mask, network, transform, NoNormalization(), channels)
+
+
 def small_resnet() -> ResNet:
     return ResNet(base_features=2, num_blocks=1)
 
@@ -116,6 +124,10 @@ ZOO = {
     "channel coupling 0": Animal(lambda: image_coupling(Halves(0), 2, Affine(1.0, False)), (2, 2, 4)),
     "channel coupling 1": Animal(lambda: image_coupling(Halves(1), 1, Affine(1.0, False)), (2, 2, 2)),
     "conditional coupling": Animal(lambda: image_coupling(Checkerboard(0), 1), (2, 2, 1), context_size=2),
+    "coupling by sigmoids": Animal(
+        lambda: variant(Halves(0), 1, Affine(scale_function="sigmoid"), NoNormalization()), (2, 2, 2)
+    ),
+    "vector coupling by soft clamps": Animal(lambda: vector_coupling(0, 3, Affine(scale_function="soft_clamp")), (3,)),
     "image halves coupling 0": Animal(lambda: variant(ImageHalves(1), 1, Affine(0.0), NoNormalization()), (3, 2, 1)),
     "image halves coupling 1": Animal(lambda: variant(ImageHalves(2), 1, Affine(0.0), ActNorm()), (2, 3, 1)),
     "additive coupling 0": Animal(lambda: variant(Checkerboard(0), 1, Additive(), ActNorm()), (2, 3, 1)),
@@ -125,6 +137,20 @@ ZOO = {
         lambda: gated_coupling(Checkerboard(1), 1, Additive()), (3, 2, 1), context_size=2
     ),
     "three convolutions coupling 0": Animal(lambda: glow_coupling(Halves(0), 2), (2, 3, 4), context_size=2),
+    "attention coupling 0": Animal(
+        lambda: coupling(
+            Checkerboard(1),
+            GatedDense(base_features=2, num_blocks=1, attention_heads=2),
+            Affine(scale_function="sigmoid"),
+            NoNormalization(),
+            1,
+        ),
+        (3, 2, 1),
+    ),
+    "vit coupling 0": Animal(lambda: vit_coupling(Halves(1), 1, Affine(), vit_patch=2), (4, 2, 2)),
+    "conditional vit coupling": Animal(
+        lambda: vit_coupling(Checkerboard(0), 1, Additive(), vit_blocks=1), (2, 3, 1), context_size=2
+    ),
     "coupling of mixtures": Animal(lambda: gated_coupling(Halves(0), 1, MixtureAffine(3)), (2, 2, 2)),
     "vector coupling of mixtures": Animal(lambda: vector_coupling(1, 3, MixtureAffine(2)), (3,)),
     "vector coupling 0": Animal(lambda: vector_coupling(0, 3, Affine()), (3,)),
@@ -136,6 +162,10 @@ ZOO = {
     "learned linear": Animal(LearnedLinear, (4,)),
     "learned linear of images": Animal(LearnedLinear, (2, 1, 3)),
     "1x1 convolution": Animal(InvertibleConv, (2, 2, 4)),
+    "plain 1x1 convolution": Animal(PlainInvertibleConv, (2, 2, 4)),
+    "plain 1x1 convolution of vectors": Animal(PlainInvertibleConv, (3,)),
+    "permutation": Animal(Permutation, (2, 2, 5)),
+    "reversal": Animal(Reversal, (3,)),
     "top prior": Animal(TopPrior, (2, 2, 2), context_size=2),
     "stack": Animal(lambda: Stack(image_coupling(Checkerboard(), 1), 3, (0, 1, 0)), (2, 2, 1)),
     "vectors, halves": Animal(lambda: vector_flow(2, 4, (5,)).bijection, (2,)),

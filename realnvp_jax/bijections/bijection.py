@@ -69,6 +69,8 @@ class Bijection(nn.Module):
         the pass. It recovers the input, from which the pass is then differentiated as usual. A subclass may save work
         by sharing computations between the two.
 
+        A layer with dropout must override the method, as couplings do: evaluation mode does not invert its pass.
+
         Args:
           variables: variables of the training pass.
           used: the statistics that the pass normalized by, a collection.
@@ -99,8 +101,8 @@ def forward_through(
 ) -> Values:
     """Apply the layers in order; the log-determinants add up."""
     log_det = jnp.zeros(x.shape[:1], x.dtype)
-    for layer in layers:
-        x, layer_log_det = layer.forward(x, context, mode)
+    for number, layer in enumerate(layers):
+        x, layer_log_det = layer.forward(x, context, mode.at(number))
         log_det = log_det + layer_log_det
     return x, log_det
 
@@ -142,6 +144,10 @@ class Chain(Bijection):
     is_elementary = False
     layers: tuple[Bijection, ...] = ()
 
+    def at(self, place):
+        """The chain with every layer at this place."""
+        return self.clone(layers=tuple(layer.at(place) for layer in self.layers))
+
     def forward(self, x, context=None, mode=EVALUATE):
         """Data to latent."""
         return forward_through(self.layers, x, context, mode)
@@ -159,7 +165,7 @@ class Chain(Bijection):
             name = f"layers_{number}"
             mine = {collection: tree[name] for collection, tree in variables.items() if name in tree}
             z, (layer_bar, z_bar, layer_context_bar) = layer.pull_back(
-                mine, used.get(name, {}), z, context, mode, (z_bar, log_det_bar)
+                mine, used.get(name, {}), z, context, mode.at(number), (z_bar, log_det_bar)
             )
             context_bar = jax.tree.map(jnp.add, context_bar, layer_context_bar)
             if name in variables.get("params", {}):

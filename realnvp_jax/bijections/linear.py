@@ -97,7 +97,7 @@ class Linear(Bijection):
         if factors.permutation is not None:
             matrix = matrix[jnp.argsort(factors.permutation)]  # not the columns of x: those are many more
         z = jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
-        return z, _per_example(factors.log_det, x)
+        return z, per_example(factors.log_det, x)
 
     def inverse(self, z, context=None):
         """Solve the two triangular systems, and undo the permutation."""
@@ -107,7 +107,7 @@ class Linear(Bijection):
         x = x.reshape(z.shape)
         if factors.permutation is not None:
             x = x[..., jnp.argsort(factors.permutation)]
-        return x, -_per_example(factors.log_det, z)
+        return x, -per_example(factors.log_det, z)
 
     def _set_by(self, x: Float[Array, "n *positions dims"], axis_name: str | None) -> None:
         """What an initialization pass does; by default nothing."""
@@ -147,19 +147,23 @@ class InvertibleConv(Linear):
 
     def _initial(self, channels):
         """The factors of a random rotation."""
-        key, dtype = self.make_rng("params"), jnp.result_type(float)
-        rotation, _ = jnp.linalg.qr(jax.random.normal(key, (channels * channels,), dtype).reshape(channels, channels))
-        permutation, lower, upper = jax.scipy.linalg.lu(rotation)
+        permutation, lower, upper = jax.scipy.linalg.lu(random_rotation(self.make_rng("params"), channels))
         signs = jnp.sign(jnp.diag(upper))  # P (D L D) (D U) with D = diag(signs) is orthogonal, too
         lower, upper = signs[:, None] * lower * signs[None], signs[:, None] * upper
         return {
             "lower": lower[np.tril_indices(channels, -1)],
             "upper": upper[np.triu_indices(channels, 1)],
             "log_diagonal": jnp.log(jnp.diag(upper)),
-            "places": jnp.argmax(permutation, axis=1).astype(dtype),
+            "places": jnp.argmax(permutation, axis=1).astype(lower.dtype),
         }
 
 
-def _per_example(log_det: Float[Array, ""], x: Float[Array, "n *positions dims"]) -> Float[Array, " n"]:
+def random_rotation(key: Array, channels: int) -> Float[Array, "channels channels"]:
+    """A random orthogonal matrix."""
+    normal = jax.random.normal(key, (channels * channels,), jnp.result_type(float))
+    return jnp.linalg.qr(normal.reshape(channels, channels))[0]
+
+
+def per_example(log_det: Float[Array, ""], x: Float[Array, "n *positions dims"]) -> Float[Array, " n"]:
     """The log-determinant of a matrix that acts at every position."""
     return jnp.broadcast_to(math.prod(x.shape[1:-1]) * log_det, x.shape[:1])

@@ -10,6 +10,7 @@
               The Reversible Residual Network, 2017, for residual networks.)
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -49,9 +50,9 @@ class Stack(Bijection):
         if mode.trains and self.memory == "invert" and not self.is_initializing():
             return self._forward_invertible(x, context, mode)
 
-        def step(layer, value):
+        def step(layer, value, number):
             x, log_det = value
-            x, layer_log_det = layer.forward(x, context, mode)
+            x, layer_log_det = layer.forward(x, context, mode.at(number))
             return x, log_det + layer_log_det
 
         if mode.trains and self.memory == "remat":
@@ -61,7 +62,7 @@ class Stack(Bijection):
     def inverse(self, z, context=None):
         """Latent to data."""
 
-        def step(layer, value):
+        def step(layer, value, number):
             z, log_det = value
             z, layer_log_det = layer.inverse(z, context)
             return z, log_det + layer_log_det
@@ -81,48 +82,58 @@ class Stack(Bijection):
         """A training pass that keeps only its output and the statistics that it used; for reverse mode only."""
         layer, variables = self.layer.unbind()
         places = self._places()
+        numbers = np.arange(self.num_layers)
         trips = self.num_layers if self.unroll else 1
+        mode, draws = dataclasses.replace(mode, draws=None), mode.draws  # a rule for gradients cannot close over arrays
+
+        def mode_at(draws, number):
+            return mode if draws is None else mode.drawing(*draws).at(number)
 
         def at(place):
             return layer if place is None else layer.at(place)
 
-        def forward(variables, x, context):
+        def forward(variables, x, context, draws):
             def step(carry, of_layer):
                 x, log_det = carry
-                variables, place = of_layer
+                variables, place, number = of_layer
                 (z, layer_log_det), updated = at(place).apply(
-                    variables, x, context, mode, method="forward", mutable=["batch_stats", USED_STATISTICS]
+                    variables,
+                    x,
+                    context,
+                    mode_at(draws, number),
+                    method="forward",
+                    mutable=["batch_stats", USED_STATISTICS],
                 )
                 return (z, log_det + layer_log_det), (updated.get("batch_stats", {}), updated.get(USED_STATISTICS, {}))
 
             start = x, jnp.zeros_like(x, shape=x.shape[:1])
-            layers = variables, places
+            layers = variables, places, numbers
             (z, log_det), (updated, used) = jax.lax.scan(step, start, layers, length=self.num_layers, unroll=trips)
-            return (z, log_det, updated, used), (variables, context, z, used)
+            return (z, log_det, updated, used), (variables, context, draws, z, used)
 
         def backward(residuals, cotangents):
-            variables, context, z, used = residuals
+            variables, context, draws, z, used = residuals
             z_bar, log_det_bar, *_ = cotangents  # nothing flows back from statistics
 
             def step(carry, of_layer):
                 z, z_bar, context_bar = carry
-                variables, place, used = of_layer
+                variables, place, number, used = of_layer
                 x, (params_bar, x_bar, more) = at(place).pull_back(
-                    variables, used, z, context, mode, (z_bar, log_det_bar)
+                    variables, used, z, context, mode_at(draws, number), (z_bar, log_det_bar)
                 )
                 return (x, x_bar, jax.tree.map(jnp.add, context_bar, more)), params_bar
 
             start = z, z_bar, jax.tree.map(jnp.zeros_like, context)
-            layers = variables, places, used
+            layers = variables, places, numbers, used
             (_, x_bar, context_bar), params_bar = jax.lax.scan(
                 step, start, layers, length=self.num_layers, reverse=True, unroll=trips
             )
             zeros = {name: jax.tree.map(jnp.zeros_like, tree) for name, tree in variables.items()}
-            return {**zeros, "params": params_bar} if "params" in variables else zeros, x_bar, context_bar
+            return {**zeros, "params": params_bar} if "params" in variables else zeros, x_bar, context_bar, None
 
         run = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
         run.defvjp(forward, backward)
-        z, log_det, updated, used = run(variables, x, context)
+        z, log_det, updated, used = run(variables, x, context, draws)
         for collection, values in (("batch_stats", updated), (USED_STATISTICS, used)):
             if self.layer.is_mutable_collection(collection):
                 store(self.layer, {collection: values})

@@ -1,9 +1,10 @@
-"""What the modules of a flow declare about their parameters: which carry the L2 penalty, and which are hidden kernels.
+"""What modules declare of their parameters: which carry the L2 penalty, are hidden kernels, or must be invertible.
 
 A module declares parameters by a class attribute or property, a tuple of paths relative to the module:
 
     penalized = ("gain",)
     hidden_kernels = ("hidden_1/kernel",)
+    invertible = ("matrix",)
 """
 
 import functools
@@ -36,6 +37,12 @@ def hidden_kernels(flow: Any) -> Mapping[str, int]:
         learned = _found("hidden_kernels", lambda: fresh_dequantizer(flow, root_key(0)))
         found |= {f"{DEQUANTIZER}/{path}": rank for path, rank in learned.items()}
     return MappingProxyType(dict(sorted(found.items())))
+
+
+@functools.cache
+def invertible_matrices(flow: Any) -> frozenset[str]:
+    """Paths of the parameters of the bijection that must be invertible matrices."""
+    return frozenset(_found("invertible", lambda: fresh_bijection(flow, root_key(0))))
 
 
 def _found(attribute: str, make: Callable[[], Any]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Glow (Kingma and Dhariwal, 2018) as the second instance of the multi-scale architecture.
 
-    squeeze; num_steps times ActNorm, invertible 1x1 convolution, channel-wise coupling; half of the channels goes on
+    squeeze; num_steps times ActNorm, invertible 1x1 convolution, coupling; half of the channels goes on
 
 at every scale. The factored-out half is normal, with a mean and a log_scale that are computed from the half that goes
 on; the last scale's latents are normal with a learned mean and log_scale.
@@ -19,7 +19,7 @@ from realnvp_jax.bijections.squeeze import Squeeze
 from realnvp_jax.bijections.stack import MEMORY, Stack
 from realnvp_jax.bijections.transforms import Affine, Transform
 from realnvp_jax.copies import fresh_copy
-from realnvp_jax.masks import Halves
+from realnvp_jax.masks import Checkerboard, Halves, Mask
 from realnvp_jax.models import arguments
 from realnvp_jax.models.dequantizers import Dequantizer
 from realnvp_jax.models.flow import Flow
@@ -30,12 +30,14 @@ from realnvp_jax.networks.statistics import ActNorm, Normalization
 from realnvp_jax.preprocessing import Logit
 from realnvp_jax.registry import make_parts, parameter
 
+MASKS = ("channels", "checkerboard", "both")
+
 
 class Glow(MultiScale):
     """Glow's architecture (Kingma and Dhariwal, 2018).
 
-    Every scale squeezes first; the coupling layers are channel-wise. The factored-out half is normal, with a mean and a
-    log_scale that are computed from the half that goes on; the top is normal with a learned mean and log_scale.
+    Every scale squeezes first. The factored-out half is normal, with a mean and a log_scale that are computed from the
+    half that goes on; the top is normal with a learned mean and log_scale.
 
     Attributes:
       channels: channels of the images.
@@ -45,7 +47,9 @@ class Glow(MultiScale):
       transform: what a coupling layer does to its transformed half.
       mixing: bijection before every coupling layer, which mixes channels.
       normalization: normalization before the mixing, and inside the conditioners.
-      memory: what training keeps for the backward pass of a step, as in `Stack`.
+      masks: halves of the coupling layers: channels, checkerboard (of alternating parity), or both, a channel-wise step
+        and a checkerboard step in turn.
+      memory: what training keeps for the backward pass of a step (of two steps with both masks), as in `Stack`.
       unroll: write out the steps one after the other instead of looping over them.
     """
 
@@ -56,8 +60,17 @@ class Glow(MultiScale):
     transform: Transform = Affine()
     mixing: Bijection = InvertibleConv()
     normalization: Normalization = ActNorm()
+    masks: str = parameter("channels", "halves of the coupling layers", choices=MASKS)
     memory: str = parameter("store", "what training keeps for the backward pass of a layer", choices=MEMORY)
     unroll: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.masks == "both" and self.num_steps % 2:
+            raise ValueError(
+                "expected an even num_steps for masks='both', of which every other step has a checkerboard; "
+                f"got {self.num_steps}"
+            )
 
     def setup(self):
         """The steps of every scale, and the priors."""
@@ -65,15 +78,25 @@ class Glow(MultiScale):
         self.final = Chain()
 
     def _scale(self, k: int) -> Scale:
-        channels = self.channels * 2 ** (k + 2)
-        layer = coupling(
-            Halves(), self.conditioner.widened(2**k), self.transform, self.normalization, channels // 2
-        ).clone(normalization=None)
-        step = (Normalize(fresh_copy(self.normalization)), fresh_copy(self.mixing), layer)
-        steps = Stack(Chain(step), self.num_steps, (), self.memory, self.unroll)
+        steps = self._steps(k)
         if k == self.num_scales - 1:
             return Scale(squeeze=Squeeze(), behind=Chain((steps, TopPrior())))
         return Scale(squeeze=Squeeze(), behind=steps, factors_out=True, prior=SplitPrior())
+
+    def _steps(self, k: int) -> Stack:
+        """The steps of a scale: a loop over single steps, or over pairs of them with both masks."""
+        masks: tuple[Mask, ...] = () if self.masks == "checkerboard" else (Halves(),)
+        masks = masks if self.masks == "channels" else (*masks, Checkerboard())
+        layer = Chain(tuple(layer for mask in masks for layer in self._step(k, mask)))
+        length = self.num_steps // len(masks)
+        parities = () if self.masks == "channels" else tuple(number % 2 for number in range(length))
+        return Stack(layer, length, parities, self.memory, self.unroll)
+
+    def _step(self, k: int, mask: Mask) -> tuple[Bijection, ...]:
+        channels = self.channels * 2 ** (k + 2)
+        size = mask.size_transformed(channels) if isinstance(mask, Halves) else channels
+        layer = coupling(mask, self.conditioner.widened(2**k), self.transform, self.normalization, size)
+        return Normalize(fresh_copy(self.normalization)), fresh_copy(self.mixing), layer.clone(normalization=None)
 
 
 def glow_flow(
@@ -90,6 +113,7 @@ def glow_flow(
     transform: str | Transform = "affine",
     mixing: str | Bijection = "conv1x1",
     normalization: str | Normalization = "act_norm",
+    masks: str = "channels",
     dequantizer: str | Dequantizer = "uniform",
     memory: str = "store",
     unroll: bool = False,
@@ -111,18 +135,20 @@ def glow_flow(
       context: width of the context of a conditional density, None or 0 for an unconditional one.
       conditioner: network of the coupling layers.
       transform: transform of the coupling layers.
-      mixing: mixing of the channels before every coupling layer: conv1x1 (starts as a rotation) or lu (starts as the
-        identity).
+      mixing: mixing of the channels before every coupling layer: conv1x1 (starts as a rotation), conv1x1_plain (the
+        same without a factorization), lu (starts as the identity), permutation (random, not trained) or reversal.
       normalization: normalization before the mixing and in the conditioners: act_norm, batch_norm or none.
+      masks: halves of the coupling layers: channels, checkerboard, or both in turn, for which num_steps is even.
       dequantizer: how discrete pixels are made continuous.
-      memory: what training keeps for the backward pass of a step: store, remat or invert (`Stack`).
+      memory: what training keeps for the backward pass of a step, or of two steps with both masks: store, remat or
+        invert (`Stack`).
       unroll: write out steps and residual blocks instead of looping over them; compiling takes many times longer.
       **options: parameters of parts, such as num_bins=8, or dtype="bfloat16" for the conditioners in training.
 
     Raises:
       TypeError: a part is neither a name nor an object of its kind.
       ValueError: a size is not positive, the scales do not divide the image, levels < 2, alpha not in [0, 0.5), a name
-        is not registered, or no part has one of the options.
+        is not registered, no part has one of the options, masks are unknown, or num_steps is odd with both masks.
     """
     shape = arguments.image_shape(event_shape)
     arguments.at_least(
@@ -143,7 +169,7 @@ def glow_flow(
     chosen_dequantizer = parts.pop("dequantizer")
     return Flow(
         event_shape=shape,
-        bijection=Glow(shape[2], num_scales, num_steps, **parts, memory=memory, unroll=unroll),
+        bijection=Glow(shape[2], num_scales, num_steps, **parts, masks=masks, memory=memory, unroll=unroll),
         base=Normal(),
         preprocessing=Logit(levels, alpha),
         levels=levels,

@@ -41,14 +41,14 @@ class Scale(nn.Module):
 
     def forward(self, x: Image, context: Context = None, mode: Mode = EVALUATE) -> tuple[Image, Any, Array]:
         """(what goes on, what is factored out or None, log_det)."""
-        x, log_det = self.before.forward(x, context, mode)
+        x, log_det = self.before.forward(x, context, mode.at(0))
         if self.squeeze is not None:
             x, _ = self.squeeze.forward(x)
-        x, behind_log_det = self.behind.forward(x, context, mode)
+        x, behind_log_det = self.behind.forward(x, context, mode.at(1))
         log_det = log_det + behind_log_det
         if not self.factors_out:
             return x, None, log_det
-        x, latent = jnp.split(x, 2, axis=-1)
+        x, latent = _halves(x)
         if self.prior is not None:
             latent, prior_log_det = self.prior.forward_given(latent, x, context)
             log_det = log_det + prior_log_det
@@ -79,8 +79,18 @@ class Scale(nn.Module):
             z, _ = self.squeeze.forward(z)
         if not self.factors_out:
             return z, None
-        z, latent = jnp.split(z, 2, axis=-1)
-        return z, latent
+        return _halves(z)
+
+
+def _halves(x: Image) -> tuple[Image, Image]:
+    """(the first half of the channels, which goes on, the second half, which is factored out)."""
+    if x.shape[-1] % 2:
+        raise ValueError(
+            f"expected an even number of channels, of which a scale factors out half; got {x.shape[-1]} in images of "
+            f"shape {tuple(x.shape[1:])}: squeeze them first"
+        )
+    first, second = jnp.split(x, 2, axis=-1)
+    return first, second
 
 
 class MultiScale(Bijection):
@@ -92,8 +102,8 @@ class MultiScale(Bijection):
         """Preprocessed images to latents of their shape."""
         log_det = jnp.zeros(x.shape[:1], x.dtype)
         latents = []
-        for scale in self.scales:
-            x, latent, scale_log_det = scale.forward(x, context, mode)
+        for number, scale in enumerate(self.scales):
+            x, latent, scale_log_det = scale.forward(x, context, mode.at(number))
             latents.append(latent)
             log_det = log_det + scale_log_det
         for scale in reversed(self.scales):

@@ -24,6 +24,7 @@ from realnvp_jax.preprocessing import Logit
 from realnvp_jax.random import root_key
 
 DEQUANTIZER = "dequantizer"
+_DROPOUT = 0x64726F70  # distinct from the indices of examples, which the key is folded with for their noise
 _SET_FROM_DATA = ("params", "standardization")  # the collections that an initialization pass may write
 Variables = Mapping[str, Any]
 
@@ -267,9 +268,9 @@ def bits_per_dim(flow: Any, variables, key, indices, x, context, num_samples):
 @functools.partial(jax.jit, static_argnums=(0, 6))
 def bits_per_dim_train(flow: Any, variables, key, indices, x, context, axis_name):
     """(bits/dim of one dequantization, variables with running statistics updated) in training mode."""
-    mode = TRAIN.over(axis_name)
-    (y, log_q), updates = dequantize(flow, variables, key, indices, x, context, mode)
-    log_p, variables = _density(flow, {**variables, **updates}, y, context, mode)
+    mode = TRAIN.over(axis_name).drawing(jax.random.fold_in(key, _DROPOUT), indices)
+    (y, log_q), updates = dequantize(flow, variables, key, indices, x, context, mode.at(0))
+    log_p, variables = _density(flow, {**variables, **updates}, y, context, mode.at(1))
     return likelihood.bits_per_dim(log_p - log_q, flow.num_dims), variables
 
 

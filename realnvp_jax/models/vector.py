@@ -13,6 +13,7 @@ from realnvp_jax.base import Base
 from realnvp_jax.bijections.bijection import Bijection, Chain, Reordered, forward_through, inverse_through
 from realnvp_jax.bijections.coupling import coupling
 from realnvp_jax.bijections.linear import DiagonalScaling, LearnedLinear
+from realnvp_jax.bijections.permutation import Reversal
 from realnvp_jax.bijections.stack import MEMORY, Stack
 from realnvp_jax.bijections.transforms import Affine, Transform
 from realnvp_jax.copies import fresh_copy
@@ -116,7 +117,7 @@ def vector_flow(
       context: width of the context of a conditional density, None or 0 for an unconditional one.
       conditioner: network of the coupling layers.
       masks: halves, alternating, random (by `seed`), or learned, which is halves with mixing="lu".
-      mixing: an invertible map before every coupling layer: lu, or None.
+      mixing: an invertible map before every coupling layer: lu, conv1x1, conv1x1_plain, permutation, or None.
       transform: transform of the coupling layers: affine, additive (NICE, with its final diagonal scaling), or spline.
       normalization: after the coupling layers: none, act_norm (initialized by `flow.init(key, x)`), or batch_norm.
       base: distribution of the latents.
@@ -149,6 +150,11 @@ def vector_flow(
         chosen["mixing"] = ("mixing", mixing, Bijection)
     shared = {"hidden": arguments.widths(hidden), "seed": seed}
     parts = make_parts(chosen, options, shared)
+    if isinstance(parts.get("mixing"), Reversal):
+        raise ValueError(
+            "expected a mixing other than 'reversal' for the vector_flow, whose masks already alternate between the "
+            "halves; got 'reversal', with which one half would never be transformed: use 'permutation' or 'lu'"
+        )
     latents = parts.pop("base")
     couplings = VectorRealNVP(num_dims, num_layers, **parts, memory=memory)
     return Flow(

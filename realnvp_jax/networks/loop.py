@@ -15,7 +15,7 @@ _WRITTEN_BY_PASSES = ("used_statistics", "intermediates")  # collections that do
 
 
 def loop_over(
-    step: Callable[[Any, Any], Any],
+    step: Callable[[Any, Any, Any], Any],
     module: Any,
     start: Any,
     length: int,
@@ -25,10 +25,10 @@ def loop_over(
     unroll: bool = False,
     wrap: Callable[[Any], Any] = lambda body: body,
 ) -> Any:
-    """Start -> step(module_1, start) -> step(module_2, ...) -> ... -> the last value.
+    """Start -> step(module_0, start, 0) -> step(module_1, ..., 1) -> ... -> the last value.
 
     Args:
-      step: (module, value) -> the next value.
+      step: (module, value, number of the module) -> the next value.
       module: the module, bound to variables with the leading axis.
       start: the first value, a tree of arrays.
       length: number of modules.
@@ -40,7 +40,7 @@ def loop_over(
     """
     if module.is_initializing():
         loop = nn.scan(
-            lambda module, value, _: (step(module, value), None),
+            lambda module, value, _: (step(module, value, 0), None),
             variable_axes={True: 0},
             split_rngs={"params": True},
             length=length,
@@ -50,12 +50,12 @@ def loop_over(
     mutable = [name for name in (*variables, *_WRITTEN_BY_PASSES) if module.is_mutable_collection(name)]
 
     def body(value, layer):
-        variables, place = layer
+        variables, place, number = layer
         at_place = unbound if place is None else unbound.at(place)
-        return nn.apply(lambda module, value: step(module, value), at_place, mutable=mutable)(variables, value)
+        return nn.apply(lambda module, value: step(module, value, number), at_place, mutable=mutable)(variables, value)
 
     trips = length if unroll else 1
-    layers = variables, places
+    layers = variables, places, jnp.arange(length)
     value, updated = jax.lax.scan(wrap(body), start, layers, length=length, reverse=reverse, unroll=trips)
     store(module, updated)
     return value

@@ -101,7 +101,7 @@ class ResNet(Conditioner):
             h = h.astype(jnp.bfloat16)
         stream = self.conv_in(h, mode)
         stream, out = loop_over(
-            lambda block, value: block(*value, mode),
+            lambda block, value, _: block(*value, mode),
             self.blocks,
             (stream, jnp.zeros_like(stream)),
             self.num_blocks,

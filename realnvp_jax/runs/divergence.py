@@ -21,7 +21,7 @@ def divergence(
       step: the number of the update, whose batch is looked at.
       experiment: the run.
       checkpoints: its checkpoints, all of which hold finite parameters.
-      state_params: the current parameters, for their shapes.
+      state_params: the current parameters, which may not be finite.
       initial: the parameters before the first update.
     """
     checkpoints.wait()
@@ -34,5 +34,5 @@ def divergence(
     batch = train.batch(batch_indices(config.seed, step - 1, config.batch_size, len(train)))
     batch = {name: jnp.asarray(values) for name, values in batch.items()}
     advice = "in a new --workdir, try a lower learning_rate, more schedule.warmup_steps, or a lower optimizer.clip_norm"
-    why = reason(experiment.flow, params, batch, which, advice)
+    why = reason(experiment.flow, params, batch, state_params, which, advice)
     return NonFiniteLossError(f"{what}: {why} ({last} in {shorten(experiment.files.path, 60)})")

@@ -9,6 +9,7 @@ import jax
 import realnvp_jax
 from realnvp_jax.models.create import Config, check_version, create
 from realnvp_jax.models.flow import Flow
+from realnvp_jax.models.singular import check_invertible
 from realnvp_jax.random import root_key
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints, CorruptCheckpointError, open_checkpoints
@@ -31,8 +32,8 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
       (flow, params).
 
     Raises:
-      ValueError: there is no run, no such checkpoint or no average; a checkpoint or a file of a saved flow is
-        damaged; or a saved flow has a part that is not registered.
+      ValueError: there is no run, no such checkpoint or no average; a checkpoint or a file of a saved flow is damaged;
+        a matrix of the flow is singular; or a saved flow has a part that is not registered.
     """
     workdir = Path(workdir).expanduser()
     if is_saved_flow(workdir):
@@ -62,6 +63,7 @@ def load_run(workdir: Path, step: int | str | None, ema: bool | None) -> tuple[F
             if made_by == f"version {realnvp_jax.__version__}":
                 raise
             raise CorruptCheckpointError(f"{error} (the run was made by {made_by})") from None
+    check_invertible(flow, params, f"load another step than {number} of {shorten(workdir, 80)}")
     return flow, params, use_average
 
 

@@ -26,6 +26,7 @@ from realnvp_jax.models.arguments import at_least
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.models.flow_data import flow_from_data, flow_to_data
 from realnvp_jax.models.inputs import checked_params
+from realnvp_jax.models.singular import check_invertible
 from realnvp_jax.random import root_key
 from realnvp_jax.runs.files import read_json, sync_directory, write_bytes, write_json
 from realnvp_jax.text import describe_error, shorten
@@ -111,18 +112,21 @@ def load_saved(path: Path) -> tuple[Flow, dict[str, Any]]:
     Arrays are JAX arrays, except that float64 arrays stay NumPy arrays if JAX is in single precision.
 
     Raises:
-      ValueError: a file is missing or damaged, another version wrote it, or a part is not registered.
+      ValueError: a file is missing or damaged, another version wrote it, a part is not registered, or a matrix of the
+        flow is singular.
     """
     flow, hashes = _read_flow(path)
     content = {path / name: _read_checked(path / name, expected) for name, expected in hashes.items()}
     try:
         leaves = {name: _array(entry) for file in content.values() for name, entry in safetensors.deserialize(file)}
-        return flow, _unflattened(flow, leaves)
+        params = _unflattened(flow, leaves)
     except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise ValueError(
             f"expected parameters of its flow in {shorten(next(iter(content)), 150)}; got {describe_error(error)}: "
             f"{_REMEDY}"
         ) from None
+    check_invertible(flow, params, f"save other parameters in {shorten(path, 80)}")
+    return flow, params
 
 
 def _files(leaves: dict[str, np.ndarray], max_file_size: int | None) -> dict[str, bytes]:

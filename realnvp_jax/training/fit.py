@@ -16,6 +16,7 @@ from realnvp_jax.models import arguments
 from realnvp_jax.models.declared import penalized
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.models.inputs import checked_params
+from realnvp_jax.models.singular import check_invertible
 from realnvp_jax.random import threefry_key
 from realnvp_jax.training.batch_statistics import check_batch_statistics
 from realnvp_jax.training.evaluation import evaluate
@@ -118,7 +119,8 @@ def fit(
       TypeError: x is of a type that the flow does not take, or `optimizer` is not an optimizer.
       ValueError: x has another shape than [n, *event_shape], no examples, NaN or infinite values, or values outside the
         flow's support; a column of vectors is constant, or there are fewer vectors than batch_size; the context does
-        not fit x and the flow; parameters are not finite; a number is out of range; or arguments exclude each other.
+        not fit x and the flow; parameters are not finite or a matrix is singular; a number is out of range; or
+        arguments exclude each other.
       NonFiniteLossError: the loss is not finite; the message gives the reason.
     """
     arguments.at_least(1, batch_size=batch_size)
@@ -128,6 +130,7 @@ def fit(
     check_batch_statistics(flow, batch_size)
     params = checked_params(params)
     check_finite_params(params)
+    check_invertible(flow, params, "start from other parameters")
     order_key, noise_key = jax.random.split(threefry_key(key))
     data = fit_data(flow, x, context, validation, batch_size, order_key)
     num_steps = number_of_steps(num_steps, num_epochs, data, batch_size)
@@ -145,7 +148,7 @@ def fit(
             validates = data.validation is not None and (step % validate_every == 0 or step == num_steps)
             if not validates and step % _LOOK_EVERY and step < num_steps:
                 continue
-            report = {"train": record.add_train(pending, params, data)}
+            report = {"train": record.add_train(pending, params, data, state.params)}
             pending = []
             if validates:
                 report["validation"] = record.validate(evaluation_params(state), step, data, batch_size)
@@ -167,15 +170,14 @@ class _Record:
         self._best: tuple[int, Any] | None = None
         self.validations_since_best = 0
 
-    def add_train(self, pending: list[dict[str, jax.Array]], params: Params, data: FitData) -> float:
+    def add_train(self, pending: list[dict[str, jax.Array]], params: Params, data: FitData, current: Params) -> float:
         """Add the metrics of updates, and return the mean of their scores."""
         values = np.array([[m["score"], m["gradient_norm"]] for m in jax.device_get(pending)], np.float64)
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
             step = len(self._train) + int(np.argmin(finite))
-            raise NonFiniteLossError(
-                f"loss or gradient is not finite at step {step + 1}: {reason(self._flow, params, data.draw(step))}"
-            )
+            why = reason(self._flow, params, data.draw(step), current)
+            raise NonFiniteLossError(f"loss or gradient is not finite at step {step + 1}: {why}")
         self._train += values[:, 0].tolist()
         return float(values[:, 0].mean())
 

@@ -1,4 +1,4 @@
-"""Why a loss is not finite: the parameters, the batch, the density of the batch, or else the step size."""
+"""Why a loss is not finite: the parameters, the batch, a singular matrix, the density, or the step size."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.models.singular import singular_matrix
+from realnvp_jax.text import shorten
 from realnvp_jax.training.fit_data import check_draws
 from realnvp_jax.training.steps import Batch
 
@@ -25,6 +27,7 @@ def reason(
     flow: Flow,
     params: Params,
     batch: Batch,
+    current: Params,
     which: str = "the parameters that fit was given",
     advice: str = "try a lower learning_rate",
 ) -> str:
@@ -34,6 +37,7 @@ def reason(
       flow: the flow.
       params: finite parameters, from the start of the training or from before the loss.
       batch: the batch of the first loss that is not finite.
+      current: the parameters after the loss, which may not be finite.
       which: what these parameters are called in the message.
       advice: what to do if the training has diverged.
     """
@@ -47,6 +51,9 @@ def reason(
             f"the parameters are {narrow}, whose largest number is {float(jnp.finfo(narrow).max):.1e}: convert them, "
             "jax.tree.map(lambda leaf: leaf.astype('float32'), params)"
         )
+    singular = singular_matrix(flow, current)
+    if singular is not None:
+        return f"the matrix {shorten(singular, 150)} has become singular, which makes every density 0: {advice}"
     if jnp.issubdtype(batch["x"].dtype, jnp.floating):
         log_prob = np.asarray(flow.log_prob(params, batch["x"], batch.get("context")))
         bad = ~np.isfinite(log_prob)

@@ -111,8 +111,8 @@ class Muon(Adam):
         """Muon for the kernels; optax.adam for the rest."""
         if not self.kernels:
             raise ValueError(
-                "expected hidden kernels for the optimizer muon, which the conditioners resnet, gated_dense and mlp "
-                "(of two or more hidden layers) declare as hidden_kernels; got none: use another optimizer"
+                "expected hidden kernels for the optimizer muon, which all conditioners but made have (mlp of two or "
+                "more hidden layers), as their hidden_kernels; got none: use another optimizer"
             )
         momentum = orthogonalized_momentum(schedule, self.momentum, self.kernel_rms)
         return for_kernels(self.kernels, momentum, super().transformation(schedule))

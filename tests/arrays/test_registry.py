@@ -141,6 +141,10 @@ SPLINE = realnvp_jax.Spline(num_bins=4)
     + [
         ("image_flow", {}, {"conditioner": realnvp_jax.ResNet(base_features=2, num_blocks=1)}),
         ("glow_flow", {"mixing": "lu"}, {"mixing": realnvp_jax.LearnedLinear()}),
+        ("glow_flow", {"mixing": "permutation"}, {"mixing": realnvp_jax.Permutation()}),
+        ("glow_flow", {"mixing": "reversal"}, {"mixing": realnvp_jax.Reversal()}),
+        ("vector_flow", {"mixing": "conv1x1_plain"}, {"mixing": realnvp_jax.PlainInvertibleConv()}),
+        ("glow_flow", {"conditioner": "vit", "vit_patch": 2}, {"conditioner": realnvp_jax.ViT(vit_patch=2)}),
         ("vector_flow", {"masks": "random", "seed": 3}, {"masks": realnvp_jax.RandomHalves(seed=3)}),
     ],
 )

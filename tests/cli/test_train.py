@@ -198,7 +198,11 @@ losses, leaves = [], []
 for memory in sys.argv[2:]:
     optimizer = clipped(SGD(), 1e-4, 0)
     sizes = {"num_scales": 1, "base_features": 4, "num_blocks": 1, "levels": 17}
-    if memory == "glow":
+    if memory == "attention":
+        parts = {"conditioner": "gated_dense", "attention_heads": 2, "dropout": 0.2, "mixing": "permutation"}
+        flow = realnvp_jax.glow_flow((8, 8, 1), num_steps=2, masks="both", scale_function="sigmoid", **parts, **sizes)
+        optimizer = clipped(SGD(), 1e-5, 0)
+    elif memory == "glow":
         parts = {"conditioner": "gated_dense", "transform": "mixture_affine", "dequantizer": "variational"}
         flow = realnvp_jax.glow_flow((8, 8, 1), num_steps=2, noise_features=4, num_logistics=2, **parts, **sizes)
         optimizer = clipped(SGD(), 1e-5, 0)
@@ -207,8 +211,8 @@ for memory in sys.argv[2:]:
     names = dict.fromkeys(("train", "validation", "test"), "all[:160]")
     images = load_images(FramedImages(Digits()), names, flow).train.x
     state = replicate(create_state(flow, jax.random.key(0), optimizer, 0.9))
-    if memory in ("store", "glow"):
-        parts = 2 if memory == "glow" else 1
+    if memory in ("store", "glow", "attention"):
+        parts = 1 if memory == "store" else 2
         step = parallel_train_step(flow, optimizer, l2=5e-5, flip=True, shift=1, ema_decay=0.9, accumulate=parts)
         for i in range(5):
             state, metrics = step(state, shard({"x": images[32 * i : 32 * (i + 1)]}), jax.random.key(1))
@@ -241,7 +245,10 @@ np.savez(sys.argv[1], *leaves, losses=losses, devices=jax.device_count())
 
 @pytest.mark.parametrize(
     "memories",
-    [("store",), *(pytest.param(names, marks=pytest.mark.slow) for names in (("remat", "invert"), ("glow",)))],
+    [
+        ("store",),
+        *(pytest.param(names, marks=pytest.mark.slow) for names in (("remat", "invert"), ("glow",), ("attention",))),
+    ],
 )
 def test_eight_devices_and_one_agree(memories, environment, tmp_path):
     results = []

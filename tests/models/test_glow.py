@@ -24,9 +24,18 @@ def glow_problem(**choices):
     return flow, params, x, context
 
 
-@pytest.mark.parametrize(
-    "choices", [pytest.param({"context": 2}, marks=pytest.mark.slow), {"mixing": "lu", "num_scales": 1, "num_steps": 2}]
-)
+ONE_SCALE = {"num_scales": 1, "num_steps": 2}
+CHOICES = [
+    pytest.param({"context": 2}, marks=pytest.mark.slow),
+    {"mixing": "lu", **ONE_SCALE},
+    {"mixing": "conv1x1_plain", "scale_function": "sigmoid", **ONE_SCALE},
+    pytest.param({"mixing": "permutation", "num_scales": 2, "masks": "both", "num_steps": 4}, marks=pytest.mark.slow),
+    {"masks": "checkerboard", **ONE_SCALE},
+    pytest.param({"mixing": "reversal", "scale_function": "soft_clamp", **ONE_SCALE}, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("choices", CHOICES)
 def test_glow_round_trips_and_has_the_log_det_of_its_jacobian(choices, x64):
     flow, params, x, context = glow_problem(**choices)
     z, log_det = flow.forward(params, x, context)
@@ -69,15 +78,46 @@ def test_glow_is_initialized_from_a_batch(x64):
     np.testing.assert_allclose(np.sort(np.exp(log_std[0])), np.sort(squeezed.std((0, 1))), atol=1e-4)
 
 
+def cells_that_condition(flow, params, step: int):
+    """Which cells of a squeezed image [2, 2] change the log_det of a step alone."""
+    stack = flow.bijection.bind(params).scales[0].behind.layers[0]
+    layer, variables = stack.layer.unbind()
+    layer = layer.at(stack.places[step])
+    variables = jax.tree.map(lambda leaf: leaf[step], variables)
+    x = jax.random.normal(jax.random.key(5), (1, 2, 2, 4))
+    by_cell = jax.jacobian(lambda x: layer.apply(variables, x, method="forward")[1][0])(x)
+    return np.abs(by_cell[0]).max(axis=-1) > 0
+
+
+def test_checkerboards_alternate_and_both_masks_take_turns(x64):
+    flow, params, _, _ = glow_problem(masks="checkerboard", **ONE_SCALE)
+    np.testing.assert_array_equal(cells_that_condition(flow, params, 0), np.eye(2, dtype=bool))
+    np.testing.assert_array_equal(cells_that_condition(flow, params, 1), ~np.eye(2, dtype=bool))
+    both = glow(masks="both", num_steps=4)
+    shapes = jax.eval_shape(lambda: both.init(jax.random.key(0)))["params"]["scales_1"]["behind"]["layers_0"]["layer"]
+    outputs = [shapes[f"layers_{number}"]["conditioner"]["conv_out"]["bias"].shape for number in (2, 5)]
+    assert outputs == [(2, 8), (2, 16)]  # shift and log_scale of 4 of 8 channels, or of all of them
+
+
+def test_glow_refuses_masks_that_it_does_not_have():
+    assert "expected masks to be one of ('channels', 'checkerboard', 'both'); got 'halves'" in refusal(
+        glow, masks="halves"
+    )
+    assert "expected an even num_steps for masks='both'" in refusal(glow, masks="both", num_steps=3)
+
+
 @pytest.mark.parametrize("shape", [(6, 4, 1), (4, 6, 1), (2, 2, 1), (5, 5, 1)])
 def test_glow_refuses_sizes_that_it_cannot_divide(shape):
     assert f"got {shape[0]}x{shape[1]}" in refusal(realnvp_jax.glow_flow, shape, num_scales=2)
 
 
 @pytest.mark.slow
-def test_glow_has_the_same_gradients_in_all_memory_modes(x64):
+@pytest.mark.parametrize(
+    "choices", [{"mixing": "conv1x1_plain"}, {"masks": "checkerboard"}, {"masks": "both", "num_steps": 4}]
+)
+def test_glow_has_the_same_gradients_in_all_memory_modes(choices, x64):
     def gradients(memory):
-        flow, params, x, _ = glow_problem(memory=memory, num_scales=1, num_steps=2)
+        flow, params, x, _ = glow_problem(memory=memory, **{**ONE_SCALE, **choices})
 
         def loss(trainable):
             return flow.log_prob_train({**params, "params": trainable}, x)[0].mean()

@@ -30,6 +30,18 @@ FAMILIES = {
         **IMAGE, num_scales=1, **RESNET, context=2, normalization="act_norm", transform="spline"
     ),
     "glow": lambda: realnvp_jax.glow_flow(**IMAGE, num_scales=1, num_steps=1, **RESNET),
+    "glow, attention": lambda: realnvp_jax.glow_flow(
+        **IMAGE,
+        num_scales=1,
+        num_steps=2,
+        masks="both",
+        mixing="conv1x1_plain",
+        scale_function="sigmoid",
+        conditioner="vit",
+        vit_features=4,
+        vit_heads=2,
+        vit_blocks=1,
+    ),
     "vector, affine": lambda: realnvp_jax.vector_flow(2, 2, (4,)),
     "vector, spline, context": lambda: realnvp_jax.vector_flow(
         2, 2, (4,), 2, transform="spline", masks="learned", normalization="act_norm"

@@ -39,6 +39,9 @@ FLOWS = {
         dequantizer="variational",
         noise_features=2,
     ),
+    "glow_flow, attention": lambda: small(
+        "glow_flow", conditioner="vit", vit_features=4, dropout=0.1, mixing="permutation", masks="both", num_steps=2
+    ),
     "vector_flow, context": lambda: small(
         "vector_flow", context=2, masks="random", seed=3, mixing="lu", transform=SPLINE, base="uniform"
     ),

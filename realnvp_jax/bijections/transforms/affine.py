@@ -3,25 +3,33 @@
     z = (x + shift) exp(log_scale),    log_scale = scale tanh(raw) + offset
 
 with trainable scalars `scale` and `offset`. The shift comes first, as in the authors' code (the paper writes
-x exp(s) + t).
+x exp(s) + t). Two other scale functions have no parameters of their own:
+
+    sigmoid       scale = sigmoid(raw + 2)       Glow (Kingma and Dhariwal, 2018)
+    soft_clamp    log_scale = 2 tanh(raw / 2)    the affine coupling layers of SurVAE Flows (Nielsen et al., 2020)
 """
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from realnvp_jax.bijections.transforms.transform import Transform
 from realnvp_jax.registry import parameter, register
 
+SCALE_FUNCTIONS = ("tanh", "sigmoid", "soft_clamp")
+
 
 @register("transform", "affine")
 class Affine(Transform):
-    """(x + shift) exp(log_scale), elementwise, log_scale = scale tanh(raw) + offset.
+    """(x + shift) exp(log_scale), elementwise, by default with log_scale = scale tanh(raw) + offset.
 
     Attributes:
       initial_scale: initial value of the scalar `scale`; with 0, log_scale starts at 0.
       has_offset: whether there is a trainable `offset`, which starts at 0.
       penalizes_scale: whether `scale` carries the authors' L2 penalty.
+      scale_function: log_scale as a function of raw: tanh, sigmoid or soft_clamp. The three fields above belong to
+        tanh.
     """
 
     initial_scale: float = parameter(
@@ -29,6 +37,20 @@ class Affine(Transform):
     )
     has_offset: bool = True
     penalizes_scale: bool = False
+    scale_function: str = parameter(
+        "tanh",
+        "log_scale as a function of the network's output h: tanh (a trainable factor times tanh(h)), sigmoid "
+        "(log sigmoid(h + 2)) or soft_clamp (2 tanh(h / 2))",
+        choices=SCALE_FUNCTIONS,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.scale_function != "tanh" and self.initial_scale != 1.0:
+            raise ValueError(
+                f"expected the default initial_scale, 1.0, for scale_function={self.scale_function!r}, which has no "
+                f"trainable factor; got {self.initial_scale}: leave it out"
+            )
 
     @property
     def parameters_per_dim(self) -> int:
@@ -46,6 +68,8 @@ class Affine(Transform):
         The scale of a checkerboard coupling starts at 0 and is penalized; that of a channel-wise coupling starts at 1
         and is not. There is an offset only in models without batch norm.
         """
+        if self.scale_function != "tanh":
+            return self
         if in_cells:
             return self.clone(initial_scale=0.0, has_offset=not before_batch_norm, penalizes_scale=True)
         return self.clone(has_offset=not before_batch_norm)
@@ -55,8 +79,12 @@ class Affine(Transform):
         self, raw: Float[Array, "*n doubled"]
     ) -> tuple[Float[Array, "*n channels"], Float[Array, "*n channels"]]:
         """(shift, log_scale) from the conditioner's output: its first half is the shift."""
-        scale = self.param("scale", nn.initializers.constant(self.initial_scale), ())
         shift, raw_log_scale = jnp.split(raw, 2, axis=-1)
+        if self.scale_function == "sigmoid":
+            return shift, jax.nn.log_sigmoid(raw_log_scale + 2)
+        if self.scale_function == "soft_clamp":
+            return shift, 2 * jnp.tanh(raw_log_scale / 2)
+        scale = self.param("scale", nn.initializers.constant(self.initial_scale), ())
         log_scale = scale * jnp.tanh(raw_log_scale)
         if self.has_offset:
             log_scale = log_scale + self.param("offset", nn.initializers.zeros, ())

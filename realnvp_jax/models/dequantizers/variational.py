@@ -64,7 +64,7 @@ class VariationalDequantizer(Dequantizer):
     def push(self, pixels, squeezed, context=None, mode=EVALUATE):
         """Squeezed logistic noise through the couplings, which see the pixels: (noise, log_det)."""
         scaled = squeeze(2 * pixels / self.levels - 1)
-        layers = GatedLayers(self.noise_features, self.noise_blocks, self.dtype, name="features")
+        layers = GatedLayers(self.noise_features, self.noise_blocks, dtype=self.dtype, name="features")
         features = jnp.concatenate(layers(image_inputs(scaled, None, context), mode), axis=-1)
         return self._couplings(squeezed.shape[-1]).forward(squeezed, features, mode)
 
