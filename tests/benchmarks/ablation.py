@@ -1,6 +1,6 @@
 """What each ingredient of a recipe is worth: every rung of a ladder trains for the same time, with several seeds.
 
-    python -m tests.benchmarks.ablation ingredients --seconds 900 --seeds 3 --json FILE
+    python -m tests.benchmarks.ablation ingredients --seconds 900 --json FILE
     python -m tests.benchmarks.ablation optimizers --seconds 300 --rungs adam muon --processor-time
 
 A ladder is a base config and rungs, each with overrides; those of `ingredients` add up. The time is that of training
@@ -38,15 +38,19 @@ from realnvp_jax.training.steps import train_step
 
 _WARM_UP = 0.05  # share of the time
 
-_SMALL = ("model.base_features=32", "batch_size=16", "init_examples=256", "optimizer.l2=0.0")
-_PAPER = ("model.num_blocks=2", "model.num_scales=2")
-_GLOW = ("model.name=glow_flow", "model.num_steps=6", "model.normalization=act_norm")
+_SMALL = ("model.base_features=16", "batch_size=16", "init_examples=256")
 
 INGREDIENTS = {
-    "the paper's recipe": (*_SMALL, *_PAPER, "optimizer.l2=5e-5"),
-    "Adamax, cosine": ("optimizer.name=adamax", "optimizer.clip_norm=3000.0", "schedule.name=cosine"),
-    "moving average": ("ema_decay=0.995",),
-    "Glow steps, split priors": _GLOW,
+    "the paper's recipe": (*_SMALL, "model.num_blocks=2", "model.num_scales=2"),
+    "Muon, cosine": (
+        "optimizer.name=muon",
+        "learning_rate=1e-2",
+        "optimizer.clip_norm=3000.0",
+        "optimizer.l2=0.0",
+        "schedule.name=cosine",
+    ),
+    "moving average": ("ema_decay=0.98",),
+    "Glow steps, split priors": ("model.name=glow_flow", "model.num_steps=4", "model.normalization=act_norm"),
     "gated dense conditioners": ("model.conditioner=gated_dense",),
     "variational dequantization": (
         "model.dequantizer=variational",
@@ -54,13 +58,26 @@ INGREDIENTS = {
         "model.noise_blocks=1",
     ),
     "mixtures of logistics": ("model.transform=mixture_affine", "model.num_logistics=4"),
+    "attention": ("model.attention_heads=2",),
 }
 
-_BEST = tuple(override for overrides in INGREDIENTS.values() for override in overrides)
-_RATES = {"adam": (5e-4, 1e-3, 2e-3), "adamax": (1e-3, 2e-3, 4e-3), "adamw": (5e-4, 1e-3, 2e-3)}
+_GATED = tuple(override for overrides in list(INGREDIENTS.values())[:5] for override in overrides)
+_CONSTANT = ("schedule.name=constant", "ema_decay=0.0")
+_RATES = {
+    "adam": (1e-3, 2e-3, 4e-3),
+    "adamax": (2e-3, 5e-3, 1e-2),
+    "adamw": (1e-3, 2e-3, 4e-3),
+    "muon": (5e-3, 1e-2, 2e-2),
+    "schedule_free": (2e-3, 5e-3, 1e-2),
+}
 
 OPTIMIZERS = {
-    f"{name} {rate:g}": (*_BEST, f"optimizer.name={name}", f"learning_rate={rate}")
+    f"{name} {rate:g}": (
+        *_GATED,
+        f"optimizer.name={name}",
+        f"learning_rate={rate}",
+        *(_CONSTANT if name == "schedule_free" else ()),
+    )
     for name, rates in _RATES.items()
     for rate in rates
 }
@@ -74,7 +91,8 @@ def rungs_of(ladder: str, more: list[str]) -> dict[str, Any]:
     configs, so_far = {}, ()
     for name, overrides in rungs.items():
         so_far = (*so_far, *overrides) if adds_up else overrides
-        configs[name] = with_overrides(get_config(base), [f"--config.{item}" for item in (*so_far, *more)])
+        values = dict(item.split("=", 1) for item in (*so_far, *more))
+        configs[name] = with_overrides(get_config(base), [f"--config.{key}={value}" for key, value in values.items()])
     return configs
 
 
@@ -95,7 +113,7 @@ class Rung:
         self.splits = load_data(config, self.flow)
         part = part_class("optimizer", config.optimizer.name)
         options = {name: config.optimizer[name] for name in parameters(part) if name in config.optimizer}
-        self.optimizer = part(**options)
+        self.optimizer = part(**options).for_flow(self.flow)
         self.step = jax.jit(self._step, donate_argnums=0)
 
     def _transformation(self, rate: Any) -> Any:
@@ -153,7 +171,7 @@ def measure(name: str, config: Any, options: argparse.Namespace, clock: Any) -> 
     """One row of the table."""
     rung = Rung(config)
     rows = []
-    for seed in range(options.seeds):
+    for seed in options.seeds:
         state, num_steps = rung.train(seed, options.seconds, clock)
         validation, test = rung.evaluate(state, options.examples)
         rows.append({"seed": seed, "updates": num_steps, "validation": validation, "test": test})
@@ -177,7 +195,7 @@ def main() -> None:
     parser.add_argument("ladder", choices=LADDERS)
     parser.add_argument("--rungs", nargs="+", help="only these, by the beginning of their names")
     parser.add_argument("--seconds", type=float, default=900, help="of training, for every rung and seed")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--examples", type=int, default=0, help="of each split to evaluate; 0 for all")
     parser.add_argument("--processor-time", action="store_true", help="count seconds of the process")
     parser.add_argument("--override", nargs="*", default=[], help="key=value for every rung, such as dataset.data_dir=")
