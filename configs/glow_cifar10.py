@@ -1,7 +1,7 @@
 """Glow (Kingma and Dhariwal, 2018) on CIFAR-10. Published: 3.35 bits/dim. Ours: not run yet.
 
-The authors' three scales of 32 steps with 512 features, and their optimizer. Ours differs by the logit of the pixels, by
-flips instead of shifts, by a cosine to zero, and by batches of 64 on one device.
+The authors' three scales of 32 steps with 512 features, and their optimizer. Ours differs by the logit of the pixels,
+by flips instead of shifts, by a cosine to zero, and by batches of 64 on one device.
 """
 
 from realnvp_jax.configs import default
