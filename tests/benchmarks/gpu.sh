@@ -3,13 +3,15 @@
 #
 #     tests/benchmarks/gpu.sh check                  the recordings of the authors' code, on this device
 #     tests/benchmarks/gpu.sh table FILE [SECONDS]   speed, memory and longest kernels of training steps, into FILE (JSON)
-#     tests/benchmarks/gpu.sh train SECONDS --config=configs/cifar10_ten_minutes.py --workdir=runs/cifar10 [FLAGS]
+#     tests/benchmarks/gpu.sh record SECONDS WORKDIR OUT [FLAGS]         a training run of cifar10_ten_minutes, kept in OUT
 #
-# `table` begins no case after SECONDS (150), most wanted cases first; CASES names others, to try it on a CPU. `train` is
-# train.py, stopped after SECONDS as by Ctrl-C, with everything saved. The same call goes on; the exit code is 130 as long
-# as there is more to do. A program compiles for about a minute and tracing does not run in parallel: one process at a time.
+# `table` begins no case after SECONDS (150), most wanted cases first; CASES names others, to try it on a CPU. `record` is
+# train.py, stopped after SECONDS as by Ctrl-C, with everything saved; then OUT gets what the run has written so far, and
+# its parameters in bfloat16, in files of at most 15 MiB. Leave a minute for that. The same call goes on with training, or
+# with the evaluation of the test images if only that is missing; the exit code is 130 as long as there is more to do.
+# Initializing and compiling take about two minutes. One process at a time: tracing does not run in parallel.
 set -euo pipefail
-what=${1:?check, table or train}
+what=${1:?check, table or record}
 here=$(cd "$(dirname "$0")/../.." && pwd)
 case $what in
 check)
@@ -27,16 +29,33 @@ table)
         cifar10,batch_size=256 cifar10,batch_size=512 cifar10,batch_size=256,$half,unroll=True} \
         --steps 10 --kernels 25 --seconds "${3:-150}" --json "$file"
     ;;
-train)
-    seconds=${2:?seconds for the training}
-    shift 2
+record)
+    seconds=${2:?seconds for the training} workdir=$(realpath -m "${3:?a workdir}") out=$(realpath -m "${4:?a folder to keep}")
+    shift 4
     cd "$here"
     status=0
-    timeout --preserve-status --signal=INT "$seconds" python train.py "$@" || status=$?
+    timeout --preserve-status --signal=INT "$seconds" \
+        python train.py --config=configs/cifar10_ten_minutes.py --workdir="$workdir" "$@" || status=$?
+    mkdir -p "$out"
+    for file in config.json run.json metrics.csv result.json curves.png samples.png; do
+        if [ -e "$workdir/$file" ]; then cp "$workdir/$file" "$out"; fi
+    done
+    JAX_PLATFORMS=cpu python - "$workdir" "$out/model" <<'EOF'
+import sys
+
+import jax
+import jax.numpy as jnp
+
+import realnvp_jax
+
+flow, params = realnvp_jax.load(sys.argv[1])
+half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16) if leaf.dtype == jnp.float32 else leaf, params)
+realnvp_jax.save(sys.argv[2], flow, half, overwrite=True, max_file_size=15 * 2**20)
+EOF
     exit "$status"
     ;;
 *)
-    echo "expected check, table or train; got $what" >&2
+    echo "expected check, table or record; got $what" >&2
     exit 2
     ;;
 esac
