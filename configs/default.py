@@ -15,7 +15,7 @@ KEYS = {
     "accumulate": (
         1,
         "equal parts of each device's examples whose gradients are computed one after the other and averaged, for the "
-        "memory of one part; batch statistics are then those of a part",
+        "activations of one part; batch statistics are then those of a part; fixed for a run",
     ),
     "learning_rate": (1e-3, "step size of the optimizer, after warm-up and before decay"),
     "init_examples": (0, "training examples that standardization and ActNorm are initialized from; 0 for one batch"),

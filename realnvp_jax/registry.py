@@ -180,12 +180,20 @@ def parameters(part: type) -> dict[str, dataclasses.Field]:
 
 def config_keys(group: str, kinds: Sequence[str]) -> dict[str, tuple[Any, str]]:
     """Config keys, group.parameter -> (default, meaning), of all registered parts of some kinds."""
-    found: dict[str, tuple[Any, str]] = {}
+    defaults: dict[str, Any] = {}
+    meanings: dict[str, dict[str, list[str]]] = {}  # option -> meaning -> parts
     for kind in kinds:
         for name, part in registered(kind).items():
             for option, field in parameters(part).items():
-                found.setdefault(f"{group}.{option}", (field.default, f"{kind} {name}: {field.metadata['meaning']}"))
-    return found
+                defaults.setdefault(option, field.default)
+                meanings.setdefault(option, {}).setdefault(field.metadata["meaning"], []).append(f"{kind} {name}")
+    return {
+        f"{group}.{option}": (
+            defaults[option],
+            "; ".join(f"{', '.join(parts)}: {meaning}" for meaning, parts in meanings[option].items()),
+        )
+        for option in defaults
+    }
 
 
 def config_fields(group: str, kinds: Sequence[str]) -> dict[str, dataclasses.Field]:

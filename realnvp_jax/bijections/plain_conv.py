@@ -25,7 +25,8 @@ class PlainInvertibleConv(Bijection):
 
     @nn.compact
     def _matrix(self, channels: int) -> Float[Array, "channels channels"]:
-        return self.param("matrix", random_rotation, channels)
+        matrix = self.param("matrix", random_rotation, channels)
+        return matrix.astype(jnp.promote_types(matrix.dtype, jnp.float32))  # parameters may be stored in bfloat16
 
     def forward(self, x, context=None, mode=EVALUATE):
         """Multiply by W, in full precision on every device."""

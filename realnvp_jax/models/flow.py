@@ -250,8 +250,8 @@ class Flow:
     ) -> tuple[Float[Array, "*batch"], dict[str, Any]]:
         """`bits_per_dim` under the statistics of the batch, and `params` with the running statistics updated.
 
-        An example's noise depends only on the key and its position in the (global) batch. The arguments are those of
-        `bits_per_dim` and `log_prob_train`.
+        Dropout is applied if the flow has it. An example's noise depends only on the key and its position in the
+        (global) batch. The arguments are those of `bits_per_dim` and `log_prob_train`.
 
         Raises:
           TypeError, ValueError: as `bits_per_dim`.

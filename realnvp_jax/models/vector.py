@@ -152,8 +152,8 @@ def vector_flow(
     parts = make_parts(chosen, options, shared)
     if isinstance(parts.get("mixing"), Reversal):
         raise ValueError(
-            "expected a mixing other than 'reversal' for the vector_flow, whose masks already alternate between the "
-            "halves; got 'reversal', with which one half would never be transformed: use 'permutation' or 'lu'"
+            "expected a mixing other than 'reversal' for the vector_flow; got 'reversal', which undoes the alternation "
+            "of its masks: use 'permutation' or 'lu'"
         )
     latents = parts.pop("base")
     couplings = VectorRealNVP(num_dims, num_layers, **parts, memory=memory)

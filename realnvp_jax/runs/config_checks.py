@@ -112,7 +112,7 @@ def check_config(config: Config) -> None:
             f"expected dataset.shift of 0 for the {config.model.name}, since it moves the pixels of images; "
             f"got {config.dataset.shift}"
         )
-    if config.dataset.shift and config.dataset.shift >= min(sides):
+    if config.dataset.shift and len(sides) == 2 and config.dataset.shift >= min(sides):
         raise ValueError(
             f"expected dataset.shift, in pixels, below the smaller side of images of {sides[0]} x {sides[1]}; "
             f"got {config.dataset.shift}"

@@ -55,7 +55,10 @@ def load_run(workdir: Path, step: int | str | None, ema: bool | None) -> tuple[F
         try:
             has_average = checkpoints.has_average(number)
             if ema and not has_average:
-                raise ValueError(f"expected a run with ema_decay > 0 for ema=True; {workdir} has no average")
+                raise ValueError(
+                    "expected a run with ema_decay > 0 or an optimizer that averages for ema=True; "
+                    f"{workdir} has no average"
+                )
             use_average = has_average if ema is None else ema
             params = checkpoints.restore_item(number, "ema" if use_average else "params", target)
         except CorruptCheckpointError as error:

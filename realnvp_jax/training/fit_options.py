@@ -12,6 +12,7 @@ from realnvp_jax.registry import make_parts
 from realnvp_jax.text import describe_error
 from realnvp_jax.training.fit_data import FitData
 from realnvp_jax.training.optimizer import Optimizer, check_average, clipped, learning_rate_schedule
+from realnvp_jax.training.state import optimizer_average
 
 _VALIDATE_EVERY = (50, 500)  # the fewest and the most updates between validations, unless the user says otherwise
 
@@ -70,7 +71,8 @@ def transformation(
         update = clipped(part.for_flow(flow), rates, clip_norm)
     trainable = params["params"]
     try:
-        jax.eval_shape(lambda tree: update.update(tree, update.init(tree), tree), trainable)
+        state = jax.eval_shape(lambda tree: update.update(tree, update.init(tree), tree)[1], trainable)
+        jax.eval_shape(lambda state, tree: optimizer_average(state, {"params": tree}), state, trainable)
     except TypeError as error:
         raise TypeError(
             "expected an optimizer that needs gradients and parameters and nothing else; got one that fails with "

@@ -97,6 +97,9 @@ class Muon(Adam):
     parameters of mixing and normalization are not. One learning rate serves both kinds, since an update of a kernel
     has the root mean square `kernel_rms`, in learning rates, whatever its shape (Liu et al., Muon is Scalable for LLM
     Training, 2025): 0.2 is about that of an update of Adam.
+
+    Attributes:
+      kernels: the hidden kernels of the flow that is trained, which `for_flow` sets.
     """
 
     momentum: float = parameter(0.95, "decay of the mean of the kernels' gradients", at_least=0, below=1)
@@ -111,8 +114,8 @@ class Muon(Adam):
         """Muon for the kernels; optax.adam for the rest."""
         if not self.kernels:
             raise ValueError(
-                "expected hidden kernels for the optimizer muon, which all conditioners but made have (mlp of two or "
-                "more hidden layers), as their hidden_kernels; got none: use another optimizer"
+                "expected hidden kernels for the optimizer muon, which made, pixelcnn, and mlp with a single hidden "
+                "layer do not have; got none: use another optimizer"
             )
         momentum = orthogonalized_momentum(schedule, self.momentum, self.kernel_rms)
         return for_kernels(self.kernels, momentum, super().transformation(schedule))
@@ -131,7 +134,7 @@ class ScheduleFree(AdamW):
     """
 
     averages: ClassVar[bool] = True
-    beta1: float = parameter(0.9, "schedule_free: share of the average in what is trained", above=0, below=1)
+    beta1: float = parameter(0.9, "share of the average in what is trained", above=0, below=1)
 
     def transformation(self, schedule):
         """optax.contrib.schedule_free_adamw, whose AdamW works on a single vector."""
@@ -187,6 +190,7 @@ def learning_rate_schedule(
     if name not in SCHEDULES:
         raise ValueError(f"expected schedule.name to be one of {SCHEDULES}; got {name!r}")
     if name == "one_cycle" and not warmup_steps:
+        decay_steps = max(decay_steps, 2)
         warmup_steps = max(3 * decay_steps // 10, 1)
     if name != "constant" and decay_steps <= warmup_steps:
         raise ValueError(f"expected schedule.decay_steps above schedule.warmup_steps={warmup_steps}; got {decay_steps}")

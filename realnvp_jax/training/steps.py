@@ -90,8 +90,8 @@ def _gradients(
 ) -> tuple[Params, tuple[jax.Array, Params]]:
     """Gradient of `loss_fn`, and what it returns besides the loss.
 
-    It is the mean of the gradients of `accumulate` parts of the batch, one after the other, so that the memory is that
-    of one part. Batch statistics are those of a part; the running ones move by the mean over the parts.
+    It is the mean of the gradients of `accumulate` parts of the batch, one after the other, so that activations take
+    the memory of one part. Batch statistics are those of a part; the running ones move by the mean over the parts.
     """
     gradient_fn = jax.grad(loss_fn, has_aux=True)
 
@@ -177,14 +177,21 @@ def train_step(
         gradients, log_prob = jax.lax.pmean((gradients, log_prob), axis_name)
     with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats by integer counts
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params["params"])
-    params = {**params, "params": optax.apply_updates(state.params["params"], updates)}
+    norm = global_norm(gradients)
+    params = {**params, "params": _unless_diverged(norm, updates, state.params["params"])}
     ema = optimizer_average(opt_state, params)
     if ema_decay:
         step = state.step.astype(jnp.float32)
         decay = jnp.minimum(ema_decay, (1 + step) / (10 + step))
         ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, params)
-    metrics = {"score": score(flow, log_prob), "gradient_norm": global_norm(gradients)}
+    metrics = {"score": score(flow, log_prob), "gradient_norm": norm}
     return TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema), metrics
+
+
+def _unless_diverged(norm: jax.Array, updates: optax.Updates, trainable: Params) -> Any:
+    """The updated parameters; the old ones if the gradient is not finite, in which one can see why."""
+    updated = optax.apply_updates(trainable, updates)
+    return jax.tree.map(lambda new, old: jnp.where(jnp.isfinite(norm), new, old), updated, trainable)
 
 
 def train_steps(
@@ -231,7 +238,7 @@ def eval_step(
       batch: this device's examples, with "index", each example's index in its split, which determines its noise.
       key: root key of the evaluation's noise.
       flow: the flow.
-      train_mode: normalize by the statistics of the batch instead of the running ones.
+      train_mode: normalize by the statistics of the batch instead of the running ones, and apply dropout.
       num_samples: number of dequantizations in the importance-weighted bound on images, in evaluation mode.
       axis_name: axis of devices that share the batch.
     """

@@ -26,12 +26,13 @@ import numpy as np
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.create import create
+from realnvp_jax.models.pure import count_parameters
 from realnvp_jax.registry import parameters, part_class
 from realnvp_jax.runs.config_keys import with_overrides
 from realnvp_jax.runs.named_configs import get_config
 from realnvp_jax.runs.setup import load_data
 from realnvp_jax.training.evaluation import evaluate
-from realnvp_jax.training.optimizer import clipped
+from realnvp_jax.training.optimizer import check_average, clipped
 from realnvp_jax.training.parallel import parallel_eval_step, replicate
 from realnvp_jax.training.state import create_state, evaluation_params
 from realnvp_jax.training.steps import train_step
@@ -114,6 +115,9 @@ class Rung:
         part = part_class("optimizer", config.optimizer.name)
         options = {name: config.optimizer[name] for name in parameters(part) if name in config.optimizer}
         self.optimizer = part(**options).for_flow(self.flow)
+        check_average(self.optimizer, config.ema_decay, config.schedule.name)
+        if config.schedule.name not in ("constant", "cosine"):
+            raise ValueError(f"expected schedule.name of constant or cosine; got {config.schedule.name!r}")
         self.step = jax.jit(self._step, donate_argnums=0)
 
     def _transformation(self, rate: Any) -> Any:
@@ -128,6 +132,8 @@ class Rung:
             optimizer=self._transformation(rate),
             l2=self.config.optimizer.l2,
             flip=self.config.dataset.flip,
+            shift=self.config.dataset.shift,
+            accumulate=self.config.accumulate,
             ema_decay=self.config.ema_decay,
         )
 
@@ -176,8 +182,7 @@ def measure(name: str, config: Any, options: argparse.Namespace, clock: Any) -> 
         validation, test = rung.evaluate(state, options.examples)
         rows.append({"seed": seed, "updates": num_steps, "validation": validation, "test": test})
         print(f"{name}: {rows[-1]}", flush=True)
-    size = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(lambda: rung.flow.init(jax.random.key(0)))))
-    return {"rung": name, "parameters": size, "seeds": rows}
+    return {"rung": name, "parameters": count_parameters(rung.flow), "seeds": rows}
 
 
 def line(row: dict[str, Any]) -> str:
