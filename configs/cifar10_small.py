@@ -1,6 +1,7 @@
 """CIFAR-10 on two CPU cores: a small flow that squeezes first, trained by Muon for at most two and a half hours.
 
-Two scales of four steps, gated dense conditioners, mixtures of logistics and variational dequantization.
+Two scales of four steps, gated dense conditioners, mixtures of logistics and variational dequantization. Ours: 3.722 +-
+0.006 bits/dim on the test set after 2,400 steps (results/cifar10_small); the paper has 3.49.
 """
 
 from realnvp_jax.configs import default
@@ -9,7 +10,7 @@ from realnvp_jax.configs import default
 def get_config():
     """1.5 million parameters; wide and few couplings, since narrow convolutions waste a CPU's time."""
     config = default.get_config()
-    config.num_steps = 17_000
+    config.num_steps = 10_000
     config.batch_size = 32
     config.init_examples = 256
     config.learning_rate = 5e-3
