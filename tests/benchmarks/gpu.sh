@@ -7,9 +7,9 @@
 #
 # `table` begins no case after SECONDS (150), most wanted cases first; CASES names others, to try it on a CPU. `record` is
 # train.py, stopped after SECONDS as by Ctrl-C, with everything saved; then OUT gets what the run has written so far, and
-# its parameters in bfloat16, in files of at most 15 MiB. Leave a minute for that. The same call goes on with training, or
-# with the evaluation of the test images if only that is missing; the exit code is 130 as long as there is more to do.
-# Initializing and compiling take about two minutes. One process at a time: tracing does not run in parallel.
+# its parameters, kernels in bfloat16, in files of at most 15 MiB. Leave a minute for that. The same call goes on with
+# training, or with the evaluation of the test images if only that is missing; the exit code is 130 as long as there is more
+# to do. Initializing and compiling take about two minutes. One process at a time: tracing does not run in parallel.
 set -euo pipefail
 what=${1:?check, table or record}
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -48,9 +48,14 @@ import jax.numpy as jnp
 
 import realnvp_jax
 
+
+def rounded(path, leaf):
+    return leaf.astype(jnp.bfloat16) if path[-1].key.endswith("kernel") else leaf
+
+
 flow, params = realnvp_jax.load(sys.argv[1])
-half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16) if leaf.dtype == jnp.float32 else leaf, params)
-realnvp_jax.save(sys.argv[2], flow, half, overwrite=True, max_file_size=15 * 2**20)
+params = jax.tree.map_with_path(rounded, params)
+realnvp_jax.save(sys.argv[2], flow, params, overwrite=True, max_file_size=15 * 2**20)
 EOF
     exit "$status"
     ;;
