@@ -1,5 +1,6 @@
 import itertools
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -12,6 +13,8 @@ import pytest
 from jaxtyping import install_import_hook
 from PIL import Image
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores both signals
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # tests compile more than they compute
 

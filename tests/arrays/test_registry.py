@@ -161,7 +161,7 @@ def test_a_name_with_its_parameters_is_the_object(name, by_name, as_objects):
         ("optimizer", optimizer_keys, {"optimizer"}),
     ],
 )
-def test_keys_of_parts_are_keys_of_every_config_with_the_parts_own_defaults(group, keys, kinds):
+def test_keys_of_parts_are_keys_of_every_config_with_the_parts_own_defaults(group, keys, kinds, only_shipped_parts):
     of_the_package = [
         (name, field)
         for kind in kinds
