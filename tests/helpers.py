@@ -136,7 +136,7 @@ ZOO = {
     "conditional gated coupling": Animal(
         lambda: gated_coupling(Checkerboard(1), 1, Additive()), (3, 2, 1), context_size=2
     ),
-    "three convolutions coupling 0": Animal(lambda: glow_coupling(Halves(0), 2), (2, 3, 4), context_size=2),
+    "conditional three convolutions coupling": Animal(lambda: glow_coupling(Halves(0), 2), (2, 3, 4), context_size=2),
     "attention coupling 0": Animal(
         lambda: coupling(
             Checkerboard(1),
