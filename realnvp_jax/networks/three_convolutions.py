@@ -1,6 +1,8 @@
 """Glow's conditioner of images (Kingma and Dhariwal, 2018): three convolutions.
 
     relu(normalize(conv3x3)),  relu(normalize(conv1x1)),  conv3x3
+
+The normalization is that of the whole model.
 """
 
 import flax.linen as nn
