@@ -27,6 +27,7 @@ KEYS = {
     ),
     "dtype": ("float32", "images: dtype of the conditioners in training, float32 or bfloat16; densities are float32"),
     "steps_per_dispatch": (1, "updates that the device makes in one call from the host"),
+    "max_hours": (0.0, "hours after which the run saves and stops, to be resumed by the same command; 0 for no limit"),
     "tracker": (
         "",
         "where metrics, pictures and the result are sent besides the workdir: wandb, mlflow, or a tracker that you "

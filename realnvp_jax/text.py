@@ -66,6 +66,13 @@ def describe_os_error(error: Exception, path: object = None) -> str:
     )
 
 
+def sentence(error: Exception) -> str:
+    """What to print about an error: its own sentence if it is one about bad input or a file, else its type and text."""
+    if isinstance(error, OSError):
+        return describe_os_error(error)
+    return str(error) if isinstance(error, ValueError | TypeError) else describe_error(error)
+
+
 def split_names(text: str | tuple[str, ...]) -> tuple[str, ...]:
     """The names in a text, separated by commas, with quotes around a name that contains one, as in a CSV file.
 

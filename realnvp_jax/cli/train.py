@@ -11,7 +11,9 @@ from realnvp_jax.cli.common import command_line, escape_in_console
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 
 _DEFAULT = "digits"
-_ONE_DASH = re.compile(r"^-(?=(?:no)?config\b|workdir\b|seeds\b|traceback\b|help\b)")
+_ONE_DASH = re.compile(
+    r"^-(?=(?:no)?config\b|workdir\b|seeds\b|coordinator\b|num[_-]processes\b|process[_-]id\b|traceback\b|help\b)"
+)
 
 
 class _Train(click.Command):
@@ -45,8 +47,20 @@ class _Train(click.Command):
 @click.option("--config", metavar="CONFIG", help="Another way to give CONFIG.")
 @click.option("-w", "--workdir", default="", help="Directory of the run. [default: runs/<name of the config>]")
 @click.option("--seeds", metavar="N,N,...", help="Train once with each seed, in workdir/seed_N.")
+@click.option("--coordinator", metavar="HOST:PORT", help="Address of process 0 of several (see docs/clusters.md).")
+@click.option("--num_processes", "--num-processes", type=click.IntRange(min=1), help="Number of processes.")
+@click.option("--process_id", "--process-id", type=click.IntRange(min=0), help="Number of this process, from 0.")
 @click.option("--traceback", is_flag=True, help="Show the traceback of an error.")
-def main(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: str | None, traceback: bool) -> None:
+def main(
+    arguments: tuple[str, ...],
+    config: str | None,
+    workdir: str,
+    seeds: str | None,
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    traceback: bool,
+) -> None:
     """Train a flow from a config. A workdir that holds a checkpoint is resumed.
 
     CONFIG is the name of a config that ships, such as digits (the default) or toy2d:moons, or a Python file.
@@ -55,9 +69,17 @@ def main(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: st
     escape_in_console()
     with StopRequest(exits=True):  # before the imports, which take a while
         try:
+            _connect(coordinator, num_processes, process_id)
             _train(arguments, config, workdir, seeds)
         except Exception as error:
             _exit(error, traceback)
+
+
+def _connect(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+    """Connect this process with the others, if there are any."""
+    from realnvp_jax.runs.cluster import connect
+
+    connect(coordinator, num_processes, process_id)
 
 
 def _train(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: str | None) -> None:
@@ -93,7 +115,7 @@ def _parse_seeds(text: str) -> list[int]:
 
 def _exit(error: Exception, traceback: bool) -> None:
     """Exit with one sentence about the error; with `traceback`, raise it as it is."""
-    from realnvp_jax.text import describe_error, describe_os_error
+    from realnvp_jax.text import sentence
     from realnvp_jax.training.steps import NonFiniteLossError
 
     if isinstance(error, InterruptedRunError):
@@ -101,8 +123,8 @@ def _exit(error: Exception, traceback: bool) -> None:
         sys.exit(error.exit_code)
     if traceback:
         raise error
-    if isinstance(error, OSError):
-        sys.exit(f"error: {describe_os_error(error)}")
-    if isinstance(error, ValueError | TypeError | NonFiniteLossError):
+    if isinstance(error, NonFiniteLossError):
         sys.exit(f"error: {error}")
-    sys.exit(f"error: {describe_error(error)} (unexpected: --traceback shows where it came from)")
+    if isinstance(error, ValueError | TypeError | OSError):
+        sys.exit(f"error: {sentence(error)}")
+    sys.exit(f"error: {sentence(error)} (unexpected: --traceback shows where it came from)")

@@ -4,6 +4,8 @@ A workdir holds checkpoints/<step>/ with the items `params`, `ema`, `opt_state` 
 best validation result so far, and the SHA-256 of every item's arrays and of `meta` itself, since Orbax can restore
 damaged files without an error. The newest checkpoints are kept, and for each of them the best step that its `meta`
 names. All of this is on disk, so a restarted run keeps the same checkpoints. Saving is asynchronous and atomic.
+
+The state is the same in every process, so the main process writes and reads it for all.
 """
 
 import contextlib
@@ -24,6 +26,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 import realnvp_jax
+from realnvp_jax.processes import is_main, of_main
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.files import UnwritableFileError, write_text
@@ -65,7 +68,7 @@ class _NewestAndTheirBest(preservation_policy.PreservationPolicy):
 
 
 class Checkpoints:
-    """The checkpoints of one workdir.
+    """The checkpoints of one workdir. If there are several processes, all of them call the same methods.
 
     Args:
       workdir: the run's directory.
@@ -76,24 +79,33 @@ class Checkpoints:
     def __init__(self, workdir: Path, keep: int = 2, read_only: bool = False):
         self.directory = workdir.resolve() / "checkpoints"
         self._policy = _NewestAndTheirBest(keep, {})
+        self._open(read_only)
+
+    @of_main
+    def _open(self, read_only: bool) -> None:
+        if not read_only:
+            self.directory.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(
             self.directory,
             item_names=(*_ITEMS, "meta"),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=self._policy,
                 cleanup_tmp_directories=not read_only,
-                create=not read_only,
+                create=False,
                 read_only=read_only,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes={0}),
             ),
         )
         for step in [] if read_only else self.steps():
             with contextlib.suppress(Exception):  # damaged checkpoints, which `restore` reports
                 self._policy.best_of[step] = self.meta(step)["best"]["step"]
 
+    @of_main
     def steps(self) -> list[int]:
         """Steps with a complete checkpoint, newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
+    @of_main
     def save(self, state: TrainState, best: Best) -> None:
         """Save in the background; a step that has already been saved is left as it is.
 
@@ -108,7 +120,7 @@ class Checkpoints:
         step = int(state.step)
         if step in self._manager.all_steps():
             return
-        items = {name: getattr(state, name) for name in _ITEMS}
+        items = {name: jax.tree.map(np.array, getattr(state, name)) for name in _ITEMS}  # copies on the host
         self._check_space(items)
         meta = {"step": step, "best": dataclasses.asdict(best), "sha256": {n: _sha256(v) for n, v in items.items()}}
         meta["version"] = realnvp_jax.__version__
@@ -127,6 +139,7 @@ class Checkpoints:
         if not saved:
             raise RuntimeError(f"expected Orbax to save step {step} in {self.directory}; it has {self.steps()}")
 
+    @of_main
     def note_best(self, step: int, best: Best) -> None:
         """Atomically replace the best validation result that a saved step names."""
         self.wait()
@@ -135,6 +148,7 @@ class Checkpoints:
         write_text(self.directory / str(step) / "meta" / "metadata", json.dumps(meta))
         self._policy.best_of[step] = best.step
 
+    @of_main
     def restore(self, target: TrainState) -> tuple[TrainState, Best] | None:
         """The newest usable checkpoint, or None if there is none at all.
 
@@ -164,16 +178,19 @@ class Checkpoints:
             )
         return None
 
+    @of_main
     def restore_item(self, step: int, name: str, target: Any) -> Any:
         """One item ("params" or "ema") of one step; raises ValueError if the step has no or a damaged checkpoint."""
         with self._reading(step):
             return self._restore_item(step, name, target)
 
+    @of_main
     def has_average(self, step: int) -> bool:
         """Whether one step has an average of the parameters, the item "ema"; raises as `restore_item`."""
         with self._reading(step):
             return bool(self.meta(step)["dtypes"]["ema"])
 
+    @of_main
     def put_aside(self, steps: list[int]) -> None:
         """Move the checkpoints of some steps to <workdir>/damaged/<step>."""
         for step in steps:
@@ -183,6 +200,7 @@ class Checkpoints:
         if steps:
             self._manager.reload()
 
+    @of_main
     def meta(self, step: int) -> dict[str, Any]:
         """The item `meta` of one step.
 
@@ -197,15 +215,17 @@ class Checkpoints:
             )
         return meta
 
+    @of_main
     def wait(self) -> None:
         """Wait until pending saves are complete."""
         with self._saving():
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Wait until pending saves are complete, and release all resources."""
-        with self._saving():
-            self._manager.close()
+        """Wait until pending saves are complete, and release all resources; other processes do not wait."""
+        if is_main():
+            with self._saving():
+                self._manager.close()
 
     def _check_space(self, items: Any) -> None:
         """Raise UnwritableFileError if the disk is full, of which the threads of Orbax would print several screens."""

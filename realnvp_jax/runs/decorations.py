@@ -6,6 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from realnvp_jax.processes import is_main
 from realnvp_jax.text import describe_error
 
 
@@ -29,5 +30,6 @@ def attempt(what: object, function: Callable[..., Any], *arguments: Any) -> bool
 
 
 def warn(message: str) -> None:
-    """Print a warning to stderr, above the progress bar."""
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    """Print a warning to stderr, above the progress bar; of several processes, only the main one does."""
+    if is_main():
+        tqdm.write(f"warning: {message}", file=sys.stderr)

@@ -1,7 +1,6 @@
-"""The end of a run: the best step on the test set, result.json, and the pictures."""
+"""The end of a run: result.json and the pictures."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,7 +12,6 @@ from realnvp_jax.plots.plane import DensityGrid
 from realnvp_jax.runs import pictures
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.decorations import attempt, warn
-from realnvp_jax.runs.evaluator import Evaluator
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.files import write_json
 from realnvp_jax.runs.history import note_finish
@@ -24,30 +22,28 @@ from realnvp_jax.training.steps import cost
 
 def finish(
     experiment: Experiment,
-    evaluator: Evaluator,
     trackers: Trackers,
     best: Best,
     params: Params,
-    check: Callable[[], None],
+    score: tuple[float, float | None],
     *,
     is_average: bool,
 ) -> dict[str, Any]:
-    """Evaluate the best step on the test set, and write the files of a finished run, the result first.
+    """Write the files of a finished run, the result first.
 
     Args:
       experiment: the run.
-      evaluator: the run's evaluations.
       trackers: where the result and the pictures are reported.
       best: the best step.
       params: the parameters of that step.
-      check: called between batches; it raises if the run is to stop.
+      score: (mean, standard error) of these parameters on the test set.
       is_average: whether the parameters are an average.
 
     Returns:
       The contents of result.json.
     """
     config, files = experiment.config, experiment.files
-    mean, standard_error = evaluator.test(params, check)
+    mean, standard_error = score
     result = {
         "mean": mean,
         "standard_error": standard_error,

@@ -22,6 +22,7 @@ _MAY_DIFFER = (
     "unroll",
     "profile",
     "tracker",
+    "max_hours",
     "steps_per_dispatch",
 )
 REMEDY = "put back a copy of it, or use another --workdir"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from realnvp_jax.models.create import Config
+from realnvp_jax.processes import on_main, silent_unless_main
 from realnvp_jax.runs.config_checks import check_config
 from realnvp_jax.runs.files import write_json
 from realnvp_jax.runs.saved_config import config_path
@@ -48,10 +49,15 @@ def train_seeds(
             f"expected a workdir for several seeds, one directory for each; got {shorten(workdir, 140)}, which holds "
             "a single run: use another --workdir"
         )
+    with silent_unless_main():
+        return _train_each(configs, workdir, command)
+
+
+def _train_each(configs: Sequence[Config], workdir: Path, command: str | None) -> dict[str, Any]:
     results = []
-    for seed, own in zip(seeds, configs, strict=True):
-        print(f"seed {seed}")
-        results.append(train(own, workdir / f"seed_{seed}", command=command))
+    for own in configs:
+        print(f"seed {own.seed}")
+        results.append(train(own, workdir / f"seed_{own.seed}", command=command))
     means = [result["mean"] for result in results]
     deviation = statistics.stdev(means) if len(means) > 1 else None
     summary = {
@@ -59,10 +65,10 @@ def train_seeds(
         "standard_deviation": deviation,
         "standard_error": None if deviation is None else deviation / math.sqrt(len(means)),
         "unit": results[0]["unit"],
-        "seeds": list(seeds),
+        "seeds": [own.seed for own in configs],
         "results": means,
     }
-    write_json(workdir / "seeds.json", summary)
+    on_main(lambda: write_json(workdir / "seeds.json", summary))
     spread = "" if deviation is None else f", standard deviation over seeds {deviation:.3f}"
-    print(f"test over {len(seeds)} seeds: mean {summary['mean']:.3f}{spread} {summary['unit']}")
+    print(f"test over {len(configs)} seeds: mean {summary['mean']:.3f}{spread} {summary['unit']}")
     return summary

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.prefetch import prefetch
 from realnvp_jax.models.flow import Params
+from realnvp_jax.processes import is_main, on_main
 from realnvp_jax.runs import pictures
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints
@@ -27,7 +28,7 @@ from realnvp_jax.runs.profiling import Profile
 from realnvp_jax.runs.recovery import restore_best
 from realnvp_jax.runs.result import picture_title
 from realnvp_jax.runs.setup import noise_scale
-from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
+from realnvp_jax.runs.stop import Stop
 from realnvp_jax.runs.start_message import print_start
 from realnvp_jax.runs.trackers import Trackers
 from realnvp_jax.training.augmentation import augment
@@ -51,7 +52,7 @@ class Trainer:
 
     Args:
       experiment: the run; it continues from the newest checkpoint in its workdir.
-      stop: tells whether the run has been asked to stop.
+      stop: tells all processes together whether the run has been asked to stop.
 
     Attributes:
       state: the state after `step` updates, on every device.
@@ -59,7 +60,7 @@ class Trainer:
       best: the best validation result so far.
     """
 
-    def __init__(self, experiment: Experiment, stop: StopRequest):
+    def __init__(self, experiment: Experiment, stop: Stop):
         self.experiment, self.stop = experiment, stop
         self.config, self.flow, self.files = experiment.config, experiment.flow, experiment.files
         self._init_key, self.key, _ = experiment.keys()
@@ -78,22 +79,29 @@ class Trainer:
             steps_per_dispatch=self._steps_per_dispatch,
         )
         self.evaluator = Evaluator(experiment)
-        self.best = Best()
+        initial = functools.partial(create_state, self.flow, optimizer=experiment.optimizer)
+        self._shapes = jax.eval_shape(functools.partial(initial, ema_decay=self.config.ema_decay), self._init_key)
         with contextlib.ExitStack() as resources:  # if something fails, those that are open are released
             self._open(resources)
             self._resources = resources.pop_all()
 
     def _open(self, resources: contextlib.ExitStack) -> None:
-        """Restore the newest checkpoint, and open the run's files."""
+        """Restore the newest checkpoint, and open the run's files, which only the main process does."""
         self.checkpoints = Checkpoints(self.files.path, keep=self.config.checkpoint.keep)
         resources.callback(self.checkpoints.close)
-        self.state = self._initial_state()
-        restored = self.checkpoints.restore(self.state)
-        if restored is not None:
-            self.state, self.best = restored
-        self.state = replicate(self.state)
+        leaves, self.best, self.is_resumed = on_main(self._starting_point)
+        self.state = replicate(jax.tree.unflatten(jax.tree.structure(self._shapes), leaves))
         self.step = int(self.state.step)
-        self.is_resumed = restored is not None
+        on_main(lambda: self._open_records(resources))
+        self.pending = PendingMetrics(self.step, self.config.batch_size, self.experiment.schedule)
+
+    def _starting_point(self) -> tuple[list[jax.Array], Best, bool]:
+        """The leaves of the state to start from, the best result so far, and whether they are from a checkpoint."""
+        restored = self.checkpoints.restore(self._shapes)
+        state, best = (self._initial_state(), Best()) if restored is None else restored
+        return jax.tree.leaves(state), best, restored is not None
+
+    def _open_records(self, resources: contextlib.ExitStack) -> None:
         self.log = MetricsLog(self.files, self.step)
         resources.callback(self.log.close)
         note_start(self.files.run_path, self.experiment.command, self.step)
@@ -101,7 +109,6 @@ class Trainer:
         resources.callback(self.trackers.close)
         self.profile = Profile(self.files.path / "profile", self.config.profile, self.step)
         resources.callback(self.profile.close)
-        self.pending = PendingMetrics(self.step, self.config.batch_size, self.experiment.schedule)
 
     def run(self) -> dict[str, Any]:
         """Train to the last step, evaluate the best one on the test set, and return the contents of result.json."""
@@ -110,17 +117,17 @@ class Trainer:
             self._restore_best()  # early, so that if the best checkpoint is lost, the run uses the best one left
         first_step = self.step
         self._train()
-        if self.profile.close():
+        if is_main() and self.profile.close():
             print(f"profile: {self.profile.path}")
         if first_step == self.step:  # the run may have stopped here before num_steps was lowered to this step
             self._validate({}, tqdm(disable=True))
             self.checkpoints.note_best(self.step, self.best)
         params = self._restore_best()
         message = f"stopped after the last step, which is saved; for the test result, run again: {self._same_call}"
-        check = functools.partial(self.stop.check, message)
-        return finish(
-            self.experiment, self.evaluator, self.trackers, self.best, params, check, is_average=bool(self.state.ema)
-        )
+        check = functools.partial(self.stop.check_soon, message)
+        score = self.evaluator.test(params, check)
+        is_average = bool(self.state.ema)
+        return on_main(lambda: finish(self.experiment, self.trackers, self.best, params, score, is_average=is_average))
 
     def close(self) -> None:
         """Wait until pending saves are complete, and release all resources."""
@@ -143,26 +150,23 @@ class Trainer:
                 self.step += count
                 self.pending.add(metrics, count)
                 bar.update(count)
-                if self.profile.after(self.step, metrics):
+                if is_main() and self.profile.after(self.step, metrics):
                     bar.write(f"profile: {self.profile.path}")
                 is_last = self.step == config.num_steps
                 must_save = is_last or self.step % config.checkpoint.every == 0
                 must_evaluate = is_last or self.step % config.evaluate.every == 0
-                if self.stop.requested or must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
+                stopping = self.stop.requested_soon()
+                if stopping or must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
                     row = self._metrics_row()
                     if must_evaluate:
                         self._validate(row, bar)
                     self._show(row, bar)
-                    stopping = self.stop.requested  # a request may arrive while the metrics are fetched
+                    stopping = self.stop.requested()  # a request may arrive while the metrics are fetched
                     if stopping or must_save or self.best.step == self.step:
                         self._save()
-                else:
-                    stopping = False
                 if stopping and not is_last:
                     self.checkpoints.wait()
-                    raise InterruptedRunError(
-                        f"stopped and saved at step {self.step}; resume with: {self._same_call}", self.stop.exit_code
-                    )
+                    self.stop.check(f"stopped and saved at step {self.step}; resume with: {self._same_call}")
 
     def _initial_state(self) -> TrainState:
         """The state before the first step."""
@@ -205,12 +209,18 @@ class Trainer:
         """Save the state, or raise NonFiniteLossError if the last update left parameters that are not finite."""
         if not _all_finite((self.state.params, self.state.ema)):
             raise self._divergence(f"parameters that are not finite after step {self.step}", self.step)
+        on_main(self._save_files)
+
+    def _save_files(self) -> None:
         self.log.sync()
         self.checkpoints.save(self.state, self.best)
 
     def _divergence(self, what: str, step: int) -> NonFiniteLossError:
-        initial = self._initial_state().params
-        return divergence(what, step, self.experiment, self.checkpoints, self.state.params, initial)
+        def error() -> NonFiniteLossError:
+            initial = self._initial_state().params
+            return divergence(what, step, self.experiment, self.checkpoints, self.state.params, initial)
+
+        return on_main(error)
 
     def _validate(self, row: dict[str, float], bar: tqdm) -> None:
         """Evaluate the state, add the result to the row, and draw samples of images."""
@@ -235,16 +245,22 @@ class Trainer:
         if (
             self.flow.levels is not None
         ):  # pictures of vectors are drawn only at the end: they take longer than training
-            path = self.files.path / "samples" / f"step_{self.step:08d}.png"
-            title = picture_title(self.files.path, self.step)
-            if attempt(path, pictures.save_samples, self.experiment, params, path, title):
-                pictures.remove_old(path.parent)
-                self.trackers.image(self.step, "samples", path)
+            on_main(lambda: self._draw(params))
         self.pending.restart_clock(self.step)
 
+    def _draw(self, params: Params) -> None:
+        path = self.files.path / "samples" / f"step_{self.step:08d}.png"
+        title = picture_title(self.files.path, self.step)
+        if attempt(path, pictures.save_samples, self.experiment, params, path, title):
+            pictures.remove_old(path.parent)
+            self.trackers.image(self.step, "samples", path)
+
     def _show(self, row: dict[str, float], bar: tqdm) -> None:
-        self.log.write(self.step, row)
-        self.trackers.metrics(self.step, row)
+        def write() -> None:
+            self.log.write(self.step, row)
+            self.trackers.metrics(self.step, row)
+
+        on_main(write)
         bar.set_postfix_str(f"{row['train']:.3f} {self.experiment.unit}, {row['examples_per_second']:.0f} examples/s")
 
     def _restore_best(self) -> Params:

@@ -13,6 +13,7 @@ from realnvp_jax.random import root_key
 from realnvp_jax.training.parallel import shard
 
 _EVALUATION_SEED = 0  # fixed, so that a checkpoint has a single result
+_BATCHES_AHEAD = 2  # dispatched before a result is fetched; a request to stop waits for them
 
 
 def evaluation_key() -> jax.Array:
@@ -46,14 +47,14 @@ def evaluate(
     batch_size = min(batch_size, len(examples))
     batch_size += -batch_size % jax.device_count()
     key = evaluation_key() if key is None else key
-    scores = [
-        step(params, _process_share(examples, indices), key) for indices in _padded_batches(len(examples), batch_size)
-    ]
-    bar = tqdm(scores, "evaluating", unit="batch", disable=None if progress else True, leave=False)
-    fetched = []
-    for batch in bar:
+    batches = list(_padded_batches(len(examples), batch_size))
+    scores, fetched = [], []
+    for indices in tqdm(batches, "evaluating", unit="batch", disable=None if progress else True, leave=False):
+        scores.append(step(params, _process_share(examples, indices), key))
         between()
-        fetched.append(np.asarray(batch))
+        if len(scores) > _BATCHES_AHEAD:
+            fetched.append(np.asarray(scores.pop(0)))
+    fetched += [np.asarray(batch) for batch in scores]
     return np.concatenate(fetched)[: len(examples)]
 
 

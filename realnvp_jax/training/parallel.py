@@ -1,7 +1,8 @@
 """The per-device steps on all devices of all processes, under `jax.pmap`.
 
 The state is replicated without a leading device axis, so that it can be saved and restored unchanged on any number of
-devices. Batches are reshaped to [local devices, examples per device, ...].
+devices and processes. Every process holds its own copy, on its own devices. Batches are reshaped to [local devices,
+examples per device, ...].
 """
 
 import functools
@@ -54,8 +55,8 @@ def parallel_eval_step(flow: Flow, *, train_mode: bool = False, num_samples: int
 
 
 def replicate(tree: Any) -> Any:
-    """Put a tree on every device, in the form that the parallel steps take and return: they compile only once."""
-    mesh = jax.sharding.Mesh(np.array(jax.devices()), (AXIS,))
+    """Put a tree on every device of this process, as the parallel steps take and return it: they compile only once."""
+    mesh = jax.sharding.Mesh(np.array(jax.local_devices()), (AXIS,))
     return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
 
 
