@@ -43,11 +43,12 @@ class ResidualBlock(nn.Module):
 
     def setup(self):
         """The layers."""
-        self.skip = WeightNormConv(self.features, 1, use_gain=True)
+        bias_cancels = self.normalization.subtracts_batch_mean  # both outputs are normalized before they are used
+        self.skip = WeightNormConv(self.features, 1, use_gain=True, bias_cancels=bias_cancels)
         self.norm_in = NormalizedInput(fresh_copy(self.normalization))
         self.conv_in = WeightNormConv(self.features, 3, use_bias=False)
         self.norm_out = NormalizedInput(fresh_copy(self.normalization))
-        self.conv_out = WeightNormConv(self.features, 3, use_gain=True)
+        self.conv_out = WeightNormConv(self.features, 3, use_gain=True, bias_cancels=bias_cancels)
 
     def __call__(self, stream: Stream, out: Stream, mode: Mode) -> tuple[Stream, Stream]:
         """(stream, out)."""
@@ -80,9 +81,10 @@ class ResNet(Conditioner):
     def setup(self):
         """The layers; `blocks` has parameters with a leading axis for the block."""
         self.norm_in = NormalizedInput(fresh_copy(self.normalization))
-        self.conv_in = WeightNormConv(self.base_features, 3)
+        bias_cancels = self.normalization.subtracts_batch_mean  # of all biases but the last
+        self.conv_in = WeightNormConv(self.base_features, 3, bias_cancels=bias_cancels)
         self.blocks = ResidualBlock(self.base_features, fresh_copy(self.normalization))
-        self.skip_out = WeightNormConv(self.base_features, 1, use_gain=True)
+        self.skip_out = WeightNormConv(self.base_features, 1, use_gain=True, bias_cancels=bias_cancels)
         self.norm_out = NormalizedInput(fresh_copy(self.normalization))
         self.conv_out = WeightNormConv(self.out_features, 1, use_gain=True)
 

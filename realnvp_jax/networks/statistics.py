@@ -31,7 +31,8 @@ class Normalization(nn.Module):
     """Base class of the parts of the kind "normalization"."""
 
     learns_mean = False  # whether the mean is trainable, so that a network needs no offset after it
-    removes_offset = False  # whether adding a constant to x changes nothing in training
+    removes_offset = False  # whether a trainable constant added to x before is needless
+    subtracts_batch_mean = False  # whether adding a constant to x changes nothing at all in training
     is_identity = False
 
     def __post_init__(self):
@@ -96,6 +97,11 @@ class BatchNorm(Normalization):
     rate: float = 0.1
     epsilon: float = 1e-4
     removes_offset = True
+
+    @property
+    def subtracts_batch_mean(self) -> bool:
+        """Whether it is plain batch norm, without a lag."""
+        return self.batch_norm_lag == 0
 
     @nn.compact
     def _running(self, channels: int) -> Any:

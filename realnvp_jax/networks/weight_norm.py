@@ -28,12 +28,16 @@ class WeightNormConv(nn.Module):
       kernel_size: height and width of the kernel.
       use_bias: whether a bias is added.
       use_gain: whether a trainable gain multiplies the normalized weights; it starts at kernel_size / sqrt(6).
+      bias_cancels: whether what follows subtracts the batch's mean. The bias then has no influence on training, and
+        its gradient is exactly 0. Computed, it would be rounding noise, which Adam scales up to the learning rate;
+        the running statistics do not follow that, so that results would depend on the number of devices.
     """
 
     features: int
     kernel_size: int
     use_bias: bool = True
     use_gain: bool = False
+    bias_cancels: bool = False
     penalized = ("gain",)  # the parameters that carry the authors' L2 penalty
 
     @nn.compact
@@ -51,5 +55,6 @@ class WeightNormConv(nn.Module):
         y = (convolve_for_training if mode.trains else convolve)(x.astype(dtype), kernel.astype(dtype))
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            bias = jax.lax.stop_gradient(bias) if self.bias_cancels and mode.trains else bias
             y = y + bias.astype(dtype).reshape(1, 1, 1, -1)
         return y
