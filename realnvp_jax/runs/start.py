@@ -161,4 +161,3 @@ def _essentials(experiment: Experiment) -> dict[str, str]:
         "config": json.dumps(config, sort_keys=True),
         "data": repr(fingerprint(experiment.splits)) if jax.process_count() > 1 else "",
     }
-

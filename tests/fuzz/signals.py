@@ -88,7 +88,7 @@ class Trial:
             ended = self.run(self.whole)
             assert ended.code == 0, ended.error
         self.seconds = ended.seconds
-        self._expected = _outcome(self.whole)
+        self._expected = outcome(self.whole)
 
     def start(self, workdir: Path) -> subprocess.Popen[str]:
         """Start a run."""
@@ -96,13 +96,13 @@ class Trial:
         program = ["-m", "realnvp_jax.cli.main", "train"] if is_odd else ["train.py"]
         command = [sys.executable, *program, *ARGUMENTS, f"--workdir={workdir}"]
         pipe = subprocess.PIPE
-        with _default_signals():
+        with default_signals():
             return subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=pipe, stderr=pipe, text=True)
 
     def run(self, workdir: Path) -> Ended:
         """A run from its start to its end."""
         started = time.perf_counter()
-        return _end(self.start(workdir), started)
+        return wait_for(self.start(workdir), started)
 
     def signalled(self, name: str, number: int, seconds: float) -> tuple[str, list[str]]:
         """A run that gets a signal after so many seconds, and is started again.
@@ -117,9 +117,9 @@ class Trial:
             program.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             program.send_signal(number)
-        must_stop = program.poll() is None and NUM_STEPS not in _steps(workdir)
-        ended = _end(program, started)
-        faults = _tracebacks(ended)
+        must_stop = program.poll() is None and NUM_STEPS not in saved_steps(workdir)
+        ended = wait_for(program, started)
+        faults = tracebacks(ended)
         expected = {128 + number}
         if not must_stop:  # a signal that comes after the last batch of the test set lets the run end
             expected |= {0, -number}
@@ -128,7 +128,7 @@ class Trial:
             faults = []
         if ended.code not in expected:
             faults.append(f"exit code {ended.code} instead of {128 + number}: {ended.error[-300:]!r}")
-        saved = _steps(workdir)
+        saved = saved_steps(workdir)
         faults += self._resumed(workdir)
         last = ended.error.strip().splitlines()[-1:] if ended.code else ended.out.strip().splitlines()[-1:]
         shutil.rmtree(workdir, ignore_errors=True)
@@ -142,8 +142,8 @@ class Trial:
         first = self.start(workdir)
         time.sleep(seconds)
         second = self.start(workdir)
-        both = [_end(first, started), _end(second, started)]
-        faults = [fault for ended in both for fault in _tracebacks(ended)]
+        both = [wait_for(first, started), wait_for(second, started)]
+        faults = [fault for ended in both for fault in tracebacks(ended)]
         codes = [ended.code for ended in both]
         refused = [ended for ended in both if ended.code == 1]
         if sorted(codes) != [0, 1]:
@@ -161,16 +161,16 @@ class Trial:
         """Start a run again, and compare its outcome with that of the undisturbed one."""
         if again:
             ended = self.run(workdir)
-            if ended.code or _tracebacks(ended):
+            if ended.code or tracebacks(ended):
                 return [f"started again, it exits with {ended.code}: {ended.error[-300:]!r}"]
         if not (workdir / "result.json").is_file():
             return ["there is no result.json"]
-        found = _outcome(workdir)
+        found = outcome(workdir)
         return [f"another {name}" for name, value in self._expected.items() if found[name] != value]
 
 
 @contextlib.contextmanager
-def _default_signals() -> Iterator[None]:
+def default_signals() -> Iterator[None]:
     """What is started here does not ignore SIGINT, as a shell's background jobs and what they start would."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in set(SIGNALS)}
     try:
@@ -180,7 +180,7 @@ def _default_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _end(program: subprocess.Popen[str], started: float) -> Ended:
+def wait_for(program: subprocess.Popen[str], started: float) -> Ended:
     try:
         out, error = program.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
@@ -190,16 +190,16 @@ def _end(program: subprocess.Popen[str], started: float) -> Ended:
     return Ended(program.returncode, out, error, time.perf_counter() - started)
 
 
-def _tracebacks(ended: Ended) -> list[str]:
+def tracebacks(ended: Ended) -> list[str]:
     signs = ("Traceback", "Exception ignored", "Error in sys.excepthook")
     return [f"stderr holds {sign!r}: {ended.error[-600:]!r}" for sign in signs if sign in ended.error]
 
 
-def _steps(workdir: Path) -> list[int]:
+def saved_steps(workdir: Path) -> list[int]:
     return sorted(int(path.name) for path in workdir.glob("checkpoints/*") if path.name.isdecimal())
 
 
-def _outcome(workdir: Path) -> dict[str, object]:
+def outcome(workdir: Path) -> dict[str, object]:
     """What must not depend on interruptions: the result, the hashes of the last arrays, the validation results."""
     with open_checkpoints(workdir) as checkpoints:
         meta = checkpoints.meta(max(checkpoints.steps()))
