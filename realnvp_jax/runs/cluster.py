@@ -19,7 +19,7 @@ _OPEN_MPI = ("OMPI_MCA_orte_hnp_uri", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_R
 def connect(coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> None:
     """Connect this process with the others of its run, before JAX is used; do nothing for a single process.
 
-    Without arguments, `jax.distributed.initialize` takes everything from the environment of Slurm, Open MPI or Cloud TPU.
+    Without arguments, `jax.distributed.initialize` finds everything in the environment of Slurm, Open MPI or Cloud TPU.
 
     Args:
       coordinator: address of process 0 as host:port, with a port that is free there.

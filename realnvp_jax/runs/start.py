@@ -22,8 +22,8 @@ from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.named_configs import get_config
 from realnvp_jax.runs.result import describe_result
 from realnvp_jax.runs.run_data import RunData
-from realnvp_jax.runs.setup import check_disjoint, completed, evaluated, make_optimizer
 from realnvp_jax.runs.saved_config import flatten
+from realnvp_jax.runs.setup import check_disjoint, completed, evaluated, make_optimizer
 from realnvp_jax.runs.signals import StopRequest
 from realnvp_jax.runs.stop import Stop
 from realnvp_jax.runs.trackers import find_tracker

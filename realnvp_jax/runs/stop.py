@@ -1,6 +1,5 @@
 """The requests to stop a run, by a signal to any of its processes or by the clock, which all processes see together."""
 
-import signal
 import time
 
 import jax

@@ -28,8 +28,8 @@ from realnvp_jax.runs.profiling import Profile
 from realnvp_jax.runs.recovery import restore_best
 from realnvp_jax.runs.result import picture_title
 from realnvp_jax.runs.setup import noise_scale
-from realnvp_jax.runs.stop import Stop
 from realnvp_jax.runs.start_message import print_start
+from realnvp_jax.runs.stop import Stop
 from realnvp_jax.runs.trackers import Trackers
 from realnvp_jax.training.augmentation import augment
 from realnvp_jax.training.parallel import (
