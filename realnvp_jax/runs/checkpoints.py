@@ -11,26 +11,26 @@ The state is the same in every process, so the main process writes and reads it 
 import contextlib
 import dataclasses
 import errno
-import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 import realnvp_jax
 from realnvp_jax.processes import is_main, of_main
 from realnvp_jax.runs.best import Best
+from realnvp_jax.runs.checkpoint_hashes import sha256_of_arrays, sha256_of_meta
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.files import UnwritableFileError, write_text
 from realnvp_jax.runs.orbax_logs import hide_needless_logs
+from realnvp_jax.runs.preservation import NewestAndTheirBest
 from realnvp_jax.text import describe_error, describe_os_error, os_error_number
 from realnvp_jax.training.state import TrainState
 
@@ -42,31 +42,6 @@ class CorruptCheckpointError(ValueError):
     """A checkpoint does not hold the arrays that were saved."""
 
 
-@dataclasses.dataclass
-class _NewestAndTheirBest(preservation_policy.PreservationPolicy):
-    """Keeps the newest checkpoints and the best step that each of them names.
-
-    If a run has to fall back to the older of two checkpoints, the step that was the best at that time still exists.
-
-    Attributes:
-      keep: number of newest checkpoints to keep.
-      best_of: the best step that each checkpoint names.
-    """
-
-    keep: int
-    best_of: dict[int, int | None]
-
-    def should_preserve(
-        self,
-        checkpoints: Sequence[preservation_policy.PolicyCheckpointInfo],
-        *,
-        context: preservation_policy.PreservationContext,
-    ) -> Sequence[bool]:
-        newest = sorted(checkpoint.step for checkpoint in checkpoints)[-self.keep :]
-        kept = {*newest, *(self.best_of.get(step) for step in newest)}
-        return [checkpoint.step in kept for checkpoint in checkpoints]
-
-
 class Checkpoints:
     """The checkpoints of one workdir. If there are several processes, all of them call the same methods.
 
@@ -74,11 +49,15 @@ class Checkpoints:
       workdir: the run's directory.
       keep: number of newest checkpoints to keep, besides the best steps that they name.
       read_only: change nothing, so that a run that may still be in progress can be inspected.
+
+    Attributes:
+      passed_over: number of batches that were not trained on, after losses that were not finite; saved and restored.
     """
 
     def __init__(self, workdir: Path, keep: int = 2, read_only: bool = False):
         self.directory = workdir.resolve() / "checkpoints"
-        self._policy = _NewestAndTheirBest(keep, {})
+        self.passed_over = 0
+        self._policy = NewestAndTheirBest(keep, {})
         self._open(read_only)
 
     @of_main
@@ -122,11 +101,16 @@ class Checkpoints:
             return
         items = {name: jax.tree.map(np.array, getattr(state, name)) for name in _ITEMS}  # copies on the host
         self._check_space(items)
-        meta = {"step": step, "best": dataclasses.asdict(best), "sha256": {n: _sha256(v) for n, v in items.items()}}
+        meta = {
+            "step": step,
+            "best": dataclasses.asdict(best),
+            "sha256": {n: sha256_of_arrays(v) for n, v in items.items()},
+        }
+        meta["passed_over"] = self.passed_over
         meta["version"] = realnvp_jax.__version__
         meta["dtypes"] = {n: [leaf.dtype.name for leaf in jax.tree.leaves(v)] for n, v in items.items()}
         meta["shapes"] = {n: [list(leaf.shape) for leaf in jax.tree.leaves(v)] for n, v in items.items()}
-        meta["sha256"]["meta"] = _sha256_of_meta(meta)
+        meta["sha256"]["meta"] = sha256_of_meta(meta)
         self._policy.best_of[step] = best.step
         with self._saving():
             saved = self._manager.save(
@@ -144,7 +128,7 @@ class Checkpoints:
         """Atomically replace the best validation result that a saved step names."""
         self.wait()
         meta = {**self.meta(step), "best": dataclasses.asdict(best)}
-        meta["sha256"]["meta"] = _sha256_of_meta(meta)
+        meta["sha256"]["meta"] = sha256_of_meta(meta)
         write_text(self.directory / str(step) / "meta" / "metadata", json.dumps(meta))
         self._policy.best_of[step] = best.step
 
@@ -165,11 +149,13 @@ class Checkpoints:
         for i, step in enumerate(steps):
             try:
                 items = {name: self._restore_item(step, name, getattr(target, name)) for name in _ITEMS}
-                best = Best(**self.meta(step)["best"])
+                meta = self.meta(step)
+                best, passed_over = Best(**meta["best"]), meta.get("passed_over", 0)  # none before version 0.7
             except Exception as error:  # a damaged checkpoint can raise almost anything
                 warn(f"checkpoint {step} cannot be used ({describe_error(error)}); trying an older one")
                 continue
             self.put_aside(steps[:i])
+            self.passed_over = passed_over
             return TrainState(step=jax.numpy.asarray(step, jax.numpy.int32), **items), best
         if steps:
             raise ValueError(
@@ -208,7 +194,7 @@ class Checkpoints:
           CorruptCheckpointError: it is not what was saved; a damaged file can raise other errors, too.
         """
         meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
-        now = _sha256_of_meta(meta)
+        now = sha256_of_meta(meta)
         if meta["sha256"].get("meta", now) != now:  # version 0.2.0 saved no hash of meta
             raise CorruptCheckpointError(
                 f"expected the meta that was saved with checkpoint {step}; got another: the file is damaged"
@@ -272,7 +258,7 @@ class Checkpoints:
         )
         arguments = ocp.args.Composite(**{name: ocp.args.StandardRestore({"tree": abstract})})
         value = self._manager.restore(step, args=arguments)[name]["tree"]
-        if _sha256(value) != meta["sha256"][name]:
+        if sha256_of_arrays(value) != meta["sha256"][name]:
             raise CorruptCheckpointError(
                 f"expected the arrays that were saved as {name} of checkpoint {step} in {self.directory}; "
                 "got others: the files are damaged"
@@ -302,18 +288,3 @@ def newest_step(workdir: Path) -> int | None:
         return None
     with open_checkpoints(workdir) as checkpoints:
         return max(checkpoints.steps(), default=None)
-
-
-def _sha256(tree: Any) -> str:
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        array = np.asarray(leaf)
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def _sha256_of_meta(meta: dict[str, Any]) -> str:
-    """The hash of everything in a meta except this hash itself."""
-    hashes = {name: value for name, value in meta["sha256"].items() if name != "meta"}
-    return hashlib.sha256(json.dumps({**meta, "sha256": hashes}, sort_keys=True).encode()).hexdigest()

@@ -17,13 +17,14 @@ class PendingMetrics:
       step: the step that the run starts from.
       batch_size: examples per update.
       schedule: the learning rate.
+      skips: whether updates that are not finite are left out, since they have changed nothing.
 
     Attributes:
       bad_step: the number of the first update whose metrics are not finite; None if there is none so far.
     """
 
-    def __init__(self, step: int, batch_size: int, schedule: optax.Schedule):
-        self._batch_size, self._schedule = batch_size, schedule
+    def __init__(self, step: int, batch_size: int, schedule: optax.Schedule, skips: bool = False):
+        self._batch_size, self._schedule, self._skips = batch_size, schedule, skips
         self._pending: list[tuple[dict[str, jax.Array], int]] = []  # metrics on the device, and the number of updates
         self._last_row = (time.perf_counter(), step)
         self.bad_step: int | None = None
@@ -39,22 +40,31 @@ class PendingMetrics:
           step: the number of updates made so far.
 
         Raises:
-          NonFiniteLossError: the loss or the gradient of an update is not finite.
+          NonFiniteLossError: the loss or the gradient of an update is not finite; if such updates are left out, of all.
         """
-        fetched = []
+        fetched, finite = [], []
         for metrics, count in jax.device_get(self._pending):
             fetched += [{name: np.ravel(value)[i] for name, value in metrics.items()} for i in range(count)]
         for number, metrics in enumerate(fetched, step - len(fetched) + 1):
-            if not all(math.isfinite(value) for value in metrics.values()):
-                loss, norm = float(metrics["score"]), float(metrics["gradient_norm"])
+            if all(math.isfinite(metrics[name]) for name in ("score", "gradient_norm", "update_norm")):
+                finite.append(metrics)
+            elif not self._skips or (number == step and not finite):
+                loss, gradient, update = (float(metrics[name]) for name in ("score", "gradient_norm", "update_norm"))
                 self.bad_step = number
-                raise NonFiniteLossError(f"loss {loss} and gradient norm {norm} at step {number}")
+                raise NonFiniteLossError(
+                    f"loss {loss}, gradient norm {gradient} and update norm {update} at step {number}"
+                )
         self._pending = []
+
+        def mean(name: str) -> float:
+            return float(np.mean([metrics[name] for metrics in finite]))
+
         now, (then, last_step) = time.perf_counter(), self._last_row
         self._last_row = (now, step)
         return {
-            "train": float(np.mean([m["score"] for m in fetched])),
-            "gradient_norm": float(np.mean([m["gradient_norm"] for m in fetched])),
+            "train": mean("score"),
+            **{name: mean(name) for name in ("gradient_norm", "update_norm", "parameter_norm")},
+            **({"skipped": len(fetched) - len(finite)} if self._skips else {}),
             "learning_rate": float(np.asarray(self._schedule(step - 1))),
             "examples_per_second": (step - last_step) * self._batch_size / (now - then),
         }

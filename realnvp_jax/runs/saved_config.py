@@ -23,6 +23,7 @@ _MAY_DIFFER = (
     "profile",
     "tracker",
     "max_hours",
+    "on_nonfinite",
     "steps_per_dispatch",
 )
 REMEDY = "put back a copy of it, or use another --workdir"

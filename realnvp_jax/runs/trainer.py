@@ -16,7 +16,7 @@ from realnvp_jax.processes import is_main, on_main
 from realnvp_jax.runs import pictures
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints
-from realnvp_jax.runs.decorations import attempt
+from realnvp_jax.runs.decorations import attempt, warn
 from realnvp_jax.runs.divergence import divergence
 from realnvp_jax.runs.evaluator import Evaluator
 from realnvp_jax.runs.experiment import Experiment
@@ -76,9 +76,11 @@ class Trainer:
             noise=noise_scale(self.config, experiment.splits),
             ema_decay=self.config.ema_decay,
             accumulate=self.config.accumulate,
+            skip_nonfinite=self.config.on_nonfinite == "skip",
             steps_per_dispatch=self._steps_per_dispatch,
         )
         self.evaluator = Evaluator(experiment)
+        self._rewound_to: int | None = None
         initial = functools.partial(create_state, self.flow, optimizer=experiment.optimizer)
         self._shapes = jax.eval_shape(functools.partial(initial, ema_decay=self.config.ema_decay), self._init_key)
         with contextlib.ExitStack() as resources:  # if something fails, those that are open are released
@@ -89,17 +91,19 @@ class Trainer:
         """Restore the newest checkpoint, and open the run's files, which only the main process does."""
         self.checkpoints = Checkpoints(self.files.path, keep=self.config.checkpoint.keep)
         resources.callback(self.checkpoints.close)
-        leaves, self.best, self.is_resumed = on_main(self._starting_point)
+        leaves, self.best, self.checkpoints.passed_over = on_main(self._starting_point)
         self.state = replicate(jax.tree.unflatten(jax.tree.structure(self._shapes), leaves))
         self.step = int(self.state.step)
+        self.is_resumed = self.step > 0
         on_main(lambda: self._open_records(resources))
-        self.pending = PendingMetrics(self.step, self.config.batch_size, self.experiment.schedule)
+        skips = self.config.on_nonfinite == "skip"
+        self.pending = PendingMetrics(self.step, self.config.batch_size, self.experiment.schedule, skips)
 
-    def _starting_point(self) -> tuple[list[jax.Array], Best, bool]:
-        """The leaves of the state to start from, the best result so far, and whether they are from a checkpoint."""
+    def _starting_point(self) -> tuple[list[jax.Array], Best, int]:
+        """The leaves of the state to start from, the best result so far, and the number of batches passed over."""
         restored = self.checkpoints.restore(self._shapes)
         state, best = (self._initial_state(), Best()) if restored is None else restored
-        return jax.tree.leaves(state), best, restored is not None
+        return jax.tree.leaves(state), best, self.checkpoints.passed_over
 
     def _open_records(self, resources: contextlib.ExitStack) -> None:
         self.log = MetricsLog(self.files, self.step)
@@ -116,7 +120,7 @@ class Trainer:
         if self.best.step is not None:
             self._restore_best()  # early, so that if the best checkpoint is lost, the run uses the best one left
         first_step = self.step
-        self._train()
+        self._train_to_the_end()
         if is_main() and self.profile.close():
             print(f"profile: {self.profile.path}")
         if first_step == self.step:  # the run may have stopped here before num_steps was lowered to this step
@@ -133,14 +137,37 @@ class Trainer:
         """Wait until pending saves are complete, and release all resources."""
         self._resources.close()
 
+    def _train_to_the_end(self) -> None:
+        """Train, going back to the newest checkpoint when a loss is not finite, if the config says so."""
+        while True:
+            try:
+                return self._train()
+            except NonFiniteLossError as error:
+                if self.config.on_nonfinite != "rewind" or not self._rewind(str(error)):
+                    raise
+
+    def _rewind(self, why: str) -> bool:
+        """Go back to the newest checkpoint and pass over the batches since; False if that would not help."""
+        newest = max(self.checkpoints.steps(), default=None)
+        if newest is None or newest == self._rewound_to:
+            return False
+        warn(f"{why}; going back to step {newest}, with other batches")
+        self._rewound_to, passed_over = newest, self.checkpoints.passed_over + self.step - newest
+        self._resources.close()
+        with contextlib.ExitStack() as resources:
+            self._open(resources)
+            self._resources = resources.pop_all()
+        self.checkpoints.passed_over = passed_over
+        return True
+
     def _train(self) -> None:
         config = self.config
         plan = dispatches(self.step, config.num_steps, self._steps_per_dispatch, *self._periods)
 
         def make_batch(dispatch: tuple[int, int]) -> tuple[int, dict[str, jax.Array]]:
-            train = self.experiment.splits.train
+            train, number = self.experiment.splits.train, dispatch[0] + self.checkpoints.passed_over
             return dispatch[1], training_batch(
-                train, config.seed, config.batch_size, *dispatch, self._steps_per_dispatch
+                train, config.seed, config.batch_size, number, dispatch[1], self._steps_per_dispatch
             )
 
         bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
@@ -218,7 +245,8 @@ class Trainer:
     def _divergence(self, what: str, step: int) -> NonFiniteLossError:
         def error() -> NonFiniteLossError:
             initial = self._initial_state().params
-            return divergence(what, step, self.experiment, self.checkpoints, self.state.params, initial)
+            number = step - 1 + self.checkpoints.passed_over
+            return divergence(what, step, number, self.experiment, self.checkpoints, self.state.params, initial)
 
         return on_main(error)
 

@@ -144,6 +144,7 @@ def train_step(
     noise: np.ndarray | None = None,
     ema_decay: float = 0.0,
     accumulate: int = 1,
+    skip_nonfinite: bool = False,
     axis_name: str | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update from this device's examples.
@@ -161,10 +162,12 @@ def train_step(
       noise: standard deviations of Gaussian noise on vectors, one per column, or None.
       ema_decay: decay of the moving average of the parameters, 0 for none, warmed up as (1 + t) / (10 + t).
       accumulate: number of equal parts of this device's examples whose gradients are computed one after the other.
+      skip_nonfinite: whether an update that is not finite, or whose loss or gradient is not, changes only the step.
       axis_name: axis of devices that share the batch.
 
     Returns:
-      The next state, and `score` of the batch in training mode and the global gradient norm before clipping.
+      The next state, and metrics: `score` of the batch in training mode, and the norms of the gradient before clipping,
+      of the update, and of the trainable parameters after it.
     """
     key = jax.random.fold_in(key, state.step)
     indices = pure.positions(batch["x"].shape[0], axis_name)
@@ -184,8 +187,19 @@ def train_step(
         step = state.step.astype(jnp.float32)
         decay = jnp.minimum(ema_decay, (1 + step) / (10 + step))
         ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, params)
-    metrics = {"score": score(flow, log_prob), "gradient_norm": norm}
-    return TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema), metrics
+    update_norm = global_norm(updates)
+    next_state = TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
+    if skip_nonfinite:
+        is_finite = jnp.isfinite(log_prob) & jnp.isfinite(norm) & jnp.isfinite(update_norm)
+        old = TrainState(state.step + 1, state.params, state.opt_state, state.ema)
+        next_state = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), next_state, old)
+    metrics = {
+        "score": score(flow, log_prob),
+        "gradient_norm": norm,
+        "update_norm": update_norm,
+        "parameter_norm": global_norm(next_state.params["params"]),
+    }
+    return next_state, metrics
 
 
 def _unless_diverged(norm: jax.Array, updates: optax.Updates, trainable: Params) -> Any:

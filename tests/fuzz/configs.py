@@ -32,6 +32,7 @@ from realnvp_jax.runs import start
 from realnvp_jax.runs.config_keys import filled
 from realnvp_jax.runs.named_configs import get_config
 from realnvp_jax.runs.saved_config import flatten
+from realnvp_jax.runs.signals import InterruptedRunError
 from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.training.steps import NonFiniteLossError
 
@@ -145,7 +146,7 @@ def refusal(case: Case, folder: Path, seconds: int = SECONDS) -> tuple[str | Non
         with _limited(seconds):
             start.train(config_of(case, folder), workdir)
         faults.append("it ended without a word")
-    except AcceptedError:
+    except (AcceptedError, InterruptedRunError):  # the second after max_hours, if they are that few
         if case.never_valid():
             faults.append("it is accepted")
     except (ValueError, TypeError) as error:

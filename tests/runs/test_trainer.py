@@ -16,12 +16,14 @@ import pytest
 
 import realnvp_jax
 from configs import smoke, table
+from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.plots import curves, vectors
 from realnvp_jax.runs import pictures, setup
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints
 from realnvp_jax.runs.result import read_result
 from realnvp_jax.runs.setup import make_optimizer
+from realnvp_jax.runs.signals import InterruptedRunError
 from realnvp_jax.training.state import create_state, optimizer_average
 from realnvp_jax.training.steps import NonFiniteLossError
 from tests.helpers import refusal, slow_but
@@ -88,7 +90,7 @@ def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch)
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(trainer.Trainer, "_validate", validate_and_press)
-    with pytest.raises(trainer.InterruptedRunError, match=r"stopped and saved at step 3; resume with: the same call"):
+    with pytest.raises(InterruptedRunError, match=r"stopped and saved at step 3; resume with: the same call"):
         realnvp_jax.train(config, tmp_path)
     assert (tmp_path / "checkpoints" / "3").is_dir()
 
@@ -196,7 +198,7 @@ def test_parameters_that_are_not_finite_are_not_saved(config, tmp_path):
     config.optimizer.name = "infinite_of_a_test"
     config.checkpoint.every = config.evaluate.log_every = 1
     with pytest.raises(
-        NonFiniteLossError, match=r"not finite after step 1: .*\(there is no checkpoint yet in "
+        NonFiniteLossError, match=r"update norm nan at step 1: .*\(there is no checkpoint yet in "
     ) as caught:
         realnvp_jax.train(config, tmp_path / "run")
     assert "in a new --workdir, try a lower learning_rate" in str(caught.value)
@@ -216,6 +218,56 @@ def test_a_loss_that_is_not_finite_is_explained_and_the_advice_works(config, tmp
     assert "the last good checkpoint is step" in message
     config.learning_rate = 1e-3  # the advice works
     assert np.isfinite(realnvp_jax.train(config, tmp_path / "new")["mean"])
+
+
+@pytest.fixture
+def with_an_outlier(config):
+    """The third batch has a row without a finite density."""
+    rows = np.random.default_rng(0).standard_normal((100, 3))
+    np.savetxt(config.dataset.path, rows, delimiter=",", header=",".join(NAMES), comments="", fmt="%.6f")
+    train = setup.load_data(config, None).train.x
+    in_third = train[batch_indices(config.seed, 2, config.batch_size, len(train))[0]]
+    rows[np.abs(rows - in_third).sum(axis=1).argmin(), 0] = 3e30
+    np.savetxt(config.dataset.path, rows, delimiter=",", header=",".join(NAMES), comments="")
+    config.init_examples = config.batch_size
+    return config
+
+
+def test_updates_that_are_not_finite_stop_a_run_or_are_skipped_and_counted(with_an_outlier, tmp_path):
+    workdir = tmp_path / "run"
+    with pytest.raises(NonFiniteLossError, match=r"at step 3: .*step 2 in .*, whose folder diverged has"):
+        realnvp_jax.train(with_an_outlier, workdir)
+    written = np.load(workdir / "diverged" / "step_00000003.npz")
+    assert written["batch/x"].max() > 1e30
+    assert any(name.startswith("params/") for name in written.files)
+    with_an_outlier.on_nonfinite = "skip"
+    assert np.isfinite(realnvp_jax.train(with_an_outlier, workdir)["mean"])
+    with (workdir / "metrics.csv").open() as file:
+        assert [row["skipped"] for row in csv.DictReader(file)] == ["", "1"]
+
+
+def test_a_run_goes_back_and_passes_over_the_batch_that_is_not_finite(with_an_outlier, tmp_path, capsys):
+    with_an_outlier.on_nonfinite = "rewind"
+    assert np.isfinite(realnvp_jax.train(with_an_outlier, tmp_path / "run")["mean"])
+    assert "at step 3: " in capsys.readouterr().err
+    checkpoints = Checkpoints(tmp_path / "run", read_only=True)
+    assert {step: checkpoints.meta(step)["passed_over"] for step in checkpoints.steps()} == {2: 0, 4: 2}
+    checkpoints.close()
+    with_an_outlier.num_steps = 6  # resumed, it goes on behind the same batch
+    realnvp_jax.train(with_an_outlier, tmp_path / "run")
+    with_an_outlier.num_steps = 4
+    with_an_outlier.batch_size = 80  # the outlier is in every batch
+    with pytest.raises(NonFiniteLossError, match="there is no checkpoint yet"):
+        realnvp_jax.train(with_an_outlier, tmp_path / "hopeless")
+
+
+def test_a_run_stops_when_its_time_is_up(config, tmp_path):
+    config.max_hours = 1e-9
+    with pytest.raises(InterruptedRunError, match="stopped before the first step") as caught:
+        realnvp_jax.train(config, tmp_path / "run")
+    assert caught.value.exit_code == 75
+    config.max_hours = 10.0
+    assert np.isfinite(realnvp_jax.train(config, tmp_path / "run")["mean"])
 
 
 def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(config, tmp_path):

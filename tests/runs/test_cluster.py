@@ -1,0 +1,120 @@
+"""Runs of several processes; `tests.fuzz.processes` tries many more moments."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+
+import pytest
+
+from realnvp_jax.runs.cluster import connect
+from tests.fuzz.processes import TOY, Trial, run_processes
+from tests.helpers import refusal
+
+SMALL = [*TOY, "--config.num_steps=20", "--config.checkpoint.every=10", "--config.evaluate.every=10"]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    return {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "True",
+    }
+
+
+def trained(arguments, workdir, count, environment, devices=2):
+    ended = run_processes([*arguments, f"--workdir={workdir}"], count, environment, devices)
+    assert [one.code for one in ended] == [0] * count, [one.error for one in ended]
+    return ended
+
+
+def numbers(workdir) -> list[float]:
+    """The training losses and validation results of a run, and its test result."""
+    with (workdir / "metrics.csv").open() as file:
+        rows = [float(row[name]) for row in csv.DictReader(file) for name in ("train", "validation") if row[name]]
+    return [*rows, json.loads((workdir / "result.json").read_text())["mean"]]
+
+
+def test_two_processes_train_as_one_does(environment, tmp_path):
+    first, second = trained(SMALL, tmp_path / "two", 2, environment)
+    trained(SMALL, tmp_path / "one", 1, environment, devices=4)
+    assert numbers(tmp_path / "two") == pytest.approx(numbers(tmp_path / "one"), abs=1e-6)
+    assert re.search(r"devices: 4 x cpu.*test: ", first.out, re.DOTALL)
+    assert "devices:" not in second.out  # only the main process prints
+    assert json.loads((tmp_path / "two" / "result.json").read_text())["num_examples"] == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", ["smoke", "act_norm"])
+def test_a_run_goes_on_with_other_numbers_of_processes_and_devices(environment, tmp_path, config):
+    choices = ["--config.model.normalization=act_norm"] if config == "act_norm" else []
+    of_run = ["--config=configs/smoke.py", *choices, "--config.checkpoint.every=10", "--config.evaluate.every=10"]
+    trained([*of_run, "--config.num_steps=30"], tmp_path / "whole", 1, environment, devices=1)
+    for steps, count, devices in ((10, 2, 4), (20, 1, 1), (30, 4, 1)):
+        trained([*of_run, f"--config.num_steps={steps}"], tmp_path / "parts", count, environment, devices)
+    assert numbers(tmp_path / "parts") == pytest.approx(numbers(tmp_path / "whole"), abs=3e-6)
+
+
+@pytest.mark.slow
+def test_what_differs_between_processes_or_fails_in_one_stops_both(environment, tmp_path):
+    for arguments, message in (
+        (["--config.dataset.name=nothing"], "expected .* got 'nothing'"),
+        (["--config.batch_size=51"], "expected a batch_size that 4 device"),
+    ):
+        ended = run_processes([*SMALL, *arguments, f"--workdir={tmp_path / 'bad'}"], 2, environment)
+        assert [one.code for one in ended] == [1, 1]
+        for one in ended:
+            assert re.search(message, one.error)
+    assert not (tmp_path / "bad").exists()
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(bytes(content))
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.mark.slow
+def test_two_processes_set_a_damaged_checkpoint_aside_together(environment, tmp_path):
+    trained(SMALL, tmp_path / "whole", 2, environment)
+    for damage in (flip, truncate, os.remove):
+        workdir = tmp_path / damage.__name__
+        shutil.copytree(tmp_path / "whole", workdir)
+        (workdir / "result.json").unlink()
+        damage(max((workdir / "checkpoints" / "20" / "params").rglob("d/*"), key=lambda path: path.stat().st_size))
+        ended = trained(SMALL, workdir, 2, environment)
+        assert "checkpoint 20 cannot be used" in ended[0].error
+        assert numbers(workdir) == numbers(tmp_path / "whole")
+        assert list((workdir / "damaged").glob("20_*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "victim", "share"), [(signal.SIGTERM, 1, 0.2), (signal.SIGINT, 0, 0.6), (signal.SIGKILL, 1, 0.6)]
+)
+def test_a_signal_to_one_process_reaches_both(trial, number, victim, share):
+    _, faults = trial.disturbed(f"run_{number}", number, victim, share * trial.seconds)
+    assert not faults
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    return Trial(tmp_path_factory.mktemp("trial"), TOY)
+
+
+def test_options_that_do_not_fit_together_are_refused():
+    assert "--coordinator, --num_processes and --process_id together; got no --process_id" in refusal(
+        connect, "localhost:1234", 2
+    )
+    assert "from 0 to 1" in refusal(connect, "localhost:1234", 2, 2)
+    assert "HOST:PORT" in refusal(connect, "localhost", 2, 1)
