@@ -47,7 +47,7 @@ def free_port() -> int:
 def start_processes(
     arguments: list[str], count: int, environment: dict[str, str], devices: int = 2
 ) -> list[subprocess.Popen[str]]:
-    """Start `train.py` as several processes with so many devices each, as Slurm would on one node."""
+    """Start Python as several processes with so many CPU devices each, as Slurm would on one node."""
     shared = {
         **environment,
         "JAX_NUM_CPU_DEVICES": str(devices),
@@ -60,7 +60,7 @@ def start_processes(
     with default_signals():
         for i in range(count):
             own = {**shared, "SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)}
-            command = [sys.executable, "train.py", *arguments]
+            command = [sys.executable, *arguments]
             programs.append(subprocess.Popen(command, cwd=ROOT, env=own, stdout=pipe, stderr=pipe, text=True))
     return programs
 
@@ -97,7 +97,7 @@ class Trial:
         self._expected = outcome(whole)
 
     def _of(self, workdir: Path) -> list[str]:
-        return [*self._arguments, f"--workdir={workdir}"]
+        return ["train.py", *self._arguments, f"--workdir={workdir}"]
 
     def _run(self, workdir: Path) -> list[Ended]:
         return run_processes(self._of(workdir), 2, self.environment)

@@ -29,7 +29,7 @@ def environment(tmp_path_factory):
 
 
 def trained(arguments, workdir, count, environment, devices=2):
-    ended = run_processes([*arguments, f"--workdir={workdir}"], count, environment, devices)
+    ended = run_processes(["train.py", *arguments, f"--workdir={workdir}"], count, environment, devices)
     assert [one.code for one in ended] == [0] * count, [one.error for one in ended]
     return ended
 
@@ -67,7 +67,7 @@ def test_what_differs_between_processes_or_fails_in_one_stops_both(environment, 
         (["--config.dataset.name=nothing"], "expected .* got 'nothing'"),
         (["--config.batch_size=51"], "expected a batch_size that 4 device"),
     ):
-        ended = run_processes([*SMALL, *arguments, f"--workdir={tmp_path / 'bad'}"], 2, environment)
+        ended = run_processes(["train.py", *SMALL, *arguments, f"--workdir={tmp_path / 'bad'}"], 2, environment)
         assert [one.code for one in ended] == [1, 1]
         for one in ended:
             assert re.search(message, one.error)
@@ -105,6 +105,53 @@ def test_two_processes_set_a_damaged_checkpoint_aside_together(environment, tmp_
 def test_a_signal_to_one_process_reaches_both(trial, number, victim, share):
     _, faults = trial.disturbed(f"run_{number}", number, victim, share * trial.seconds)
     assert not faults
+
+
+SHARDED = """
+import functools
+import jax, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from realnvp_jax.runs.cluster import connect
+connect()
+import realnvp_jax
+from realnvp_jax.training.optimizer import Adam, clipped
+from realnvp_jax.training.parallel import replicate, shard
+from realnvp_jax.training.state import create_state
+from realnvp_jax.training.steps import train_step
+
+optimizer, key = clipped(Adam(), 1e-2), np.asarray(jax.random.key_data(jax.random.key(1)))
+images = np.random.default_rng(0).integers(0, 17, (3, 8, 4, 4, 1)).astype(np.uint8)
+mine = np.split(images, jax.process_count(), axis=1)[jax.process_index()]
+mesh = Mesh(np.array(jax.devices()), ("devices",))
+
+def everywhere(leaf):
+    return jax.make_array_from_process_local_data(NamedSharding(mesh, P()), np.asarray(leaf))
+
+for normalization in ("batch_norm", "act_norm"):
+    flow = realnvp_jax.image_flow(
+        (4, 4, 1), num_scales=1, base_features=2, num_blocks=1, levels=17, normalization=normalization
+    )
+    options = dict(flow=flow, optimizer=optimizer, flip=True, ema_decay=0.9, axis_name="devices")
+    step = lambda state, batch, key: train_step(state, batch, jax.random.wrap_key_data(key), **options)
+    by_pmap = jax.pmap(step, "devices", in_axes=(None, 0, None), out_axes=None)
+    specs = {"in_specs": (P(), P("devices"), P()), "out_specs": P(), "check_vma": False}
+    by_shard_map = jax.jit(jax.shard_map(step, mesh=mesh, **specs))
+    start = jax.jit(create_state, static_argnums=(0, 2, 3))(flow, jax.random.key(0), optimizer, 0.9, images[0])
+    one, other, shared_key = replicate(start), jax.tree.map(everywhere, start), everywhere(key)
+    for x in mine:
+        one, _ = by_pmap(one, shard({"x": x}), key)
+        share = jax.make_array_from_process_local_data(NamedSharding(mesh, P("devices")), x)
+        other, _ = by_shard_map(other, {"x": share}, shared_key)
+    pairs = jax.tree.map(lambda a, b: np.abs(np.asarray(a) - np.asarray(b)).max(), one, other)
+    assert max(jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), start.params, one.params))) > 1e-3
+    print("difference", max(jax.tree.leaves(pairs)), len(jax.devices()))
+"""
+
+
+@pytest.mark.slow
+def test_the_step_of_two_processes_under_pmap_and_under_shard_map_is_the_same_to_the_bit(environment):
+    for ended in run_processes(["-c", SHARDED], 2, environment):
+        assert re.findall("difference (.*)", ended.out) == ["0.0 4", "0.0 4"], ended.error
 
 
 @pytest.fixture(scope="module")
