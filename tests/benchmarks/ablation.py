@@ -65,11 +65,11 @@ INGREDIENTS = {
 _GATED = tuple(override for overrides in list(INGREDIENTS.values())[:5] for override in overrides)
 _CONSTANT = ("schedule.name=constant", "ema_decay=0.0")
 _RATES = {
-    "adam": (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2),
-    "adamax": (2e-3, 5e-3, 1e-2, 2e-2, 4e-2),
-    "adamw": (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2),
-    "muon": (5e-3, 1e-2, 2e-2),
-    "schedule_free": (2e-3, 5e-3, 1e-2, 2e-2),
+    "adam": (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2),
+    "adamax": (2e-3, 5e-3, 1e-2, 2e-2, 4e-2, 8e-2),
+    "adamw": (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2),
+    "muon": (5e-3, 1e-2, 2e-2, 4e-2, 8e-2),
+    "schedule_free": (2e-3, 5e-3, 1e-2, 2e-2, 4e-2),
 }
 
 OPTIMIZERS = {
