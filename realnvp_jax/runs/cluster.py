@@ -11,7 +11,7 @@ import jax
 from realnvp_jax.text import describe_error, shorten
 
 HEARTBEAT_SECONDS = 10  # without a sign of life of a process, after which JAX ends all others
-_SHUTDOWN_SECONDS = 30  # that a process waits for the others when it exits
+_SHUTDOWN_SECONDS = 10  # that a process waits for the others when it exits
 _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
 _OPEN_MPI = ("OMPI_MCA_orte_hnp_uri", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK")
 

@@ -24,7 +24,7 @@ from realnvp_jax.runs.result import describe_result
 from realnvp_jax.runs.run_data import RunData
 from realnvp_jax.runs.saved_config import flatten
 from realnvp_jax.runs.setup import check_disjoint, completed, evaluated, make_optimizer
-from realnvp_jax.runs.signals import StopRequest
+from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 from realnvp_jax.runs.stop import Stop
 from realnvp_jax.runs.trackers import find_tracker
 from realnvp_jax.runs.trainer import Trainer
@@ -62,8 +62,12 @@ def train(
       InterruptedRunError: the run was stopped, by a signal or after `config.max_hours`, and was saved.
     """
     with StopRequest() as request, silent_unless_main():
-        result = _train(config, workdir, command, tracker, request)
-        on_main(lambda: None)  # no process leaves before the others
+        try:
+            result = _train(config, workdir, command, tracker, request)
+        except InterruptedRunError:
+            on_main(lambda: None)
+            raise
+        on_main(lambda: None)  # no process leaves before the main one has closed its files
         return result
 
 
