@@ -29,8 +29,8 @@ KEYS = {
     "steps_per_dispatch": (1, "updates that the device makes in one call from the host"),
     "on_nonfinite": (
         "stop",
-        "what to do about a loss or gradient that is not finite: stop; skip that update; or rewind to the newest "
-        "checkpoint, and go on with the batches after the one at fault",
+        "what to do about a loss, gradient or update that is not finite: stop; skip that update; or rewind to the "
+        "newest checkpoint, and go on there with the batches after the one at fault",
     ),
     "max_hours": (0.0, "hours after which the run saves and stops, to be resumed by the same command; 0 for no limit"),
     "tracker": (

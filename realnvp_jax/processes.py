@@ -7,6 +7,7 @@ function and nothing else. All processes have to make these calls in the same or
 
 import contextlib
 import functools
+import json
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -16,10 +17,9 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from realnvp_jax.text import sentence
+from realnvp_jax.text import sentence, shorten
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 _CHUNK = 2**26  # bytes that are broadcast at a time
 _nested = False  # whether a function runs that only the main process calls
@@ -27,7 +27,16 @@ _nested = False  # whether a function runs that only the main process calls
 
 def is_main() -> bool:
     """Whether this is the main process."""
-    return jax.process_index() == 0
+    return not jax.distributed.is_initialized() or jax.process_index() == 0
+
+
+def meet() -> None:
+    """Wait for all processes.
+
+    They should meet early: the first collective, unlike later ones, fails if a process is half a minute late.
+    """
+    on_main(lambda: None)
+    maximum(0).block_until_ready()
 
 
 @contextlib.contextmanager
@@ -46,7 +55,7 @@ def on_main(function: Callable[[], T]) -> T:
     Calls within the function are not collective: there, `on_main` only calls its function.
 
     Args:
-      function: what to do; its value must be picklable, and its arrays are then on one device of each process.
+      function: what to do; its value must be picklable. In the other processes, its arrays are on one device.
     """
     global _nested
     if jax.process_count() == 1 or _nested:
@@ -70,16 +79,6 @@ def on_main(function: Callable[[], T]) -> T:
     return value
 
 
-def of_main(method: F) -> F:
-    """A function or method as one that only the main process carries out, by `on_main`."""
-
-    @functools.wraps(method)
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        return on_main(lambda: method(*arguments, **options))
-
-    return wrapped  # type: ignore[return-value]
-
-
 def everywhere(function: Callable[[], T]) -> T:
     """Call a function in every process and return its value; if it fails in any of them, all raise.
 
@@ -93,7 +92,7 @@ def everywhere(function: Callable[[], T]) -> T:
         value = function()
     except Exception as caught:
         error = caught
-    sentences = gather("" if error is None else sentence(error))
+    sentences = gather("" if error is None else sentence(error) or type(error).__name__)
     if error is not None:
         raise error
     for number, text in enumerate(sentences):
@@ -106,7 +105,7 @@ def gather(text: str) -> list[str]:
     """The texts of all processes, in order."""
     if jax.process_count() == 1:
         return [text]
-    content = text.encode()
+    content = text.encode(errors="backslashreplace")
     lengths = multihost_utils.process_allgather(np.int32(len(content)))
     padded = np.frombuffer(content.ljust(_padded(int(lengths.max())), b"\0"), np.uint8)
     rows = multihost_utils.process_allgather(padded)
@@ -120,13 +119,13 @@ def check_equal(values: dict[str, str], remedy: str) -> None:
       values: what to compare, as name -> value.
       remedy: what to do about a difference, for the message.
     """
-    for name, value in values.items():
-        others = gather(value)
-        different = [number for number, other in enumerate(others) if other != others[0]]
-        if different:
+    first, *others = (json.loads(text) for text in gather(json.dumps(values)))
+    for number, other in enumerate(others, 1):
+        different = next((name for name in {**first, **other} if first.get(name) != other.get(name)), None)
+        if different is not None:
             raise ValueError(
-                f"expected the same {name} in every process; got another in process {different[0]} than in process 0: "
-                f"{remedy}"
+                f"expected the same {different} in every process; got {shorten(first.get(different))} in process 0 and "
+                f"{shorten(other.get(different))} in process {number}: {remedy}"
             )
 
 
@@ -147,7 +146,7 @@ def _broadcast(content: bytes) -> bytes:
     received = []
     for i in range(chunks + 1):
         size = _CHUNK if i < chunks else rest
-        part = content[i * _CHUNK :][:size].ljust(_padded(size), b"\0")
+        part = content[i * _CHUNK : i * _CHUNK + size].ljust(_padded(size), b"\0")
         received.append(multihost_utils.broadcast_one_to_all(np.frombuffer(part, np.uint8))[:size].tobytes())
     return b"".join(received)
 

@@ -4,6 +4,7 @@ import re
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -86,27 +87,34 @@ def _train(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: 
     from absl import logging
 
     from realnvp_jax.compilation_cache import enable_compilation_cache
+    from realnvp_jax.processes import everywhere
     from realnvp_jax.runs.config_keys import with_overrides
     from realnvp_jax.runs.named_configs import find_config
     from realnvp_jax.runs.seeds import train_seeds
     from realnvp_jax.runs.start import train
 
+    def parse() -> tuple[Any, Path, list[int] | None]:
+        name, overrides = config, arguments
+        if arguments and not arguments[0].startswith("-"):
+            if config is not None:
+                raise ValueError(f"expected one config; got {config!r} and {arguments[0]!r}")
+            name, overrides = arguments[0], arguments[1:]
+        file = find_config(name if name is not None else _DEFAULT)
+        complete = with_overrides(file.load(), overrides)
+        return complete, Path(workdir or f"runs/{file.run_name}"), _parse_seeds(seeds)
+
     logging.set_verbosity(logging.ERROR)  # hide the libraries' log messages
-    if arguments and not arguments[0].startswith("-"):
-        if config is not None:
-            raise ValueError(f"expected one config; got {config!r} and {arguments[0]!r}")
-        config, arguments = arguments[0], arguments[1:]
-    file = find_config(config if config is not None else _DEFAULT)
-    complete = with_overrides(file.load(), arguments)
-    directory = Path(workdir or f"runs/{file.run_name}")
+    complete, directory, of_seeds = everywhere(parse)
     enable_compilation_cache()
-    if seeds is None:
+    if of_seeds is None:
         train(complete, directory, command=command_line())
     else:
-        train_seeds(complete, directory, _parse_seeds(seeds), command=command_line())
+        train_seeds(complete, directory, of_seeds, command=command_line())
 
 
-def _parse_seeds(text: str) -> list[int]:
+def _parse_seeds(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
     try:
         return [int(seed) for seed in text.split(",")]
     except ValueError:

@@ -31,8 +31,8 @@ class Normalization(nn.Module):
     """Base class of the parts of the kind "normalization"."""
 
     learns_mean = False  # whether the mean is trainable, so that a network needs no offset after it
-    removes_offset = False  # whether a trainable constant added to x before is needless
-    subtracts_batch_mean = False  # whether adding a constant to x changes nothing at all in training
+    removes_offset = False  # whether a transform before it, such as `Affine`, needs no trainable offset
+    subtracts_batch_mean = False  # whether a constant added to x has no effect at all in training, nor a gradient
     is_identity = False
 
     def __post_init__(self):

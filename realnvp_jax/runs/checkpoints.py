@@ -10,9 +10,8 @@ The state is the same in every process, so the main process writes and reads it 
 
 import contextlib
 import dataclasses
-import errno
+import functools
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,11 +23,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 import realnvp_jax
-from realnvp_jax.processes import is_main, of_main
+from realnvp_jax.processes import is_main, on_main
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoint_hashes import sha256_of_arrays, sha256_of_meta
 from realnvp_jax.runs.decorations import warn
-from realnvp_jax.runs.files import UnwritableFileError, write_text
+from realnvp_jax.runs.files import UnwritableFileError, check_space, write_text
 from realnvp_jax.runs.orbax_logs import hide_needless_logs
 from realnvp_jax.runs.preservation import NewestAndTheirBest
 from realnvp_jax.text import describe_error, describe_os_error, os_error_number
@@ -42,13 +41,25 @@ class CorruptCheckpointError(ValueError):
     """A checkpoint does not hold the arrays that were saved."""
 
 
+def _of_main(method: Any) -> Any:
+    """A method that the main process carries out for all, unless each reads by itself."""
+
+    @functools.wraps(method)
+    def wrapped(self: "Checkpoints", *arguments: Any) -> Any:
+        call = functools.partial(method, self, *arguments)
+        return call() if self.read_only else on_main(call)
+
+    return wrapped
+
+
 class Checkpoints:
     """The checkpoints of one workdir. If there are several processes, all of them call the same methods.
 
     Args:
       workdir: the run's directory.
       keep: number of newest checkpoints to keep, besides the best steps that they name.
-      read_only: change nothing, so that a run that may still be in progress can be inspected.
+      read_only: change nothing, so that a run that may still be in progress can be inspected. Every process then reads
+        by itself.
 
     Attributes:
       passed_over: number of batches that were not trained on, after losses that were not finite; saved and restored.
@@ -56,35 +67,37 @@ class Checkpoints:
 
     def __init__(self, workdir: Path, keep: int = 2, read_only: bool = False):
         self.directory = workdir.resolve() / "checkpoints"
-        self.passed_over = 0
+        self.passed_over, self.read_only = 0, read_only
         self._policy = NewestAndTheirBest(keep, {})
-        self._open(read_only)
+        self._open()
 
-    @of_main
-    def _open(self, read_only: bool) -> None:
-        if not read_only:
+    @_of_main
+    def _open(self) -> None:
+        if not self.read_only:
             self.directory.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(
             self.directory,
             item_names=(*_ITEMS, "meta"),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=self._policy,
-                cleanup_tmp_directories=not read_only,
+                cleanup_tmp_directories=not self.read_only,
                 create=False,
-                read_only=read_only,
-                multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes={0}),
+                read_only=self.read_only,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    primary_host=jax.process_index(), active_processes={jax.process_index()}
+                ),
             ),
         )
-        for step in [] if read_only else self.steps():
+        for step in [] if self.read_only else self.steps():
             with contextlib.suppress(Exception):  # damaged checkpoints, which `restore` reports
                 self._policy.best_of[step] = self.meta(step)["best"]["step"]
 
-    @of_main
+    @_of_main
     def steps(self) -> list[int]:
         """Steps with a complete checkpoint, newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
-    @of_main
+    @_of_main
     def save(self, state: TrainState, best: Best) -> None:
         """Save in the background; a step that has already been saved is left as it is.
 
@@ -100,7 +113,8 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         items = {name: jax.tree.map(np.array, getattr(state, name)) for name in _ITEMS}  # copies on the host
-        self._check_space(items)
+        # of a full disk, the threads of Orbax would print several screens
+        check_space(self.directory, 2**20 + 1.2 * sum(leaf.nbytes for leaf in jax.tree.leaves(items)))
         meta = {
             "step": step,
             "best": dataclasses.asdict(best),
@@ -123,7 +137,7 @@ class Checkpoints:
         if not saved:
             raise RuntimeError(f"expected Orbax to save step {step} in {self.directory}; it has {self.steps()}")
 
-    @of_main
+    @_of_main
     def note_best(self, step: int, best: Best) -> None:
         """Atomically replace the best validation result that a saved step names."""
         self.wait()
@@ -132,7 +146,7 @@ class Checkpoints:
         write_text(self.directory / str(step) / "meta" / "metadata", json.dumps(meta))
         self._policy.best_of[step] = best.step
 
-    @of_main
+    @_of_main
     def restore(self, target: TrainState) -> tuple[TrainState, Best] | None:
         """The newest usable checkpoint, or None if there is none at all.
 
@@ -164,19 +178,19 @@ class Checkpoints:
             )
         return None
 
-    @of_main
+    @_of_main
     def restore_item(self, step: int, name: str, target: Any) -> Any:
         """One item ("params" or "ema") of one step; raises ValueError if the step has no or a damaged checkpoint."""
         with self._reading(step):
             return self._restore_item(step, name, target)
 
-    @of_main
+    @_of_main
     def has_average(self, step: int) -> bool:
         """Whether one step has an average of the parameters, the item "ema"; raises as `restore_item`."""
         with self._reading(step):
             return bool(self.meta(step)["dtypes"]["ema"])
 
-    @of_main
+    @_of_main
     def put_aside(self, steps: list[int]) -> None:
         """Move the checkpoints of some steps to <workdir>/damaged/<step>."""
         for step in steps:
@@ -186,7 +200,7 @@ class Checkpoints:
         if steps:
             self._manager.reload()
 
-    @of_main
+    @_of_main
     def meta(self, step: int) -> dict[str, Any]:
         """The item `meta` of one step.
 
@@ -201,7 +215,7 @@ class Checkpoints:
             )
         return meta
 
-    @of_main
+    @_of_main
     def wait(self) -> None:
         """Wait until pending saves are complete."""
         with self._saving():
@@ -209,16 +223,9 @@ class Checkpoints:
 
     def close(self) -> None:
         """Wait until pending saves are complete, and release all resources; other processes do not wait."""
-        if is_main():
+        if self.read_only or is_main():
             with self._saving():
                 self._manager.close()
-
-    def _check_space(self, items: Any) -> None:
-        """Raise UnwritableFileError if the disk is full, of which the threads of Orbax would print several screens."""
-        needed = 2**20 + 1.2 * sum(leaf.nbytes for leaf in jax.tree.leaves(items))
-        if shutil.disk_usage(self.directory).free < needed:
-            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            raise UnwritableFileError(describe_os_error(error, self.directory))
 
     @contextlib.contextmanager
     def _reading(self, step: int) -> Iterator[None]:

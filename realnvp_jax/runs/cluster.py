@@ -3,15 +3,16 @@
 import importlib.util
 import os
 import re
-from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import jax
 
+from realnvp_jax.processes import meet
 from realnvp_jax.text import describe_error, shorten
 
-HEARTBEAT_SECONDS = 10  # without a sign of life of a process, after which JAX ends all others
-_SHUTDOWN_SECONDS = 10  # that a process waits for the others when it exits
+HEARTBEAT_SECONDS = 10  # without a heartbeat of a process, after which JAX ends all others
+_SHUTDOWN_SECONDS = 30  # that a process waits for the others when it exits, after which JAX ends all of them
 _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
 _OPEN_MPI = ("OMPI_MCA_orte_hnp_uri", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK")
 
@@ -52,6 +53,7 @@ def connect(coordinator: str | None = None, num_processes: int | None = None, pr
         options["cluster_detection_method"] = "deactivate"  # every process uses all devices that it sees
     with ThreadPoolExecutor(1) as pool:
         _wait(pool.submit(jax.distributed.initialize, **options), coordinator)
+    meet()
 
 
 def _is_one_of_several() -> bool:
@@ -59,8 +61,13 @@ def _is_one_of_several() -> bool:
     environ = os.environ
     if all(name in environ for name in _SLURM):
         return environ["SLURM_NTASKS"] != "1"
-    if all(name in environ for name in _OPEN_MPI):
-        return environ["OMPI_COMM_WORLD_SIZE"] != "1"
+    if environ.get("OMPI_COMM_WORLD_SIZE", "1") != "1":
+        if not all(name in environ for name in _OPEN_MPI):
+            raise ValueError(
+                f"expected the environment of Open MPI 4, with {', '.join(_OPEN_MPI)}; got only a part of it, as from "
+                "Open MPI 5: give --coordinator, --num_processes and --process_id"
+            )
+        return True
     # JAX sets this variable on machines without TPU chips
     return importlib.util.find_spec("libtpu") is not None and "TPU_SKIP_MDS_QUERY" not in environ
 
@@ -77,14 +84,13 @@ def _check(coordinator: str, num_processes: int, process_id: int) -> None:
 
 def _wait(connected: "Future[None]", coordinator: str | None) -> None:
     """Wait in Python, so that signals are answered."""
-    while True:
-        try:
-            return connected.result(timeout=0.2)
-        except TimeoutError:
-            continue
-        except Exception as error:
-            where = f" at {coordinator}" if coordinator else ""
-            raise ValueError(
-                f"expected to connect with the other processes of this run{where}; got {describe_error(error)}: "
-                "start all of them with the same coordinator and the same number of processes"
-            ) from error
+    while not connected.done():
+        wait([connected], timeout=0.2)
+    try:
+        connected.result()
+    except Exception as error:
+        where = f" at {coordinator}" if coordinator else ""
+        raise ValueError(
+            f"expected to connect with the other processes of this run{where}; got {describe_error(error)}: "
+            "start all of them with the same coordinator and the same number of processes"
+        ) from error

@@ -1,5 +1,6 @@
 """The error of a run whose loss or parameters are not finite: why, which checkpoint is left, and what to do."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from realnvp_jax.runs.decorations import attempt
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.text import shorten
 from realnvp_jax.training.non_finite import reason
+from realnvp_jax.training.state import TrainState
 from realnvp_jax.training.steps import NonFiniteLossError
 
 
@@ -24,7 +26,7 @@ def divergence(
     experiment: Experiment,
     checkpoints: Checkpoints,
     state_params: Params,
-    initial: Params,
+    initial: Callable[[], TrainState],
 ) -> NonFiniteLossError:
     """The error to raise. The current parameters, and the batch, are written into the folder `diverged` of the workdir.
 
@@ -35,7 +37,7 @@ def divergence(
       experiment: the run.
       checkpoints: its checkpoints, all of which hold finite parameters.
       state_params: the current parameters, which may not be finite.
-      initial: the parameters before the first update.
+      initial: makes the state before the first update.
     """
     checkpoints.wait()
     steps, config, train = checkpoints.steps(), experiment.config, experiment.splits.train
@@ -43,7 +45,7 @@ def divergence(
         params, which = checkpoints.restore_item(steps[0], "params", state_params), f"the parameters of step {steps[0]}"
         last = f"the last good checkpoint is step {steps[0]}"
     else:
-        params, which, last = initial, "the initial parameters", "there is no checkpoint yet"
+        params, which, last = initial().params, "the initial parameters", "there is no checkpoint yet"
     batch = train.batch(batch_indices(config.seed, batch_number, config.batch_size, len(train)))
     folder = experiment.files.path / "diverged"
     is_written = attempt(folder, _write, folder, step, state_params, batch)

@@ -1,8 +1,10 @@
 """Text and JSON files that readers never see half-written."""
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,13 @@ def writing(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise UnwritableFileError(describe_os_error(error, path)) from error
+
+
+def check_space(directory: Path, num_bytes: float) -> None:
+    """Raise UnwritableFileError unless so many bytes are free on the disk of a directory."""
+    if shutil.disk_usage(directory).free < num_bytes:
+        error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise UnwritableFileError(describe_os_error(error, directory))
 
 
 def write_text(path: Path, text: str) -> None:

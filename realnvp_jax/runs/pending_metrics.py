@@ -40,7 +40,7 @@ class PendingMetrics:
           step: the number of updates made so far.
 
         Raises:
-          NonFiniteLossError: the loss or the gradient of an update is not finite; if such updates are left out, of all.
+          NonFiniteLossError: an update, its loss or its gradient is not finite; if such updates are left out, all are so.
         """
         fetched, finite = [], []
         for metrics, count in jax.device_get(self._pending):

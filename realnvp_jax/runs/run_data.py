@@ -6,7 +6,6 @@ paths start from. If examples are files, it also holds split_files.json, with th
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.fingerprint import Fingerprint, by_name, difference, fingerprint
 from realnvp_jax.models.create import Config
 from realnvp_jax.models.flow import Flow
+from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.files import write_json
 from realnvp_jax.runs.setup import check_splits, read_data
 from realnvp_jax.text import shorten
@@ -137,9 +137,7 @@ class RunData:
     def _refuse_or_print(self, found: str, what: str) -> None:
         where = shorten(self._workdir, 60)
         if self._allow_changed:
-            print(
-                f"warning: the {what} are not those that the run in {where} was started with: {found}", file=sys.stderr
-            )
+            warn(f"the {what} are not those that the run in {where} was started with: {found}")
             return
         raise ValueError(
             f"expected the {what} that the run in {where} was started with, as in its data.json; "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from realnvp_jax.models.create import Config
-from realnvp_jax.processes import on_main, silent_unless_main
+from realnvp_jax.processes import everywhere, on_main, silent_unless_main
 from realnvp_jax.runs.config_checks import check_config
 from realnvp_jax.runs.files import write_json
 from realnvp_jax.runs.saved_config import config_path
@@ -35,6 +35,13 @@ def train_seeds(
     Raises:
       ValueError: there are no seeds, or one is given twice; otherwise as in `train`.
     """
+    workdir = Path(workdir).expanduser()
+    configs = everywhere(lambda: _config_of_each(config, workdir, seeds))
+    with silent_unless_main():
+        return _train_each(configs, workdir, command)
+
+
+def _config_of_each(config: Config, workdir: Path, seeds: Sequence[int]) -> list[Config]:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"expected different seeds, such as 0,1,2; got {','.join(map(str, seeds)) or 'none'}")
     configs = []
@@ -43,14 +50,12 @@ def train_seeds(
         own.seed = seed
         check_config(own)
         configs.append(own)
-    workdir = Path(workdir).expanduser()
     if config_path(workdir).is_file():
         raise ValueError(
             f"expected a workdir for several seeds, one directory for each; got {shorten(workdir, 140)}, which holds "
             "a single run: use another --workdir"
         )
-    with silent_unless_main():
-        return _train_each(configs, workdir, command)
+    return configs
 
 
 def _train_each(configs: Sequence[Config], workdir: Path, command: str | None) -> dict[str, Any]:

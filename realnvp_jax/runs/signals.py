@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -41,6 +42,7 @@ class StopRequest:
 
     def __init__(self, *, exits: bool = False):
         self.number: int | None = None
+        self.started = time.monotonic()
         self._exits = exits
         self._previous: dict[int, Callable[..., Any] | int | None] = {}
 

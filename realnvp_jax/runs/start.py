@@ -1,7 +1,6 @@
 """`train`: from a config and a workdir to a trained flow and its test result."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from realnvp_jax.data.examples import Splits
 from realnvp_jax.data.fingerprint import fingerprint
 from realnvp_jax.models.create import Config, create, is_of_vectors
 from realnvp_jax.models.flow import Flow
-from realnvp_jax.processes import check_equal, everywhere, on_main, silent_unless_main
+from realnvp_jax.processes import check_equal, everywhere, meet, on_main, silent_unless_main
 from realnvp_jax.runs.checkpoints import newest_step
 from realnvp_jax.runs.config_checks import check_config, check_penalty, check_size
 from realnvp_jax.runs.config_keys import filled
@@ -32,9 +31,10 @@ from realnvp_jax.runs.workdir import Workdir
 from realnvp_jax.text import shorten
 from realnvp_jax.training.batch_statistics import check_batch_statistics
 from realnvp_jax.training.parallel import check_batch_size
+from realnvp_jax.training.steps import NonFiniteLossError
 
 _NOTHING_SAVED = "stopped before the first step; nothing had to be saved"
-_OF_A_HOST = tuple(f"dataset.{key}" for key in ("path", "data_dir", "manual_dir", "cache_dir"))  # may differ
+_OF_A_HOST = [f"dataset.{key}" for key in ("path", "data_dir", "manual_dir", "cache_dir")]  # may differ
 
 
 def train(
@@ -62,12 +62,13 @@ def train(
       InterruptedRunError: the run was stopped, by a signal or after `config.max_hours`, and was saved.
     """
     with StopRequest() as request, silent_unless_main():
+        meet()
         try:
             result = _train(config, workdir, command, tracker, request)
-        except InterruptedRunError:
-            on_main(lambda: None)
+        except (InterruptedRunError, NonFiniteLossError):  # which all processes raise
+            meet()
             raise
-        on_main(lambda: None)  # no process leaves before the main one has closed its files
+        meet()  # no process leaves before the main one has closed its files
         return result
 
 
@@ -158,10 +159,8 @@ def _prepare(
 
 def _essentials(experiment: Experiment) -> dict[str, str]:
     """What has to be the same in every process, as name -> value."""
-    config = {key: value for key, value in flatten(experiment.config).items() if not key.startswith(_OF_A_HOST)}
-    return {
-        "version of realnvp_jax": realnvp_jax.__version__,
-        "version of jax": jax.__version__,
-        "config": json.dumps(config, sort_keys=True),
-        "data": repr(fingerprint(experiment.splits)) if jax.process_count() > 1 else "",
-    }
+    if jax.process_count() == 1:
+        return {}
+    keys = {key: repr(value) for key, value in flatten(experiment.config).items() if key not in _OF_A_HOST}
+    versions = {"version of realnvp_jax": realnvp_jax.__version__, "version of jax": jax.__version__}
+    return {**versions, **keys, "fingerprint of the data": repr(fingerprint(experiment.splits))}

@@ -15,12 +15,12 @@ class Stop:
 
     Args:
       request: the signals to this process.
-      max_hours: hours from now after which the run is to stop; 0 for no limit.
+      max_hours: hours from the start of the request after which the run is to stop; 0 for no limit.
     """
 
     def __init__(self, request: StopRequest, max_hours: float = 0.0):
         self._request = request
-        self._deadline = time.monotonic() + max_hours * 3600 if max_hours else None
+        self._deadline = request.started + max_hours * 3600 if max_hours else None
         self._agreed: jax.Array | None = None  # the exit code of all processes as of the last call
         self._exit_code = 0
 
@@ -32,7 +32,7 @@ class Stop:
         return bool(self._exit_code)
 
     def requested_soon(self) -> bool:
-        """As `requested`, without waiting for the devices: with several processes, as of the last call of this."""
+        """As `requested`, without waiting for the devices: with several processes, the answer to the previous call."""
         if jax.process_count() == 1:
             return self.requested()
         before, self._agreed = self._agreed, maximum(self._own_code())

@@ -111,7 +111,8 @@ class Trainer:
         note_start(self.files.run_path, self.experiment.command, self.step)
         self.trackers = Trackers(self.files.path, self.config, self.step, self.experiment.tracker)
         resources.callback(self.trackers.close)
-        self.profile = Profile(self.files.path / "profile", self.config.profile, self.step)
+        num_traced = self.config.profile if self._rewound_to is None else 0
+        self.profile = Profile(self.files.path / "profile", num_traced, self.step)
         resources.callback(self.profile.close)
 
     def run(self) -> dict[str, Any]:
@@ -147,17 +148,18 @@ class Trainer:
                     raise
 
     def _rewind(self, why: str) -> bool:
-        """Go back to the newest checkpoint and pass over the batches since; False if that would not help."""
+        """Go back to the newest checkpoint and pass over the batches until the fault; False if that would not help."""
         newest = max(self.checkpoints.steps(), default=None)
         if newest is None or newest == self._rewound_to:
             return False
         warn(f"{why}; going back to step {newest}, with other batches")
-        self._rewound_to, passed_over = newest, self.checkpoints.passed_over + self.step - newest
+        self._rewound_to = newest
+        next_batch = (self.pending.bad_step or self.step) + self.checkpoints.passed_over
         self._resources.close()
         with contextlib.ExitStack() as resources:
             self._open(resources)
             self._resources = resources.pop_all()
-        self.checkpoints.passed_over = passed_over
+        self.checkpoints.passed_over = next_batch - self.step
         return True
 
     def _train(self) -> None:
@@ -170,7 +172,13 @@ class Trainer:
                 train, config.seed, config.batch_size, number, dispatch[1], self._steps_per_dispatch
             )
 
-        bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None)
+        bar = tqdm(
+            total=config.num_steps,
+            initial=self.step,
+            unit="step",
+            dynamic_ncols=True,
+            disable=None if is_main() else True,
+        )
         with bar, prefetch(make_batch, plan) as batches:
             for count, examples in batches:
                 self.state, metrics = self.step_fn(self.state, examples, self.key, count)
@@ -243,12 +251,9 @@ class Trainer:
         self.checkpoints.save(self.state, self.best)
 
     def _divergence(self, what: str, step: int) -> NonFiniteLossError:
-        def error() -> NonFiniteLossError:
-            initial = self._initial_state().params
-            number = step - 1 + self.checkpoints.passed_over
-            return divergence(what, step, number, self.experiment, self.checkpoints, self.state.params, initial)
-
-        return on_main(error)
+        number, params = step - 1 + self.checkpoints.passed_over, self.state.params
+        initial = self._initial_state  # made only if it is needed
+        return on_main(lambda: divergence(what, step, number, self.experiment, self.checkpoints, params, initial))
 
     def _validate(self, row: dict[str, float], bar: tqdm) -> None:
         """Evaluate the state, add the result to the row, and draw samples of images."""
@@ -270,9 +275,7 @@ class Trainer:
             f"step {self.step} of {self.config.num_steps}: {train}validation {mean:.3f}{batch_statistics}, "
             f"best {cost(self.flow, self.best.cost):.3f} at step {self.best.step} {self.experiment.unit}"
         )
-        if (
-            self.flow.levels is not None
-        ):  # pictures of vectors are drawn only at the end: they take longer than training
+        if self.flow.levels is not None:  # those of vectors, which take longer, are drawn only at the end
             on_main(lambda: self._draw(params))
         self.pending.restart_clock(self.step)
 

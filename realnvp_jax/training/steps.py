@@ -162,7 +162,7 @@ def train_step(
       noise: standard deviations of Gaussian noise on vectors, one per column, or None.
       ema_decay: decay of the moving average of the parameters, 0 for none, warmed up as (1 + t) / (10 + t).
       accumulate: number of equal parts of this device's examples whose gradients are computed one after the other.
-      skip_nonfinite: whether an update that is not finite, or whose loss or gradient is not, changes only the step.
+      skip_nonfinite: whether an update that is not finite, or whose loss or gradient is not, only counts.
       axis_name: axis of devices that share the batch.
 
     Returns:
@@ -192,7 +192,12 @@ def train_step(
     if skip_nonfinite:
         is_finite = jnp.isfinite(log_prob) & jnp.isfinite(norm) & jnp.isfinite(update_norm)
         old = TrainState(state.step + 1, state.params, state.opt_state, state.ema)
-        next_state = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), next_state, old)
+        next_state = jax.tree.map(
+            # counts go on, so that the learning rate follows the step
+            lambda new, old: new if jnp.issubdtype(new.dtype, jnp.integer) else jnp.where(is_finite, new, old),
+            next_state,
+            old,
+        )
     metrics = {
         "score": score(flow, log_prob),
         "gradient_norm": norm,

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.fuzz.signals import (
     ARGUMENTS,
@@ -45,9 +46,16 @@ def free_port() -> int:
 
 
 def start_processes(
-    arguments: list[str], count: int, environment: dict[str, str], devices: int = 2
+    arguments: list[str],
+    count: int,
+    environment: dict[str, str],
+    devices: int = 2,
+    last: tuple[str, ...] = (),
 ) -> list[subprocess.Popen[str]]:
-    """Start Python as several processes with so many CPU devices each, as Slurm would on one node."""
+    """Start Python as several processes with so many CPU devices each, as Slurm would on one node.
+
+    The last of them also gets the arguments `last`.
+    """
     shared = {
         **environment,
         "JAX_NUM_CPU_DEVICES": str(devices),
@@ -60,15 +68,15 @@ def start_processes(
     with default_signals():
         for i in range(count):
             own = {**shared, "SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)}
-            command = [sys.executable, *arguments]
+            command = [sys.executable, *arguments, *(last if i == count - 1 else ())]
             programs.append(subprocess.Popen(command, cwd=ROOT, env=own, stdout=pipe, stderr=pipe, text=True))
     return programs
 
 
-def run_processes(arguments: list[str], count: int, environment: dict[str, str], devices: int = 2) -> list[Ended]:
-    """Start such processes, and wait until all have ended."""
+def run_processes(arguments: list[str], count: int, environment: dict[str, str], **options: Any) -> list[Ended]:
+    """Start such processes, with the options of `start_processes`, and wait until all have ended."""
     started = time.perf_counter()
-    return [wait_for(program, started) for program in start_processes(arguments, count, environment, devices)]
+    return [wait_for(program, started) for program in start_processes(arguments, count, environment, **options)]
 
 
 class Trial:
@@ -117,13 +125,15 @@ class Trial:
         programs[victim].send_signal(number)
         sent = time.perf_counter()
         other = programs[1 - victim]
+        hung = False
         try:
             other.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             other.kill()
+            hung = True
         exited_after = time.perf_counter() - sent
         ended = [wait_for(program, started) for program in programs]
-        codes, faults = [one.code for one in ended], []
+        codes, faults = [one.code for one in ended], [f"the other hung for {PATIENCE} s"] if hung else []
         if number == signal.SIGKILL:
             if must_stop and (codes[victim] != -number or codes[1 - victim] == 0):
                 faults.append(f"exit codes {codes}: {ended[1 - victim].error[-300:]!r}")
