@@ -40,7 +40,8 @@ class PendingMetrics:
           step: the number of updates made so far.
 
         Raises:
-          NonFiniteLossError: an update, its loss or its gradient is not finite; if such are left out, all of them are so.
+          NonFiniteLossError: an update, its loss or its gradient is not finite; if such updates are left out, it is
+            raised when none is finite.
         """
         fetched, finite = [], []
         for metrics, count in jax.device_get(self._pending):
