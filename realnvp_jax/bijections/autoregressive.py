@@ -39,6 +39,7 @@ class Autoregressive(Bijection):
     def forward(self, x, context=None, mode=EVALUATE):
         """Data to latent."""
         z, log_derivative = self.transform.checked("forward", x[..., None], self.conditioner(x, context, mode))
+        self.transform.note_log_scales(log_derivative)
         return z[..., 0], log_derivative.sum(axis=tuple(range(1, log_derivative.ndim)))
 
     def inverse(self, z, context=None):

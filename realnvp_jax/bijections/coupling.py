@@ -53,7 +53,9 @@ class Coupling(Bijection):
     ) -> Values:
         """(z_t, log_det)."""
         transformed, log_derivative = self.transform.checked("forward", transformed, raw)
-        log_det = _sum_event(self.mask.only_transformed(log_derivative))
+        log_derivative = self.mask.only_transformed(log_derivative)
+        self.transform.note_log_scales(log_derivative)
+        log_det = _sum_event(log_derivative)
         if self.normalization is None:
             return transformed, log_det
         cells = self.mask.cells(transformed.shape)

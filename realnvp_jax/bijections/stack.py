@@ -18,12 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from realnvp_jax.bijections.bijection import Bijection, Context, Values
+from realnvp_jax.bijections.transforms.transform import LOG_SCALES
 from realnvp_jax.mode import EVALUATE, Mode
 from realnvp_jax.networks.loop import loop_over, store, varying_with
 from realnvp_jax.networks.statistics import USED_STATISTICS
 from realnvp_jax.registry import parameter
 
 MEMORY = ("store", "remat", "invert")
+_WRITTEN = ("batch_stats", USED_STATISTICS, LOG_SCALES)  # what a training pass writes
 
 
 class Stack(Bijection):
@@ -102,18 +104,18 @@ class Stack(Bijection):
                     context,
                     mode_at(draws, number),
                     method="forward",
-                    mutable=["batch_stats", USED_STATISTICS],
+                    mutable=_WRITTEN,
                 )
-                return (z, log_det + layer_log_det), (updated.get("batch_stats", {}), updated.get(USED_STATISTICS, {}))
+                return (z, log_det + layer_log_det), {name: updated.get(name, {}) for name in _WRITTEN}
 
             start = x, jnp.zeros_like(x, shape=x.shape[:1])
             layers = variables, places, numbers
-            (z, log_det), (updated, used) = jax.lax.scan(step, start, layers, length=self.num_layers, unroll=trips)
-            return (z, log_det, updated, used), (variables, context, draws, z, used)
+            (z, log_det), written = jax.lax.scan(step, start, layers, length=self.num_layers, unroll=trips)
+            return (z, log_det, written), (variables, context, draws, z, written[USED_STATISTICS])
 
         def backward(residuals, cotangents):
             variables, context, draws, z, used = residuals
-            z_bar, log_det_bar, *_ = cotangents  # nothing flows back from statistics
+            z_bar, log_det_bar, _ = cotangents  # nothing flows back from statistics
 
             def step(carry, of_layer):
                 z, z_bar, context_bar = carry
@@ -133,8 +135,6 @@ class Stack(Bijection):
 
         run = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
         run.defvjp(forward, backward)
-        z, log_det, updated, used = run(variables, x, context, draws)
-        for collection, values in (("batch_stats", updated), (USED_STATISTICS, used)):
-            if self.layer.is_mutable_collection(collection):
-                store(self.layer, {collection: values})
+        z, log_det, written = run(variables, x, context, draws)
+        store(self.layer, {name: tree for name, tree in written.items() if self.layer.is_mutable_collection(name)})
         return z, log_det

@@ -128,7 +128,7 @@ class Flow:
           TypeError, ValueError: as `log_prob`.
         """
         x, context, batch = self._continuous(x, context)
-        log_prob, updated = pure.log_prob_train(self, inputs.checked_params(params), x, context, axis_name)
+        log_prob, updated, _ = pure.log_prob_train(self, inputs.checked_params(params), x, context, axis_name)
         return log_prob.reshape(batch), updated
 
     def forward(
@@ -259,7 +259,7 @@ class Flow:
         pixels, context, batch = self._pixels(x, context)
         indices = pure.positions(pixels.shape[0], axis_name)
         variables, key = inputs.checked_params(params), threefry_key(key)
-        bits, updated = pure.bits_per_dim_train(self, variables, key, indices, pixels, context, axis_name)
+        bits, updated, _ = pure.bits_per_dim_train(self, variables, key, indices, pixels, context, axis_name)
         return bits.reshape(batch), updated
 
     def dequantize(

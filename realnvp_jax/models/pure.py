@@ -18,6 +18,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from realnvp_jax import likelihood
+from realnvp_jax.bijections.transforms.transform import LOG_SCALES
 from realnvp_jax.checks import check_returned
 from realnvp_jax.mode import EVALUATE, INITIALIZE, TRAIN, Mode
 from realnvp_jax.preprocessing import Logit
@@ -167,15 +168,17 @@ def dequantized(flow: Any, variables, key, indices, x, context):
 
 
 def _density(flow: Any, variables: Variables, x, context, mode: Mode = EVALUATE):
-    """(log_prob, updated statistics) of x of shape [n, *event]."""
+    """(log_prob, updated variables, and those of LOG_SCALES in a training pass) of x of shape [n, *event]."""
     contained = flow.preprocessing.contains(x)
     y, derivative = flow.preprocessing.forward(jnp.where(contained, x, flow.preprocessing.interior_point()))
-    mutable = ["batch_stats"] if mode.trains else []
+    mutable = ["batch_stats", LOG_SCALES] if mode.trains else []
     (z, log_det), updates = _map(flow, variables, y, context, method="forward", mode=mode, mutable=mutable)
     log_prob = _base_log_prob(flow, z) + log_det + _sum_event(derivative)
     axes = tuple(range(1, x.ndim))
     log_prob = jnp.where(contained.all(axes), log_prob, -jnp.inf)
-    return jnp.where(jnp.isnan(x).any(axes), jnp.nan, log_prob), {**variables, **updates}
+    log_scales = updates.get(LOG_SCALES, {})
+    updated = {name: {**variables, **updates}[name] for name in variables}
+    return jnp.where(jnp.isnan(x).any(axes), jnp.nan, log_prob), updated, log_scales
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -186,7 +189,7 @@ def log_prob(flow: Any, variables, x, context):
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def log_prob_train(flow: Any, variables, x, context, axis_name):
-    """Log-density under the statistics of the batch, and the variables with the running ones updated."""
+    """Log-density under the statistics of the batch, variables with the running ones updated, and the log_scales."""
     return _density(flow, variables, x, context, TRAIN.over(axis_name))
 
 
@@ -267,11 +270,11 @@ def bits_per_dim(flow: Any, variables, key, indices, x, context, num_samples):
 
 @functools.partial(jax.jit, static_argnums=(0, 6))
 def bits_per_dim_train(flow: Any, variables, key, indices, x, context, axis_name):
-    """(bits/dim of one dequantization, variables with running statistics updated) in training mode."""
+    """(bits/dim of one dequantization, variables with running statistics updated, log_scales) in training mode."""
     mode = TRAIN.over(axis_name).drawing(jax.random.fold_in(key, _DROPOUT), indices)
     (y, log_q), updates = dequantize(flow, variables, key, indices, x, context, mode.at(0))
-    log_p, variables = _density(flow, {**variables, **updates}, y, context, mode.at(1))
-    return likelihood.bits_per_dim(log_p - log_q, flow.num_dims), variables
+    log_p, variables, log_scales = _density(flow, {**variables, **updates}, y, context, mode.at(1))
+    return likelihood.bits_per_dim(log_p - log_q, flow.num_dims), variables, log_scales
 
 
 def positions(num_local: int, axis_name: str | None = None) -> jax.Array:

@@ -11,7 +11,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-_WRITTEN_BY_PASSES = ("used_statistics", "intermediates")  # collections that do not exist until a pass writes them
+_WRITTEN_BY_PASSES = (
+    "used_statistics",
+    "log_scales",
+    "intermediates",
+)  # collections that do not exist until a pass writes them
 
 
 def loop_over(

@@ -28,6 +28,7 @@ class MetricsLog:
         "gradient_norm",
         "update_norm",
         "parameter_norm",
+        "log_scale",
         "skipped",
         "learning_rate",
         "examples_per_second",

@@ -34,7 +34,7 @@ class PendingMetrics:
         self._pending.append((metrics, count))
 
     def row(self, step: int) -> dict[str, float]:
-        """Means over the updates since the last row.
+        """Means over the updates since the last row, and the largest |log_scale|.
 
         Args:
           step: the number of updates made so far.
@@ -65,6 +65,7 @@ class PendingMetrics:
         return {
             "train": mean("score"),
             **{name: mean(name) for name in ("gradient_norm", "update_norm", "parameter_norm")},
+            "log_scale": float(max(metrics["log_scale"] for metrics in finite)),
             **({"skipped": len(fetched) - len(finite)} if self._skips else {}),
             "learning_rate": float(np.asarray(self._schedule(step - 1))),
             "examples_per_second": (step - last_step) * self._batch_size / (now - then),

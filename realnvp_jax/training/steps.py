@@ -8,7 +8,7 @@ A batch is a dict with "x", and "context" if the flow is conditional.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,21 @@ from realnvp_jax.training.state import TrainState, optimizer_average
 Batch = dict[str, Any]
 
 _CPU_CHUNK = 1024
+
+
+class Pass(NamedTuple):
+    """What a training pass returns besides its loss.
+
+    Attributes:
+      log_prob: mean log-density of the examples in nats.
+      log_scale: largest |log_scale| (the elementwise log-derivative of a transform) of any layer of the bijection; 0 if
+        it has no transforms.
+      params: the parameters with the running statistics updated.
+    """
+
+    log_prob: jax.Array
+    log_scale: jax.Array
+    params: Params
 
 
 class NonFiniteLossError(RuntimeError):
@@ -59,8 +74,8 @@ def loss_fn(
     flow: Flow,
     l2: float,
     axis_name: str | None,
-) -> tuple[jax.Array, tuple[jax.Array, Params]]:
-    """Mean -log_prob in nats per example plus l2 times the penalty, and (the mean log_prob, updated params).
+) -> tuple[jax.Array, Pass]:
+    """Mean -log_prob in nats per example plus l2 times the penalty, and what else the pass returns.
 
     For integer pixels, log_prob is the bound of `Flow.bits_per_dim_train`, with noise from `key` and each example's
     index, which is its position in the batch if there are no `indices`.
@@ -69,13 +84,15 @@ def loss_fn(
     if jnp.issubdtype(x.dtype, jnp.integer):
         assert key is not None  # pixels are dequantized with noise
         indices = pure.positions(x.shape[0], axis_name) if indices is None else indices
-        bits, params = pure.bits_per_dim_train(flow, variables, key, indices, x, context, axis_name)
-        mean_log_prob = log_prob_of_bits(bits, flow.num_dims).mean()
+        bits, params, log_scales = pure.bits_per_dim_train(flow, variables, key, indices, x, context, axis_name)
+        log_prob = log_prob_of_bits(bits, flow.num_dims).mean()
     else:
-        log_prob, params = flow.log_prob_train(variables, x, context, axis_name=axis_name)
-        mean_log_prob = log_prob.mean()
+        log_probs, params, log_scales = pure.log_prob_train(flow, variables, x, context, axis_name)
+        log_prob = log_probs.mean()
     penalty = l2_penalty(trainable, penalized(flow)) if l2 else 0.0
-    return -mean_log_prob + l2 * penalty, (mean_log_prob, params)
+    largest = [jnp.max(leaf) for leaf in jax.tree.leaves(log_scales)]
+    log_scale = jnp.max(jnp.stack(largest)) if largest else jnp.zeros_like(log_prob)
+    return -log_prob + l2 * penalty, Pass(log_prob, log_scale, params)
 
 
 def _gradients(
@@ -87,7 +104,7 @@ def _gradients(
     flow: Flow,
     l2: float,
     axis_name: str | None,
-) -> tuple[Params, tuple[jax.Array, Params]]:
+) -> tuple[Params, Pass]:
     """Gradient of `loss_fn`, and what it returns besides the loss.
 
     It is the mean of the gradients of `accumulate` parts of the batch, one after the other, so that activations take
@@ -105,17 +122,18 @@ def _gradients(
     parts = jax.tree.map(lambda values: values.reshape((count, -1, *values.shape[1:])), batch)
 
     def averaged(part: Batch):
-        gradients, (log_prob, updated) = gradient(part)
-        return gradients, log_prob, updated["batch_stats"]
+        gradients, (log_prob, log_scale, updated) = gradient(part)
+        return (gradients, log_prob, updated["batch_stats"]), log_scale
 
     def add(total, part):
-        return jax.tree.map(jnp.add, total, averaged(part)), None
+        values, log_scale = averaged(part)
+        return jax.tree.map(jnp.add, total, values), log_scale
 
-    shapes = jax.eval_shape(averaged, jax.tree.map(lambda values: values[0], parts))
+    shapes, _ = jax.eval_shape(averaged, jax.tree.map(lambda values: values[0], parts))
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    total, _ = jax.lax.scan(add, zeros, parts)
+    total, log_scales = jax.lax.scan(add, zeros, parts)
     gradients, log_prob, statistics = jax.tree.map(lambda values: values / count, total)
-    return gradients, (log_prob, {**params, "batch_stats": statistics})
+    return gradients, Pass(log_prob, log_scales.max(), {**params, "batch_stats": statistics})
 
 
 def _cpu_chunks(flow: Flow, params: Params, batch: Batch) -> int:
@@ -166,18 +184,19 @@ def train_step(
       axis_name: axis of devices that share the batch.
 
     Returns:
-      The next state, and metrics: `score` of the batch in training mode, and the norms of the gradient before clipping,
-      of the update, and of the trainable parameters after it.
+      The next state, and metrics: `score` of the batch in training mode, the norms of the gradient before clipping, of
+      the update, and of the trainable parameters after it, and the largest |log_scale| of any layer.
     """
     key = jax.random.fold_in(key, state.step)
     indices = pure.positions(batch["x"].shape[0], axis_name)
     x = augment(key, indices, batch["x"], flip=flip, shift_pixels=shift, noise=noise, shape=flow.event_shape)
     examples = {**batch, "x": x, "index": indices}
-    gradients, (log_prob, params) = _gradients(
+    gradients, (log_prob, log_scale, params) = _gradients(
         state.params, examples, noise_key(key), accumulate, flow=flow, l2=l2, axis_name=axis_name
     )
     if axis_name is not None:
         gradients, log_prob = jax.lax.pmean((gradients, log_prob), axis_name)
+        log_scale = jax.lax.pmax(log_scale, axis_name)
     with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats by integer counts
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params["params"])
     norm = global_norm(gradients)
@@ -203,6 +222,7 @@ def train_step(
         "gradient_norm": norm,
         "update_norm": update_norm,
         "parameter_norm": global_norm(next_state.params["params"]),
+        "log_scale": log_scale,
     }
     return next_state, metrics
 
@@ -265,7 +285,7 @@ def eval_step(
     if jnp.issubdtype(x.dtype, jnp.integer):
         x = random_crop(key, batch["index"], x, flow.event_shape)
         if train_mode:
-            scores, _ = pure.bits_per_dim_train(flow, params, key, batch["index"], x, context, axis_name)
+            scores, *_ = pure.bits_per_dim_train(flow, params, key, batch["index"], x, context, axis_name)
         else:
             scores = pure.bits_per_dim(flow, params, key, batch["index"], x, context, num_samples)
     elif train_mode:

@@ -98,7 +98,7 @@ def test_latents_under_batch_statistics(params):
 
 def test_gradients(params, loss_and_gradient):
     assert_close(l2_penalty(params["params"], penalized(FLOW)), DATA["train/l2"])
-    (loss, (log_prob, _)), gradient = loss_and_gradient(params["params"], params)
+    (loss, (log_prob, *_)), gradient = loss_and_gradient(params["params"], params)
     assert_close(-(log_prob + UNIT), DATA["train/cost"])
     assert_close(loss, -log_prob + 5e-5 * DATA["train/l2"])
     theirs = from_authors(group("grad"), FLOW)["params"]
@@ -111,10 +111,10 @@ def test_three_adam_steps(params, loss_and_gradient):
     optimizer = clipped(Adam(), 1e-3)
     trainable = params["params"]
     opt_state = optimizer.init(trainable)
-    (_, (_, params)), _ = loss_and_gradient(trainable, params)  # the pass that recorded train/*
+    (_, (*_, params)), _ = loss_and_gradient(trainable, params)  # the pass that recorded train/*
     costs = []
     for _ in range(3):
-        (_, (log_prob, params)), gradient = loss_and_gradient(trainable, params)
+        (_, (log_prob, _, params)), gradient = loss_and_gradient(trainable, params)
         costs.append(float(-(log_prob + UNIT)))
         updates, opt_state = optimizer.update(gradient, opt_state)
         trainable = optax.apply_updates(trainable, updates)

@@ -6,6 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import realnvp_jax
 from realnvp_jax.training.optimizer import SGD, Adam, clipped
@@ -92,3 +93,19 @@ def test_running_statistics_move_by_the_mean_over_the_parts():
         moved = jnp.abs(one - old).max()
         assert moved > 0
         assert jnp.abs(one - mean).max() < 0.5 * moved  # two updates would move them twice as far
+
+
+@pytest.mark.parametrize("memory", ["store", "remat", "invert"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_metric_log_scale_is_the_largest_of_any_layer(memory, accumulate):
+    options = {"hidden": (8,), "normalization": "none", "memory": memory}
+    flow = realnvp_jax.vector_flow(2, num_layers=1, **options)
+    params = flow.init(jax.random.key(0))
+    params = {**params, "params": perturb(params["params"], jax.random.key(1), 0.5)}
+    x = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    _, log_det = flow.forward(params, x)  # a single transformed element, so its log_scale
+    state = create_state(flow, jax.random.key(0), SGD().transformation(1e-2)).replace(params=params)
+    step = functools.partial(train_step, flow=flow, optimizer=SGD().transformation(1e-2), accumulate=accumulate)
+    _, metrics = jax.jit(step)(state, {"x": x}, jax.random.key(2))
+    np.testing.assert_allclose(metrics["log_scale"], np.abs(log_det).max(), rtol=1e-5)
+    assert metrics["log_scale"] > 0.01

@@ -6,10 +6,14 @@ Coupling layers apply them to the transformed half of their input, autoregressiv
 import abc
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from realnvp_jax.checks import check_returned
 from realnvp_jax.registry import check_parameters
+
+LOG_SCALES = "log_scales"  # a collection that a training pass writes; parameters do not contain it
 
 
 class Transform(nn.Module):
@@ -48,6 +52,11 @@ class Transform(nn.Module):
         check_returned(self, f"values by {method}", result, values.shape)
         check_returned(self, f"log-derivatives by {method}", log_derivative, values.shape)
         return result, log_derivative
+
+    def note_log_scales(self, log_derivative: Float[Array, "*n channels"]) -> None:
+        """Write the largest |log-derivative| of a training pass into the collection LOG_SCALES, if it is wanted."""
+        if self.is_mutable_collection(LOG_SCALES) and not self.is_initializing():
+            self.put_variable(LOG_SCALES, "largest", jax.lax.stop_gradient(jnp.abs(log_derivative).max()))
 
     def placed(self, *, in_cells: bool, before_batch_norm: bool) -> "Transform":
         """The transform as the image RealNVP uses it in one place; by default unchanged.
