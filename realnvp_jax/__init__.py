@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from realnvp_jax.registry import parameter, register
     from realnvp_jax.runs.load import load
     from realnvp_jax.runs.named_configs import get_config
+    from realnvp_jax.runs.pretrained import load_pretrained, pretrained_flows
     from realnvp_jax.runs.saved_flow import save
     from realnvp_jax.runs.signals import InterruptedRunError
     from realnvp_jax.runs.start import train
@@ -89,6 +90,7 @@ _NAMES = {
     "registry": ["parameter", "register"],
     "runs.load": ["load"],
     "runs.named_configs": ["get_config"],
+    "runs.pretrained": ["load_pretrained", "pretrained_flows"],
     "runs.saved_flow": ["save"],
     "runs.start": ["train"],
     "runs.trackers": ["Tracker"],
@@ -173,9 +175,11 @@ __all__ = [
     "image_flow",
     "interop",
     "load",
+    "load_pretrained",
     "masked_autoregressive_flow",
     "parameter",
     "pixelcnn_flow",
+    "pretrained_flows",
     "register",
     "save",
     "train",

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -126,7 +127,7 @@ def check_independent(values: np.ndarray, columns: Sequence[str] | None = None) 
         )
 
 
-def check_returned(part: object, what: str, values: jax.Array, shape: tuple[int, ...]) -> None:
+def check_returned(part: object, what: str, values: jax.Array, shape: tuple[Any, ...]) -> None:
     """Raise ValueError unless a part's result has this shape: another one might broadcast to a wrong sum.
 
     Args:

@@ -11,7 +11,7 @@ Vectors are always split by `Halves`. A `VectorMask` puts their elements in anot
 
 import abc
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ class CellMask(abc.ABC):
         return dataclasses.replace(self, parity=parity)
 
     @abc.abstractmethod
-    def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
+    def cells(self, shape: tuple[Any, ...]) -> Bool[Array, "1 height width 1"]:
         """The mask for images of shape [n, height, width, channels]."""
 
     def split(
@@ -72,7 +72,7 @@ class CellMask(abc.ABC):
 class Checkerboard(CellMask):
     """The checkerboard mask; parity 0 keeps the cell (0, 0)."""
 
-    def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
+    def cells(self, shape: tuple[Any, ...]) -> Bool[Array, "1 height width 1"]:
         """The mask for images of shape [n, height, width, channels]."""
         return checkerboard(shape[-3], shape[-2], self.parity)[None]
 
@@ -87,7 +87,7 @@ class ImageHalves(CellMask):
 
     num_parities: ClassVar[int] = 4
 
-    def cells(self, shape: tuple[int, ...]) -> Bool[Array, "1 height width 1"]:
+    def cells(self, shape: tuple[Any, ...]) -> Bool[Array, "1 height width 1"]:
         """The mask for images of shape [n, height, width, channels]."""
         height, width = shape[-3:-1]
         top = jnp.arange(height)[:, None] < (height + 1) // 2
@@ -121,7 +121,7 @@ class Halves:
         """Size of the transformed half."""
         return size // 2 if self.parity == 0 else (size + 1) // 2
 
-    def cells(self, shape: tuple[int, ...]) -> None:
+    def cells(self, shape: tuple[Any, ...]) -> None:
         """None, since there is no mask over cells."""
         return None
 

@@ -9,6 +9,8 @@ so the Jacobian is triangular and both directions need one evaluation of the con
 `realnvp_jax.bijections.transforms`.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -43,7 +45,7 @@ class Coupling(Bijection):
         return self.clone(mask=self.mask.with_parity(place))
 
     def parameters(
-        self, identity: Float[Array, "n *half"], shape: tuple[int, ...], context: Context = None, mode: Mode = EVALUATE
+        self, identity: Float[Array, "n *half"], shape: tuple[Any, ...], context: Context = None, mode: Mode = EVALUATE
     ) -> Float[Array, "n *parameters"]:
         """The conditioner's output for the identity half of an x with the given shape."""
         return self.conditioner(identity, self.mask.cells(shape), context, mode)

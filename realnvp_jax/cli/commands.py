@@ -19,6 +19,7 @@ _COMMANDS = {
     "reconstruct": "Round-trip errors data -> latents -> data by layer; compare latents with the base.",
     "interpolate": "Interpolate between examples; resample fine scales; draw the paper's manifold.",
     "score": "Anomaly and out-of-distribution scores of images, arrays or tables.",
+    "publish": "Write a run's flow as a folder to share: parameters, model card, StableHLO and ONNX functions.",
     "show": "Describe what a workdir holds.",
     "data": "Describe the images of a data set, a folder or a file.",
 }

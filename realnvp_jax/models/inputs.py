@@ -16,7 +16,7 @@ from realnvp_jax.preprocessing import check_pixels
 from realnvp_jax.random import threefry_key
 from realnvp_jax.text import shorten
 
-Shape = tuple[int, ...]
+Shape = tuple[Any, ...]  # of integers, or of symbolic sizes under `jax.export`
 Batch = tuple[jax.Array, Any, Shape]  # x as [n, *event], context as [n, width] or None, and the batch's own shape
 
 

@@ -21,7 +21,7 @@ def note_start(path: Path, command: str | None, step: int) -> None:
       command: what the user typed, or None for a call from Python.
       step: the step that the run starts from.
     """
-    starts = _starts(path)
+    starts = read_history(path)
     starts.append(
         {
             "command": without_home(command) if command else None,
@@ -38,13 +38,13 @@ def note_start(path: Path, command: str | None, step: int) -> None:
 
 def note_finish(path: Path) -> None:
     """Complete a run.json with the first command, and with the date and the version of the result."""
-    starts = _starts(path)
+    starts = read_history(path)
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     first = {"command": starts[0].get("command") if starts else None, "date": date, "version": realnvp_jax.__version__}
     write_json(path, {**first, "starts": starts})
 
 
-def _starts(path: Path) -> list[dict[str, Any]]:
+def read_history(path: Path) -> list[dict[str, Any]]:
     """The starts in a run.json; of a run of version 0.3, its command; of a missing or damaged file, none."""
     try:
         saved = read_json(path, "") if path.is_file() else {}

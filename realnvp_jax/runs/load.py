@@ -13,16 +13,18 @@ from realnvp_jax.models.singular import check_invertible
 from realnvp_jax.random import root_key
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints, CorruptCheckpointError, open_checkpoints
+from realnvp_jax.runs.hub import download, is_on_hub
 from realnvp_jax.runs.saved_config import read_config
 from realnvp_jax.runs.saved_flow import is_saved_flow, load_saved
 from realnvp_jax.text import describe_error, shorten
 
 
 def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = None) -> tuple[Flow, dict[str, Any]]:
-    """Load the flow and the parameters of a run, or those in a folder that `save` made.
+    """Load the flow and the parameters of a run, or those in a folder that `save` or `realnvp publish` made.
 
     Args:
-      workdir: the run's directory, or the folder; for a folder, step and ema must be None.
+      workdir: the run's directory, or the folder; for a folder, step and ema must be None. "hf://owner/name", or
+        "hf://owner/name@revision", is a published folder on the Hugging Face Hub, which is downloaded once.
       step: a step with a checkpoint, "best" for the best by validation, or "last" for the newest. None is the step that
         result.json was computed with, the best (for an unfinished run, the best so far, or else the newest).
       ema: whether to load the average of the parameters, the moving average or that of an optimizer such as
@@ -32,10 +34,11 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
       (flow, params).
 
     Raises:
-      ValueError: there is no run, no such checkpoint or no average; a checkpoint or a file of a saved flow is damaged;
-        a matrix of the flow is singular; or a saved flow has a part that is not registered.
+      ValueError: there is no run, no such checkpoint or no average; the Hub has no such folder, or cannot be reached; a
+        checkpoint or a file of a saved flow is damaged; a matrix of the flow is singular; or a saved flow has a part
+        that is not registered.
     """
-    workdir = Path(workdir).expanduser()
+    workdir = download(str(workdir)) if is_on_hub(workdir) else Path(workdir).expanduser()
     if is_saved_flow(workdir):
         if step is not None or ema is not None:
             raise ValueError(

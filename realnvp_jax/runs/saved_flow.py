@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,22 @@ def save(
       ValueError: the folder exists; max_file_size is not a positive integer; the flow contains a function or a part
         that is not registered; or the parameters belong to another flow.
     """
-    path = Path(path).expanduser()
-    _check_free(path, overwrite)
+    write_folder(Path(path).expanduser(), flow, params, {}, overwrite=overwrite, max_file_size=max_file_size)
+
+
+def write_folder(
+    path: Path,
+    flow: Flow,
+    params: Params,
+    others: Mapping[str, bytes],
+    *,
+    overwrite: bool = False,
+    max_file_size: int | None = None,
+) -> None:
+    """`save`, with other files beside those of the flow, name -> content. config.json has the hashes of all."""
+    check_free(path, overwrite)
     described = flow_to_data(flow)
-    files = _files(_checked_leaves(flow, params), max_file_size)
+    files = {**_files(named_leaves(flow, params), max_file_size), **others}
     config = {
         "format": FORMAT,
         "version": realnvp_jax.__version__,
@@ -92,18 +105,20 @@ def save(
 
 def is_saved_flow(path: Path) -> bool:
     """Whether a folder is one that `save` made, rather than a run's workdir."""
-    return _has_models(path) or _has_format(path)
+    return _has_models(path) or "format" in _any_config(path)
 
 
 def _has_models(path: Path) -> bool:
     return path.is_dir() and any(_MODELS.fullmatch(entry.name) for entry in path.iterdir())
 
 
-def _has_format(path: Path) -> bool:
+def _any_config(path: Path) -> dict[str, Any]:
+    """The content of config.json, of whatever origin; {} if it cannot be read."""
     try:
-        return "format" in json.loads((path / _CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, RecursionError):
-        return False
+        content = json.loads((path / _CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def load_saved(path: Path) -> tuple[Flow, dict[str, Any]]:
@@ -119,7 +134,7 @@ def load_saved(path: Path) -> tuple[Flow, dict[str, Any]]:
     content = {path / name: _read_checked(path / name, expected) for name, expected in hashes.items()}
     try:
         leaves = {name: _array(entry) for file in content.values() for name, entry in safetensors.deserialize(file)}
-        params = _unflattened(flow, leaves)
+        params = params_of(flow, {name: _as_jax(leaf) for name, leaf in leaves.items()})
     except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise ValueError(
             f"expected parameters of its flow in {shorten(next(iter(content)), 150)}; got {describe_error(error)}: "
@@ -133,6 +148,11 @@ def _files(leaves: dict[str, np.ndarray], max_file_size: int | None) -> dict[str
     """Name -> content of the files that hold the leaves."""
     if max_file_size is not None:
         at_least(1, max_file_size=max_file_size)
+    return {name: safetensors.numpy.save(part) for name, part in divided(leaves, max_file_size).items()}
+
+
+def divided(leaves: Mapping[str, np.ndarray], max_file_size: int | None) -> dict[str, dict[str, np.ndarray]]:
+    """Name of a file -> the leaves in it."""
     parts, size = [{}], 0
     for name, leaf in leaves.items():
         if max_file_size is not None and parts[-1] and size + leaf.nbytes > max_file_size:
@@ -141,12 +161,9 @@ def _files(leaves: dict[str, np.ndarray], max_file_size: int | None) -> dict[str
         parts[-1][name] = leaf
         size += leaf.nbytes
     if len(parts) == 1:
-        return {_MODEL: safetensors.numpy.save(leaves)}
+        return {_MODEL: parts[0]}
     count = len(parts)
-    return {
-        f"model-{number:05d}-of-{count:05d}.safetensors": safetensors.numpy.save(part)
-        for number, part in enumerate(parts, start=1)
-    }
+    return {f"model-{number:05d}-of-{count:05d}.safetensors": part for number, part in enumerate(parts, start=1)}
 
 
 def _read_checked(file: Path, expected: str) -> bytes:
@@ -177,8 +194,8 @@ def _read_flow(path: Path) -> tuple[Flow, dict[str, str]]:
     return flow_from_data(content["flow"]), files or {_MODEL: ""}
 
 
-def _check_free(path: Path, overwrite: bool) -> None:
-    """Raise ValueError if writing to the path would destroy anything other than a saved flow."""
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raise ValueError if writing to the path would destroy anything other than what `write_folder` wrote."""
     if not path.exists() and not path.is_symlink():
         return
     if not overwrite:
@@ -186,11 +203,11 @@ def _check_free(path: Path, overwrite: bool) -> None:
             f"expected a new folder; got {shorten(path, 150)}, which exists: choose another, or overwrite=True"
         )
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() and not path.is_symlink() else []
-    others = [name for name in names if name != _CONFIG and not _MODELS.fullmatch(name)]
-    if others or not _has_format(path):
+    config = _any_config(path)
+    if "format" not in config or not set(names) <= {_CONFIG, *config.get("sha256", {})}:
         raise ValueError(
-            f"expected a folder that save made, with its {_CONFIG}, {_MODEL} and nothing else, to overwrite; got "
-            f"{shorten(path, 150)}: choose another"
+            f"expected a folder that save or publish made, with its {_CONFIG}, {_MODEL} and nothing else, "
+            f"to overwrite; got {shorten(path, 150)}: choose another"
         )
 
 
@@ -204,8 +221,12 @@ def _is_leaf(node: Any) -> bool:
     return node is not flax.traverse_util.empty_node
 
 
-def _checked_leaves(flow: Flow, params: Params) -> dict[str, np.ndarray]:
-    """Name -> array."""
+def named_leaves(flow: Flow, params: Params) -> dict[str, np.ndarray]:
+    """Name -> array of every parameter, as model.safetensors holds them.
+
+    Raises:
+      ValueError: the parameters belong to another flow, or are not floating-point numbers.
+    """
     flat: dict[tuple[str, ...], Any] = dict(flax.traverse_util.flatten_dict(checked_params(params)))
     leaves = {"/".join(path): np.ascontiguousarray(leaf) for path, leaf in flat.items()}
     _check_shapes(_expected(flow), leaves)
@@ -215,7 +236,7 @@ def _checked_leaves(flow: Flow, params: Params) -> dict[str, np.ndarray]:
     return leaves
 
 
-def _check_shapes(expected: dict[tuple[str, ...], Any], leaves: dict[str, np.ndarray]) -> None:
+def _check_shapes(expected: dict[tuple[str, ...], Any], leaves: Mapping[str, Any]) -> None:
     """Raise ValueError unless the leaves have the names and shapes of the flow's parameters."""
     shapes = {"/".join(path): leaf.shape for path, leaf in expected.items() if _is_leaf(leaf)}
     for name, shape in shapes.items():
@@ -230,11 +251,11 @@ def _check_shapes(expected: dict[tuple[str, ...], Any], leaves: dict[str, np.nda
             raise ValueError(f"expected only parameters of this flow; got another, {shorten(name, 100)}")
 
 
-def _unflattened(flow: Flow, leaves: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The dict of parameters, with the empty collections that files cannot hold."""
+def params_of(flow: Flow, leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `named_leaves`: the dict of parameters, with the empty collections that files cannot hold."""
     expected = _expected(flow)
     _check_shapes(expected, leaves)
-    flat = {path: _as_jax(leaves["/".join(path)]) if _is_leaf(leaf) else leaf for path, leaf in expected.items()}
+    flat = {path: leaves["/".join(path)] if _is_leaf(leaf) else leaf for path, leaf in expected.items()}
     return flax.traverse_util.unflatten_dict(flat)
 
 

@@ -1,0 +1,86 @@
+"""Functions of flows as StableHLO and as ONNX."""
+
+import jax
+import numpy as np
+import pytest
+
+import realnvp_jax
+from realnvp_jax.analysis.exported import argument_shapes, example_arguments, export_stablehlo, functions_of
+from realnvp_jax.analysis.onnx_export import export_onnx, has_onnx, single_operations
+from realnvp_jax.analysis.publish import largest_difference, onnx_function
+from realnvp_jax.runs.saved_flow import named_leaves
+from tests.helpers import perturb, refusal
+
+needs_onnx = pytest.mark.skipif(not has_onnx(), reason="jax2onnx is not installed")
+
+FLOWS = {
+    "affine": lambda: realnvp_jax.vector_flow(3, num_layers=2, hidden=(8,)),
+    "conditional spline": lambda: realnvp_jax.vector_flow(
+        3, num_layers=2, hidden=(8,), context=2, mixing="lu", transform="spline"
+    ),
+    "RealNVP": lambda: realnvp_jax.image_flow((4, 4, 1), num_scales=2, base_features=2, num_blocks=1, levels=4),
+    "Glow": lambda: realnvp_jax.glow_flow((4, 4, 2), num_scales=2, num_steps=2, base_features=4, levels=4),
+    "Flow++": lambda: realnvp_jax.glow_flow(
+        (4, 4, 1),
+        num_scales=1,
+        num_steps=1,
+        base_features=4,
+        levels=4,
+        conditioner="gated_dense",
+        num_blocks=1,
+        transform="mixture_affine",
+        dequantizer="variational",
+        noise_features=4,
+    ),
+    "MADE": lambda: realnvp_jax.autoregressive_flow(3, num_components=2, hidden=(8,)),
+    "MAF": lambda: realnvp_jax.masked_autoregressive_flow(3, num_layers=2, hidden=(8,)),
+    "PixelCNN": lambda: realnvp_jax.pixelcnn_flow((2, 2, 1), num_components=2, features=4, num_blocks=1, levels=4),
+}
+QUICK = ["conditional spline", "RealNVP"]
+CASES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FLOWS]
+
+
+@pytest.fixture(params=CASES)
+def flow_and_params(request):
+    flow = FLOWS[request.param]()
+    params = flow.init(jax.random.key(0))
+    return flow, {**params, "params": perturb(params["params"], jax.random.key(1), 0.05)}
+
+
+def test_exported_functions_are_those_of_the_flow(flow_and_params):
+    flow, params = flow_and_params
+    leaves = named_leaves(flow, params)
+    for name, serialized in export_stablehlo(flow, params).items():
+        call = jax.export.deserialize(bytearray(serialized)).call
+        assert largest_difference(flow, params, name, lambda *arguments, call=call: call(leaves, *arguments)) < 1e-6
+
+
+@needs_onnx
+def test_onnx_models_are_the_functions_of_the_flow(flow_and_params):
+    flow, params = flow_and_params
+    for name in functions_of(flow):
+        assert largest_difference(flow, params, name, onnx_function(export_onnx(flow, params, name))) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["log_prob", "sample"])
+def test_unrolled_loops_compute_the_same(name):
+    flow = FLOWS["MAF"]()
+    params = flow.init(jax.random.key(0))
+    function = functions_of(flow)[name]
+    (x,) = example_arguments(flow, name, 5)
+    single = single_operations(lambda x: function(params, x), [jax.ShapeDtypeStruct(x.shape, x.dtype)])
+    np.testing.assert_allclose(single(x), function(params, x), rtol=1e-5, atol=1e-6)
+    operations = str(jax.make_jaxpr(single)(x))
+    assert "scan" not in operations
+    assert "jit" not in operations
+
+
+def test_functions_that_onnx_cannot_hold_are_refused():
+    flow = realnvp_jax.pixelcnn_flow((16, 16, 3), num_components=2, features=6, num_blocks=1, levels=4)
+    params = flow.init(jax.random.key(0))
+    sample = functions_of(flow)["sample"]
+    text = refusal(single_operations, lambda z: sample(params, z), argument_shapes(flow))
+    assert "operations without loops in a function for ONNX; got" in text
+    shapes = [jax.ShapeDtypeStruct((3,), np.float32)]
+    text = refusal(single_operations, lambda x: jax.lax.while_loop(lambda v: v[0] < 5, lambda v: v + 1, x), shapes)
+    assert text == "expected loops with a known number of steps for ONNX; got one without"
