@@ -53,6 +53,14 @@ def without_type_checks():
 
 
 @pytest.fixture
+def optimized():
+    """Programs are compiled as they are for users, for tests that compute more than they compile."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture
 def x64():
     """Double precision within a test."""
     with jax.enable_x64(True):

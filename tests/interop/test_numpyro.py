@@ -145,6 +145,8 @@ def test_nuts_agrees_with_importance_sampling(moons):
     expected_error = jnp.sqrt(jnp.square(weights) @ jnp.square(draws - expected))
 
     distance = jnp.abs(mean - expected) / jnp.hypot(error, expected_error)
-    print(f"NUTS {mean} +- {error}, importance sampling {expected} +- {expected_error}: {distance} errors apart")
+    print(f"NUTS: {mean} +- {error} from {effective} effective draws")
+    print(f"importance sampling: {expected} +- {expected_error}, {distance} errors apart")
     assert (effective > 100).all()
     assert (distance < 3).all()
+    assert (jnp.abs(mean - draws.mean(0)) > 3 * error).all(), "the observation moves the mean"
