@@ -143,6 +143,8 @@ def test_check_estimator():
     results = check_estimator(FlowDensity(), on_skip=None)
     statuses = [result["status"] for result in results]
     print({status: statuses.count(status) for status in set(statuses)})
-    skipped = [result["check_name"] for result in results if result["status"] != "passed"]
-    assert skipped == ["check_array_api_input"]  # of other array libraries, unless an environment variable is set
+    others = {result["check_name"] for result in results if result["status"] != "passed"}
+    assert others <= {
+        "check_array_api_input"
+    }  # of other array libraries: skipped unless an environment variable is set
     assert len(results) > 30
