@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, MixtureAffine, Spline, Transform
     from realnvp_jax.data.dataset import DataSet
     from realnvp_jax.data.examples import Examples
+    from realnvp_jax.interop.sklearn import FlowDensity
     from realnvp_jax.masks import (
         Alternating,
         CellMask,
@@ -67,6 +68,7 @@ _NAMES = {
     "bijections.transforms": ["Additive", "Affine", "Mixture", "MixtureAffine", "Spline", "Transform"],
     "data.dataset": ["DataSet"],
     "data.examples": ["Examples"],
+    "interop.sklearn": ["FlowDensity"],
     "masks": ["Alternating", "CellMask", "Checkerboard", "ImageHalves", "RandomHalves", "VectorHalves", "VectorMask"],
     "mode": ["EVALUATE", "INITIALIZE", "TRAIN", "Mode"],
     "models.autoregressive": ["autoregressive_flow", "pixelcnn_flow"],
@@ -126,6 +128,7 @@ __all__ = [
     "Dequantizer",
     "Examples",
     "Flow",
+    "FlowDensity",
     "GatedDense",
     "Glow",
     "History",

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import math
 import numbers
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -108,6 +108,8 @@ def floor_to_levels(x: Float[Array, "..."], levels: int) -> Integer[Array, "..."
 class Identity:
     """The identity, whose support is the whole real line."""
 
+    support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+
     def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
         """Whether x is in the support, elementwise."""
         return jnp.isfinite(x)
@@ -134,6 +136,11 @@ class Rescale:
     def __post_init__(self):
         check_levels(self.levels)
 
+    @property
+    def support(self) -> tuple[float, float]:
+        """The ends of the support."""
+        return 0.0, float(self.levels)
+
     def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
         """Whether x is in the support [0, levels], elementwise."""
         return (x >= 0) & (x <= self.levels)
@@ -156,6 +163,7 @@ class Center:
     """y = 2 x / levels - 1: pixels to [-1, 1]. The whole real line is its support."""
 
     levels: int
+    support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def __post_init__(self):
         check_levels(self.levels)
@@ -195,6 +203,12 @@ class Logit:
         check_levels(self.levels)
         if isinstance(self.alpha, bool) or not isinstance(self.alpha, numbers.Real) or not 0 <= self.alpha < 0.5:
             raise ValueError(f"expected alpha in [0, 0.5); got {str(self.alpha)[:60]}")
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The ends of the support."""
+        width = self.levels / (1 - 2 * self.alpha)
+        return -self.alpha * width, (1 - self.alpha) * width
 
     def _squash(self, x: Float[Array, "..."]) -> Array:
         return self.alpha + (1 - 2 * self.alpha) * x / self.levels

@@ -19,7 +19,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # tests compile more than they compute
 
 with install_import_hook("realnvp_jax", "beartype.beartype"):
-    import realnvp_jax.interop
+    import realnvp_jax.interop.authors
     import realnvp_jax.models.create  # noqa: F401
     from realnvp_jax import registry
 
@@ -50,6 +50,14 @@ def without_type_checks():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def optimized():
+    """Programs are compiled as they are for users, for tests that compute more than they compile."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

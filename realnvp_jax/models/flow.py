@@ -8,7 +8,7 @@ each compiled once per shape; they may be used inside `jit`, `grad`, `vmap` and 
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -24,6 +24,9 @@ from realnvp_jax.models.fields import check_fields
 from realnvp_jax.models.rounding import check_log_prob
 from realnvp_jax.preprocessing import Identity, Preprocessing, floor_to_levels
 from realnvp_jax.random import threefry_key
+
+if TYPE_CHECKING:
+    from realnvp_jax.models.nnx_module import FlowModule
 
 Params = Mapping[str, Any]  # {"params": trainable, "batch_stats": running statistics, ...}
 
@@ -112,12 +115,7 @@ class Flow:
         return pure.log_prob(self, inputs.checked_params(params), x, context).reshape(batch)
 
     def log_prob_train(
-        self,
-        params: Params,
-        x: ArrayLike,
-        context: ArrayLike | None = None,
-        *,
-        axis_name: str | None = None,
+        self, params: Params, x: ArrayLike, context: ArrayLike | None = None, *, axis_name: str | None = None
     ) -> tuple[Float[Array, "*batch"], dict[str, Any]]:
         """Log-density under the statistics of the batch, and `params` with the running statistics updated.
 
@@ -210,13 +208,7 @@ class Flow:
         return x.reshape(request.batch + self.event_shape), log_prob.reshape(request.batch)
 
     def bits_per_dim(
-        self,
-        params: Params,
-        key: jax.Array,
-        x: ArrayLike,
-        context: ArrayLike | None = None,
-        *,
-        num_samples: int = 1,
+        self, params: Params, key: jax.Array, x: ArrayLike, context: ArrayLike | None = None, *, num_samples: int = 1
     ) -> Float[Array, "*batch"]:
         """Upper bound on the bits per dimension of discrete data, by the flow's dequantizer (by default uniform noise).
 
@@ -292,6 +284,12 @@ class Flow:
           ValueError: the flow has no levels, or more than 256.
         """
         return floor_to_levels(inputs.floating(x), inputs.check_discrete(self.levels))
+
+    def to_nnx(self, params: Params) -> "FlowModule":
+        """A `flax.nnx.Module` that holds these parameters as its variables; see `models.nnx_module.FlowModule`."""
+        from realnvp_jax.models.nnx_module import FlowModule  # an import that most programs do not need
+
+        return FlowModule(self, params)
 
     def _continuous(self, x: ArrayLike, context: ArrayLike | None) -> inputs.Batch:
         return inputs.continuous_batch(x, context, self.event_shape, self.context_size, self.levels is not None)

@@ -28,6 +28,14 @@ def test_preprocessing_inverts_and_knows_its_derivative(preprocessing, x64):
     np.testing.assert_allclose(inverse_log_derivative, -log_derivative, atol=1e-12)
 
 
+@pytest.mark.parametrize("preprocessing", [Identity(), Center(17), Rescale(17), Logit(256, 0.05), Logit(4, 0.0)])
+def test_the_support_contains_what_is_between_its_ends(preprocessing):
+    low, high = preprocessing.support
+    x = jnp.array([max(low, -1e9) - 1, max(low, -1e9) + 0.01, min(high, 1e9) - 0.01, min(high, 1e9) + 1])
+    is_bounded = np.isfinite([low, high])
+    np.testing.assert_array_equal(preprocessing.contains(x), [not is_bounded[0], True, True, not is_bounded[1]])
+
+
 def test_the_support_of_the_logit_and_its_ends():
     logit = Logit(256, 0.05)
     ends = np.array([-0.05, 0.95]) / 0.9 * 256
