@@ -18,6 +18,7 @@ a whole image about as much as one evaluation per channel.
 """
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -88,7 +89,7 @@ class CausalConv(nn.Module):
         y = (convolve_for_training if mode.trains else convolve)(x, kernel, self.padding)
         return y + bias.reshape(1, 1, 1, -1)
 
-    def start(self, n: int, height: int, width: int, channels: int, dtype) -> Float[Array, "n rows columns channels"]:
+    def start(self, n: Any, height: int, width: int, channels: int, dtype) -> Float[Array, "n rows columns channels"]:
         """The padded input of n images that are still unknown."""
         (above, _), (left, right) = self.padding
         return jnp.zeros((n, above + height, left + width + right, channels), dtype)

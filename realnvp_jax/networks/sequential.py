@@ -50,7 +50,7 @@ class SequentialConditioner(nn.Module):
         """Parameters of the k-th element in order, given that the previous ones have been put; and the state."""
 
     @abc.abstractmethod
-    def start(self, n: int, dtype: Any) -> State:
+    def start(self, n: Any, dtype: Any) -> State:
         """The state of n events that are still unknown."""
 
     @abc.abstractmethod

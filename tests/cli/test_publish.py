@@ -1,0 +1,142 @@
+"""`realnvp publish`."""
+
+import json
+import subprocess
+import sys
+
+import chex
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import realnvp_jax
+from realnvp_jax.analysis import publish as publishing
+from realnvp_jax.analysis.exported import example_arguments, functions_of
+from realnvp_jax.analysis.onnx_export import has_onnx
+from tests.cli.helpers import realnvp, refused
+
+STABLEHLO = """
+import sys
+sys.modules["realnvp_jax"] = None
+import jax.export, numpy as np, safetensors.numpy
+folder = sys.argv[1]
+params = safetensors.numpy.load_file(f"{folder}/model.safetensors")
+call = jax.export.deserialize(bytearray(open(f"{folder}/{sys.argv[2]}.stablehlo", "rb").read())).call
+arguments = np.load(sys.argv[3])
+np.savez(sys.argv[4], *[np.asarray(call(params, arguments[name])) for name in arguments.files])
+"""
+ONNX = """
+import sys
+sys.modules["jax"] = sys.modules["jaxlib"] = sys.modules["realnvp_jax"] = None
+import numpy as np, onnxruntime
+folder = sys.argv[1]
+session = onnxruntime.InferenceSession(f"{folder}/{sys.argv[2]}.onnx")
+name = session.get_inputs()[0].name
+arguments = np.load(sys.argv[3])
+np.savez(sys.argv[4], *[session.run(None, {name: arguments[key]})[0] for key in arguments.files])
+"""
+
+
+@pytest.fixture(scope="module")
+def published(digits, tmp_path_factory):
+    path = tmp_path_factory.mktemp("published") / "digits"
+    output = realnvp("publish", "-w", digits, path, "--license", "cc-by-4.0")
+    return digits, path, output
+
+
+def test_a_published_folder(published):
+    workdir, path, output = published
+    files = ["README.md", "config.json", "log_prob.stablehlo", "model.safetensors", "sample.stablehlo", "samples.png"]
+    onnx = ["log_prob.onnx", "sample.onnx"] if has_onnx() else []
+    assert sorted(file.name for file in path.iterdir()) == sorted([*files, *onnx])
+    assert f"published: {path}" in output
+    flow, params = realnvp_jax.load(workdir)
+    loaded, loaded_params = realnvp_jax.load(path)
+    assert loaded == flow
+    chex.assert_trees_all_equal(loaded_params, params)
+    card = (path / "README.md").read_text()
+    result = json.loads((workdir / "result.json").read_text())
+    assert card.startswith('---\nlicense: "cc-by-4.0"\nlibrary_name: realnvp_jax\n')
+    assert f"value: {result['mean']:.6f}" in card
+    assert f"test: {result['mean']:.3f} +- {result['standard_error']:.3f} bits/dim" in card
+    data = json.loads((workdir / "data.json").read_text())
+    assert all(digest in card for digest in data["sha256"].values())
+    assert str(workdir) not in card
+
+
+def test_the_code_of_the_card_runs(published, monkeypatch):
+    _, path, _ = published
+    code = [block.partition("```")[0] for block in (path / "README.md").read_text().split("```python\n")[1:]]
+    monkeypatch.chdir(path.parent)
+    names = {}
+    exec(code[0], names)
+    assert names["x"].shape == (16, 8, 8, 1)
+    monkeypatch.chdir(path)
+    flow, params = names["flow"], names["params"]
+    names |= {"x": example_arguments(flow, "log_prob", 2)[0], "latents": example_arguments(flow, "sample", 2)[0]}
+    exec(code[1], names)
+    np.testing.assert_allclose(names["log_prob"](names["params"], names["x"]), flow.log_prob(params, names["x"]))
+
+
+@pytest.mark.parametrize(
+    "program", [STABLEHLO, pytest.param(ONNX, marks=pytest.mark.skipif(not has_onnx(), reason=""))]
+)
+@pytest.mark.parametrize("name", ["log_prob", "sample"])
+def test_functions_run_without_this_package(published, tmp_path, program, name):
+    _, path, _ = published
+    flow, params = realnvp_jax.load(path)
+    examples = [example_arguments(flow, name, size, size)[0] for size in (1, 3, 17)]
+    np.savez(tmp_path / "in.npz", *examples)
+    arguments = [str(path), name, str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True, env={"JAX_PLATFORMS": "cpu"})
+    with np.load(tmp_path / "out.npz") as results:
+        for got, example in zip(results.values(), examples, strict=True):
+            expected = functions_of(flow)[name](params, example)
+            np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_a_folder_is_only_replaced_on_request(published, tmp_path):
+    workdir, path, _ = published
+    short = ["--no-stablehlo", "--no-onnx"]
+    assert "which exists: choose another" in refused("publish", "-w", workdir, path, *short)
+    other = tmp_path / "flow"
+    realnvp("publish", "-w", workdir, other, *short)
+    assert sorted(file.name for file in other.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "samples.png",
+    ]
+    (other / "mine.txt").write_text("precious")
+    assert "and nothing else, to overwrite" in refused("publish", "-w", workdir, other, *short, "--overwrite")
+    (other / "mine.txt").unlink()
+    realnvp("publish", "-w", workdir, other, *short, "--overwrite")
+
+
+def test_a_function_that_differs_is_left_out(published, tmp_path, monkeypatch):
+    workdir, *_ = published
+    monkeypatch.setattr(publishing, "largest_difference", lambda *arguments: 0.5)
+    output = realnvp("publish", "-w", workdir, tmp_path / "flow", "--no-onnx")
+    assert "left out log_prob.stablehlo: it differs from the flow by 5.0e-01, more than 1e-04" in output
+    assert not (tmp_path / "flow" / "log_prob.stablehlo").exists()
+    assert "Not here: `sample.stablehlo`: it differs" in (tmp_path / "flow" / "README.md").read_text()
+
+
+def test_without_the_packages_of_onnx_its_files_are_left_out(published, tmp_path, monkeypatch):
+    workdir, *_ = published
+    monkeypatch.setattr(publishing, "has_onnx", lambda: False)
+    output = realnvp("publish", "-w", workdir, tmp_path / "flow", "--no-stablehlo")
+    assert "left out log_prob.onnx: it needs pip install 'realnvp-jax[onnx]'" in output
+
+
+@pytest.mark.parametrize("which", ["moons", "shop"])
+def test_vectors_and_conditional_flows(which, request, tmp_path):
+    workdir = request.getfixturevalue(which)
+    output = realnvp("publish", "-w", workdir, tmp_path / "flow", "--no-onnx", "--max-file-size", 1)
+    flow, params = realnvp_jax.load(tmp_path / "flow")
+    leaves = safetensors.numpy.load_file(tmp_path / "flow" / "model.safetensors")
+    call = jax.export.deserialize(bytearray((tmp_path / "flow" / "log_prob.stablehlo").read_bytes())).call
+    arguments = example_arguments(flow, "log_prob", 5)
+    np.testing.assert_allclose(call(leaves, *arguments), flow.log_prob(params, *arguments), rtol=1e-5)
+    assert ("left out samples.png" in output) == (which == "shop")
