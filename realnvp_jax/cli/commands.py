@@ -19,6 +19,7 @@ _COMMANDS = {
     "reconstruct": "Round-trip errors data -> latents -> data by layer; compare latents with the base.",
     "interpolate": "Interpolate between examples; resample fine scales; draw the paper's manifold.",
     "score": "Anomaly and out-of-distribution scores of images, arrays or tables.",
+    "report": "Check a flow and write one page about it: is it exact, does it fit, does it copy?",
     "show": "Describe what a workdir holds.",
     "data": "Describe the images of a data set, a folder or a file.",
 }
