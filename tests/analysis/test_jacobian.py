@@ -22,14 +22,8 @@ class OnePercentOff(Affine):
         return x, 1.01 * log_derivative
 
 
-@pytest.mark.parametrize(
-    "flow",
-    [
-        pytest.param(PIXELCNN, id="PixelCNN"),
-        pytest.param(IMAGES, id="RealNVP", marks=pytest.mark.slow),
-        pytest.param(CONDITIONAL, id="with context", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("flow", [IMAGES, PIXELCNN, CONDITIONAL], ids=["RealNVP", "PixelCNN", "with context"])
 def test_images(flow):
     x = pixels_of(flow, 2) + np.float32(0.37)
     context = np.eye(2, 3, dtype=np.float32) if flow.context_size else None

@@ -32,8 +32,10 @@ def latents_section(material: Material) -> Section:
     ]
     heading = ("latents", "number", "mean", "standard deviation", "lowest", "highest")
     text = f"The latents of {len(latents):,} test examples beside the base distribution, {type(flow.base).__name__}."
-    pictures = [_picture(name, values, flow.base) for name, values in groups.items()]
-    return Section("Latents", text, checks, [Table(heading, rows), Gallery(pictures)])
+    pictures = [_picture(name, values, flow.base) for name, values in groups.items() if np.isfinite(values).all()]
+    return Section(
+        "Latents", text, checks, [Table(heading, rows), Gallery(pictures)] if pictures else [Table(heading, rows)]
+    )
 
 
 def _picture(name: str, values: np.ndarray, base: Base) -> Picture:

@@ -40,7 +40,9 @@ def _range_checks(material: Material) -> tuple[list[Check], np.ndarray]:
     values = samples if flow.levels is None else to_pixels(flow, samples, clamping)
     infinite = float((~np.isfinite(samples)).mean())
     checks = [
-        at_most("Samples are finite", 100 * infinite, 0, 0, "The share of sampled values that are NaN or infinite.", "%")
+        at_most(
+            "Samples are finite", 100 * infinite, 0, 0, "The share of sampled values that are NaN or infinite.", "%"
+        )
     ]
     if flow.levels is not None:
         sentence = f"The share of sampled values that had to be clamped to the pixels 0 to {flow.levels - 1}."
