@@ -88,7 +88,7 @@ def test_a_report_on_a_conditional_run_of_a_table(shop, tmp_path):
 @pytest.mark.parametrize("configs", [digits_pixelcnn, digits_labels])
 def test_a_report_on_an_untrained_flow(configs, tmp_path):
     config = configs.get_config()
-    config.model.update(base_features=2, num_blocks=1, num_components=2)
+    config.model.update(base_features=2, num_blocks=1, num_components=2, num_scales=1)
     if configs is digits_labels:
         config.dataset.classes = tuple("0123456789")
     flow = create(config)
