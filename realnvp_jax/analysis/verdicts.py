@@ -30,7 +30,7 @@ class Check:
 def at_most(name: str, value: float, green: float, red: float, sentence: str, unit: str = "") -> Check:
     """A check of a value that should be small: green up to `green`, red above `red`, also for NaN."""
     verdict = "green" if value <= green else "amber" if value <= red else "red"
-    bound = f"at most {_with_unit(green, unit)}" + (f"; red above {_with_unit(red, unit)}" if red != green else "")
+    bound = f"at most {_with_unit(green, unit)}" + (f"; red above {_short(red, unit)}" if red != green else "")
     return Check(name, _with_unit(value, unit), bound, verdict, sentence)
 
 
@@ -41,7 +41,7 @@ def at_least(name: str, value: float, green: float, red: float, sentence: str, u
     """
     verdict = "green" if value >= green else "amber" if value >= red else "red"
     has_red = math.isfinite(red) and red != green
-    bound = f"at least {_with_unit(green, unit)}" + (f"; red below {_with_unit(red, unit)}" if has_red else "")
+    bound = f"at least {_with_unit(green, unit)}" + (f"; red below {_short(red, unit)}" if has_red else "")
     return Check(name, _with_unit(value, unit), bound, verdict, sentence)
 
 
@@ -56,8 +56,12 @@ def failed(name: str, error: str) -> Check:
 
 
 def _with_unit(value: float, unit: str) -> str:
-    """Three significant digits and the unit; small and large values as powers of ten."""
+    return f"{_short(value, unit)} {'' if unit == '%' else unit}".rstrip()
+
+
+def _short(value: float, unit: str) -> str:
+    """Three significant digits, with a percent sign, but no other unit; small and large values as powers of ten."""
     text = f"{value:g}" if value == 0 or not math.isfinite(value) else f"{value:.3g}"
     if value and math.isfinite(value) and not 1e-3 <= abs(value) < 1e5:
         text = f"{value:.1e}"
-    return f"{text}{unit}" if unit == "%" else f"{text} {unit}".rstrip()
+    return f"{text}%" if unit == "%" else text

@@ -13,7 +13,7 @@ from realnvp_jax.analysis.verdicts import at_least, at_most
 def test_what_should_be_small(value, verdict):
     check = at_most("name", value, 1, 2, "Why.", "nats")
     assert check.verdict == verdict
-    assert check.bound == "at most 1 nats; red above 2 nats"
+    assert check.bound == "at most 1 nats; red above 2"
     assert check.value.endswith(" nats")
 
 

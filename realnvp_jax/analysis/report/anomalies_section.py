@@ -44,7 +44,7 @@ def _checks(areas: dict[str, dict[str, float]]) -> list[Check]:
         "The area under the ROC curve against uniform values: a flow that has learned anything finds these unlikely.",
     )
     subtle = BLANK if BLANK in areas else SHUFFLED
-    name = "The likelihood is not fooled"
+    name = "Blank images do not fool the likelihood" if BLANK in areas else "Shuffled columns are recognized"
     if subtle not in areas:
         return [noise, does_not_apply(name, "A single column has no dependence that shuffling could remove.")]
     sentence = (

@@ -12,7 +12,8 @@ from realnvp_jax.models.rounding import LARGEST_LOG_PROB_ERROR, LARGEST_ROUND_TR
 from realnvp_jax.plots.plane import density_on_grid, limits_of, save_density
 from realnvp_jax.training.evaluation import evaluation_key
 
-_JACOBIANS = 4  # examples whose Jacobian is computed
+_JACOBIANS = (4, 32)  # the fewest and the most examples whose Jacobian is computed
+_ROWS = 2048  # of Jacobians, between the two
 _CELLS = 500  # of the grid on the plane, along each axis
 _DRAWS = 10_000  # the share outside the grid is then exact to 0.005
 
@@ -79,7 +80,9 @@ def _jacobian(material: Material) -> Check:
     if run.flow.num_dims > MOST_DIMS:
         reason = f"The Jacobian of {run.flow.num_dims:,} dimensions is too large: the limit is {MOST_DIMS:,}."
         return does_not_apply(_JACOBIAN, f"{reason} That log_det is right has not been checked.")
-    few = dequantized(run.flow, run.params, material.test.first(_JACOBIANS), evaluation_key())
+    fewest, most = _JACOBIANS
+    examples = material.test.first(min(most, max(fewest, _ROWS // run.flow.num_dims)))
+    few = dequantized(run.flow, run.params, examples, evaluation_key())
     errors = log_det_errors(run.flow, run.params, few.x, few.context)
     sentence = (
         f"The log_det of forward against the log-determinant of the Jacobian by automatic differentiation, in float64, "
