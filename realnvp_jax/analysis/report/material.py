@@ -16,7 +16,7 @@ from realnvp_jax.training.evaluation import evaluation_key
 
 IMAGES, VECTORS = 200, 10_000  # examples that a report uses by default
 _REFERENCE = 2000  # training examples that scores refer to
-_SAMPLES, _SLOW_SAMPLES, _POINTS = 64, 16, 5000
+_SAMPLES, _SLOW_SAMPLES, _POINTS = 64, 36, 5000
 _PIXELS = 200_000  # in a grid of images
 
 

@@ -98,8 +98,8 @@ def _section(number: int, section: Section) -> str:
 def _check(check: Check) -> str:
     value = ""
     if check.value:
-        bounds = "; ".join(f"<span>{escape(bound)}</span>" for bound in check.bound.split("; "))
-        value = f'<b>{escape(check.value)}</b><div class="bound">bound: {bounds}</div>'
+        bounds = escape(f"bound: {check.bound}").replace("; ", ";</span> <span>")
+        value = f'<b>{escape(check.value)}</b><div class="bound"><span>{bounds}</span></div>'
     return _CHECK.substitute(
         sign=sign(check.verdict),
         name=escape(check.name),

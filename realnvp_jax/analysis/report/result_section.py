@@ -45,7 +45,7 @@ def result_section(material: Material) -> Section:
     if discrete:
         text = (
             f"Bits per dimension of the first {material.num:,} test images; smaller is better. K is the number of "
-            "dequantizations that the bound on the likelihood averages over: published numbers have K = 1."
+            "dequantizations that the bound on the likelihood averages over, 1 in published numbers."
         )
     else:
         text = f"Log-density in nats of the first {material.num:,} test examples; larger is better."

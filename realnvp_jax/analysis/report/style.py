@@ -46,7 +46,7 @@ nav ul { display: flex; flex-wrap: wrap; gap: 6px 16px; list-style: none; paddin
 a { color: #0b57a4; }
 section { background: var(--box); border: 1px solid var(--line); border-radius: 10px; padding: 20px; margin: 0 0 18px; }
 .checks { list-style: none; margin: 12px 0 4px; padding: 0; border-top: 1px solid var(--line); }
-.checks li { display: grid; grid-template-columns: 22px minmax(0, 1fr) minmax(0, 15rem); gap: 2px 12px;
+.checks li { display: grid; grid-template-columns: 22px minmax(0, 1fr) minmax(0, 19rem); gap: 2px 12px;
   grid-template-rows: auto 1fr; padding: 10px 0; border-bottom: 1px solid var(--line); }
 .checks .name { font-weight: 600; }
 .checks .what { grid-column: 2; color: var(--soft); font-size: .92rem; }
