@@ -103,8 +103,8 @@ def _integral(material: Material) -> tuple[Check, list[Gallery]]:
     outside = 1 - float(((samples >= low) & (samples <= high)).all(axis=1).mean())
     given = "" if context is None else ", given the context of the first test example"
     sentence = (
-        f"The sum of the density over a grid around the test data is {grid.mass:.4f}{given}, and {outside:.4f} of "
-        f"{_DRAWS:,} samples are outside of the grid. Together they should be 1."
+        f"The sum of the density over a grid around the test data is {grid.mass:.4f}{given}, and "
+        f"{100 * outside:.2f}% of {_DRAWS:,} samples are outside of the grid. Together they should be 1."
     )
     check = at_most(_INTEGRAL, abs(grid.mass + outside - 1), 0.02, 0.05, sentence, "from 1")
     columns = run.modelled_columns()

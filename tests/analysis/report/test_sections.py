@@ -83,6 +83,7 @@ def test_a_flow_that_copies_and_repeated_examples_are_red(tmp_path):
     assert found[REPEATED] == "red"
 
 
+@pytest.mark.slow
 def test_a_flow_that_is_not_a_number_gets_a_report_in_red(tmp_path):
     run = moons(tmp_path)
     broken = jax.tree.map(lambda leaf: np.full(leaf.shape, np.nan, leaf.dtype), run.params)
