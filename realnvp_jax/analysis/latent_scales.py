@@ -33,6 +33,14 @@ def latent_scales(flow: Flow) -> Int[np.ndarray, "height width channels"]:
     return np.asarray(flow.bijection.apply({}, flow.event_shape, method="latent_scales")).astype(int)
 
 
+def latent_groups(flow: Flow, latents: Float[np.ndarray, "n *event"]) -> dict[str, np.ndarray]:
+    """Latents grouped by the scale that factors them out, finest first; one group if there are no scales."""
+    if not isinstance(flow.bijection, MultiScale):
+        return {"all": latents}
+    scales = latent_scales(flow)
+    return {f"scale {k}": latents[:, scales == k] for k in range(scales.max() + 1)}
+
+
 def resample_scales(
     flow: Flow, params: Params, key: jax.Array, x: ArrayLike, num: int, *, context: ArrayLike | None = None
 ) -> Float[np.ndarray, "n num_scales num *event"]:

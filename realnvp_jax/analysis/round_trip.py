@@ -29,7 +29,7 @@ _ERRORS, _ORDER = "round_trip_errors", "order_of_layers"
 _ALL = "the flow"  # the layer name used where the whole bijection is one layer
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class RoundTrip:
     """Errors of x -> z -> x in one floating-point type.
 
@@ -40,6 +40,7 @@ class RoundTrip:
       log_det: largest |log_det of forward + log_det of inverse|, in nats.
       changed: fraction of pixels that floor to a different value after the round trip; 0 for vectors.
       layers: layer name -> (largest, mean) relative error of that layer's round trip.
+      log_dets: log_det of forward of each example, in nats, [n].
     """
 
     largest: float
@@ -48,6 +49,7 @@ class RoundTrip:
     log_det: float
     changed: float
     layers: dict[str, tuple[float, float]]
+    log_dets: np.ndarray
 
     @property
     def worst_layer(self) -> str:
@@ -74,6 +76,11 @@ class Reconstruction:
     float64: RoundTrip
     latents: np.ndarray
 
+    @property
+    def log_det_error(self) -> float:
+        """Largest difference between the log_det of forward in single and in double precision, in nats."""
+        return float(np.abs(self.float32.log_dets - self.float64.log_dets).max())
+
 
 def reconstruct(
     flow: Flow, params: Params, examples: Examples, *, seed: int | None = None, batch_size: int = 100
@@ -88,30 +95,31 @@ def reconstruct(
       batch_size: examples at a time; it does not change the result.
     """
     key = evaluation_key() if seed is None else root_key(seed)
-    float32, latents = _round_trip(flow, params, examples, key, batch_size, jnp.float32)
+    continuous = dequantized(flow, params, examples, key, batch_size)
+    unit = _unit(flow, examples)
+    float32, latents = _round_trip(flow, params, continuous, unit, batch_size, jnp.float32)
     with jax.enable_x64(True):
-        float64, _ = _round_trip(flow, params, examples, key, batch_size, jnp.float64)
+        float64, _ = _round_trip(flow, params, continuous, unit, batch_size, jnp.float64)
     return Reconstruction(float32, float64, latents)
 
 
 def _round_trip(
-    flow: Flow, params: Params, examples: Examples, key: jax.Array, batch_size: int, dtype: Any
+    flow: Flow, params: Params, examples: Examples, unit: Any, batch_size: int, dtype: Any
 ) -> tuple[RoundTrip, np.ndarray]:
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), dict(params))
     size = min(batch_size, len(examples))
     order: dict[str, int] = {}
     largest, log_det, total, changed, values = np.zeros(flow.event_shape), 0.0, 0.0, 0, 0
     layers: dict[str, list[np.ndarray]] = {}
-    latents = []
+    latents, log_dets = [], []
     with tqdm(total=len(examples), desc=f"round trip in {np.dtype(dtype)}", disable=None, leave=False) as bar:
         for start in range(0, len(examples), size):
             numbers = np.minimum(np.arange(start, start + size), len(examples) - 1)
             count = min(size, len(examples) - start)
             batch = examples.batch(numbers)
             context = None if "context" not in batch else jnp.asarray(batch["context"], dtype)
-            pixels = jnp.asarray(batch["x"])
-            x = continuous(flow, params, key, jnp.asarray(numbers), pixels, context).astype(dtype)
-            z, back, log_det_error, errors = _round_trip_of_batch(flow, params, x, context)
+            x = jnp.asarray(batch["x"], dtype)
+            z, back, log_det_of_x, log_det_error, errors = _round_trip_of_batch(flow, params, x, context)
             difference = np.abs(np.asarray(back, np.float64) - np.asarray(x, np.float64))[:count]
             largest = np.maximum(largest, difference.max(axis=0))
             log_det = np.maximum(log_det, np.abs(np.asarray(log_det_error, np.float64))[:count].max())
@@ -119,6 +127,7 @@ def _round_trip(
             if flow.levels is not None:
                 changed += int((np.floor(back) != np.floor(x))[:count].sum())
             latents.append(np.asarray(z)[:count])
+            log_dets.append(np.asarray(log_det_of_x, np.float64)[:count])
             for name, number, error in _named(errors):
                 order[name] = number
                 layers.setdefault(name, []).append(np.asarray(error, np.float64)[:count])
@@ -126,12 +135,20 @@ def _round_trip(
     names = sorted(layers, key=lambda name: (order[name], name))
     joined = {name: np.concatenate(layers[name]) for name in names}
     summary = {name: (float(error.max()), float(error.mean())) for name, error in joined.items()}
-    relative = float((largest / _units(flow, examples)).max())
-    trip = RoundTrip(float(largest.max()), float(total / values), relative, float(log_det), changed / values, summary)
+    relative = float((largest / unit).max())
+    trip = RoundTrip(
+        float(largest.max()),
+        float(total / values),
+        relative,
+        float(log_det),
+        changed / values,
+        summary,
+        np.concatenate(log_dets),
+    )
     return trip, np.concatenate(latents)
 
 
-def _units(flow: Flow, examples: Examples) -> Any:
+def _unit(flow: Flow, examples: Examples) -> Any:
     """What errors are compared with: pixels, which are 1 apart, or the standard deviations of the columns."""
     if flow.levels is not None:
         return 1.0
@@ -139,10 +156,29 @@ def _units(flow: Flow, examples: Examples) -> Any:
     return np.where(deviations > 0, deviations, 1)
 
 
-def continuous(flow: Flow, params: Params, key: jax.Array, numbers: jax.Array, x: jax.Array, context: Any) -> jax.Array:
-    """Examples as the density sees them: pixels cut to the model's size and dequantized, as in evaluation."""
-    if not jnp.issubdtype(x.dtype, jnp.integer):
-        return x
+def dequantized(flow: Flow, params: Params, examples: Examples, key: jax.Array, batch_size: int = 100) -> Examples:
+    """Examples as the density sees them: pixels cut to the model's size and dequantized, as in evaluation.
+
+    Args:
+      flow: the flow.
+      params: its parameters.
+      examples: the examples; vectors are returned as they are.
+      key: root key of the noise, which depends only on it and on an example's number.
+      batch_size: examples at a time; it does not change the result.
+    """
+    if not np.issubdtype(examples.x.dtype, np.integer):
+        return examples
+    size, values = min(batch_size, len(examples)), []
+    for start in range(0, len(examples), size):
+        numbers = np.minimum(np.arange(start, start + size), len(examples) - 1)
+        batch = examples.batch(numbers)
+        x = _dequantized(flow, dict(params), key, jnp.asarray(numbers), batch["x"], batch.get("context"))
+        values.append(np.asarray(x))
+    return Examples(np.concatenate(values)[: len(examples)], examples.context)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _dequantized(flow: Flow, params: Any, key: jax.Array, numbers: jax.Array, x: jax.Array, context: Any) -> jax.Array:
     pixels = random_crop(key, numbers, x, flow.event_shape)
     return pure.dequantize(flow, params, key, numbers, pixels, context)[0][0]
 
@@ -150,14 +186,14 @@ def continuous(flow: Flow, params: Params, key: jax.Array, numbers: jax.Array, x
 @functools.partial(jax.jit, static_argnums=0)
 def _round_trip_of_batch(
     flow: Flow, params: Any, x: jax.Array, context: jax.Array | None
-) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
-    """(z, reconstructed x, the sum of both log_dets, the layers' errors in a tree of their names)."""
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array, Any]:
+    """(z, reconstructed x, log_det, the sum of both log_dets, the layers' errors in a tree of their names)."""
     y, derivative = flow.preprocessing.forward(x)
     with pure.precision(EVALUATE), nn.intercept_methods(_note_round_trips()):
         (z, log_det), noted = flow.bijection.apply(params, y, context, method="forward", mutable=["intermediates"])
     back, inverse_log_det = flow.inverse(params, z, context)
     log_det = log_det + derivative.sum(axis=tuple(range(1, x.ndim)))
-    return z, back, log_det + inverse_log_det, noted.get("intermediates", {})
+    return z, back, log_det, log_det + inverse_log_det, noted.get("intermediates", {})
 
 
 def _note_round_trips():

@@ -5,6 +5,7 @@ import functools
 from pathlib import Path
 
 from realnvp_jax.data.examples import Examples, Splits
+from realnvp_jax.data.fingerprint import Fingerprint
 from realnvp_jax.data.named import find_dataset
 from realnvp_jax.data.vectors.columns import numbered
 from realnvp_jax.data.vectors.discrete import Grid
@@ -56,13 +57,18 @@ class Run:
             result = None
         return picture_title(self.workdir, self.step, result)
 
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """What identifies the data that the run was started with, with their hashes; None if unknown."""
+        return self._data.fingerprint
+
     def columns(self) -> tuple[str, ...]:
         """Names of all columns of the run's table in its order, including those of the context; () if unknown.
 
         The workdir holds them; for a run from before version 0.3 they are read from its data, if these still exist.
         """
-        if self._data.fingerprint is not None:
-            return self._data.fingerprint.columns
+        if self.fingerprint is not None:
+            return self.fingerprint.columns
         try:
             return self._splits.all_columns
         except ValueError:
@@ -76,11 +82,11 @@ class Run:
 
     def unused_columns(self) -> tuple[str, ...]:
         """Names of the columns of the run's table that the run left out."""
-        return self._data.fingerprint.unused if self._data.fingerprint is not None else ()
+        return self.fingerprint.unused if self.fingerprint is not None else ()
 
     def grids(self) -> dict[str, Grid]:
         """The grids of the discrete columns that the run dequantizes, by name."""
-        saved = self._data.fingerprint.grids if self._data.fingerprint is not None else {}
+        saved = self.fingerprint.grids if self.fingerprint is not None else {}
         return {column: Grid(*grid) for column, grid in saved.items()}
 
     def data_hashes(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from realnvp_jax.analysis.run import Run
 from realnvp_jax.likelihood import mean_and_standard_error
+from realnvp_jax.models.arguments import at_least
 from realnvp_jax.random import root_key
 from realnvp_jax.training.evaluation import evaluate as evaluate_examples
 from realnvp_jax.training.evaluation import evaluate_train_mode, evaluation_key
@@ -45,7 +46,13 @@ class Evaluation:
 
 
 def evaluate(
-    run: Run, split: str = "test", *, num_samples: int = 1, seed: int | None = None, batch_size: int | None = None
+    run: Run,
+    split: str = "test",
+    *,
+    num_samples: int = 1,
+    seed: int | None = None,
+    batch_size: int | None = None,
+    num: int | None = None,
 ) -> Evaluation:
     """Evaluate a run on a split, every example once, in evaluation mode.
 
@@ -55,14 +62,19 @@ def evaluate(
       num_samples: K dequantizations of each image: the bound -1/(D log 2) log 1/K sum_k p(x + u_k).
       seed: seed of the dequantization noise; None for the one that training uses, which reproduces result.json.
       batch_size: examples at a time; None for the run's `evaluate.batch_size`. It does not change the result.
+      num: number of examples, from the start of the split; None for all.
 
     Raises:
-      ValueError: there is no such split or its data no longer exist; num_samples is less than 1, or not 1 for vectors.
+      ValueError: there is no such split or its data no longer exist; num_samples is less than 1, or not 1 for vectors;
+        num is less than 1.
     """
     flow = run.flow
     if num_samples < 1 or (num_samples > 1 and flow.levels is None):
         raise ValueError(f"expected num_samples of at least 1, and 1 for vectors; got {num_samples}")
     examples = run.split(split)
+    if num is not None:
+        at_least(1, num=num)
+        examples = examples.first(num)
     params = replicate(run.params)
     key = evaluation_key() if seed is None else root_key(seed)
     size = max(1, (batch_size or run.config.evaluate.batch_size) // num_samples)  # all K copies are evaluated at once

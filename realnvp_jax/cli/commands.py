@@ -20,6 +20,7 @@ _COMMANDS = {
     "interpolate": "Interpolate between examples; resample fine scales; draw the paper's manifold.",
     "score": "Anomaly and out-of-distribution scores of images, arrays or tables.",
     "publish": "Write a run's flow as a folder to share: parameters, model card, StableHLO and ONNX functions.",
+    "report": "Check a flow and write one page about it: is it exact, does it fit, does it copy?",
     "show": "Describe what a workdir holds.",
     "data": "Describe the images of a data set, a folder or a file.",
 }

@@ -1,10 +1,8 @@
 """`realnvp reconstruct`."""
 
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
 
 from realnvp_jax.cli import common
 
@@ -45,6 +43,7 @@ def main(
     more than 0.01 of a pixel value or of a column's standard deviation, or 0.1 nats. The picture shows the latents of
     each scale beside the base distribution.
     """
+    from realnvp_jax.analysis.latent_scales import latent_groups
     from realnvp_jax.analysis.round_trip import reconstruct
     from realnvp_jax.models.rounding import ADVICE, LARGEST_LOG_PROB_ERROR, LARGEST_ROUND_TRIP_ERROR
     from realnvp_jax.plots.vectors import save_latent_distributions
@@ -92,14 +91,3 @@ def main(
     }
     common.write_note(path, run, values)
     click.echo(f"distributions: {path}")
-
-
-def latent_groups(flow: Any, latents: np.ndarray) -> dict[str, np.ndarray]:
-    """Latents grouped by the scale that factors them out, finest first; one group if there are no scales."""
-    from realnvp_jax.analysis.latent_scales import latent_scales
-    from realnvp_jax.models.multiscale import MultiScale
-
-    if not isinstance(flow.bijection, MultiScale):
-        return {"all": latents}
-    scales = latent_scales(flow)
-    return {f"scale {k}": latents[:, scales == k] for k in range(scales.max() + 1)}

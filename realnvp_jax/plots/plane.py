@@ -145,6 +145,15 @@ def draw_warped_grid(
     name_axes(axes, names)
 
 
+def save_panel(points: np.ndarray, limits: tuple[Corner, Corner], names: Sequence[str], path: Path) -> None:
+    """Draw points on the plane within limits, (lower left, upper right), in one small panel."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.5, 0.4 + 4.0 * (relative_height(*limits) or 1)), layout="constrained")
+    draw_points(figure.add_subplot(), points, "", limits, names)
+    figure.savefig(path, dpi=120)
+
+
 def save_density(grid: DensityGrid, path: Path, names: Sequence[str] = COORDINATES, title: str = "") -> None:
     """Draw a density on the plane."""
     from matplotlib.figure import Figure

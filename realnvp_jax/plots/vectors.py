@@ -76,7 +76,9 @@ def _corner(groups: Mapping[str, np.ndarray], shown: np.ndarray, columns: Sequen
     return figure
 
 
-def save_latent_distributions(groups: dict[str, np.ndarray], base: Base, path: Path, title: str = "") -> None:
+def save_latent_distributions(
+    groups: dict[str, np.ndarray], base: Base, path: Path, title: str = "", *, is_narrow: bool = False
+) -> None:
     """Draw histograms and Q-Q plots of groups of latents against the base distribution, one row per group.
 
     Args:
@@ -84,11 +86,14 @@ def save_latent_distributions(groups: dict[str, np.ndarray], base: Base, path: P
       base: the distribution that the latents should have.
       path: the PNG file.
       title: what the picture shows; "" for none.
+      is_narrow: whether a Q-Q plot is below its histogram, not beside it.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 0.8 + 3.0 * len(groups)), layout="constrained")
-    rows = figure.subplots(len(groups), 2, squeeze=False)
+    columns = 1 if is_narrow else 2
+    height = 0.8 + 3.0 * len(groups) * 2 / columns
+    figure = Figure(figsize=(4.0 * columns, height), layout="constrained")
+    rows = figure.subplots(len(groups) * 2 // columns, columns, squeeze=False).reshape(-1, 2)
     probabilities = (np.arange(500) + 0.5) / 500
     expected = base_quantiles(base, probabilities)
     low, high = min(expected[0], 0.0), max(expected[-1], 1.0)

@@ -11,23 +11,12 @@ are more than 0.25 away from 2,000 points of the moons. Prints a table.
 import sys
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from realnvp_jax.analysis.anomalies import aurocs, score_examples
+from realnvp_jax.analysis.counter_examples import counter_images
 from realnvp_jax.analysis.run import Run, open_run
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.vectors.toy import sample_toy
-
-
-def other_images(x: np.ndarray, levels: int) -> dict[str, np.ndarray]:
-    blurred = gaussian_filter(x.astype(float), (0, 1, 1, 0))
-    return {
-        "upside down": x[:, ::-1],
-        "mirrored": x[:, :, ::-1],
-        "blurred (deviation of one pixel)": np.clip(np.rint(blurred), 0, levels - 1).astype(np.uint8),
-        "uniform noise": np.random.default_rng(0).integers(0, levels, x.shape).astype(np.uint8),
-        "blank": np.zeros_like(x),
-    }
 
 
 def other_points(num: int = 3000) -> dict[str, np.ndarray]:
@@ -39,7 +28,7 @@ def other_points(num: int = 3000) -> dict[str, np.ndarray]:
 
 def table(run: Run) -> None:
     test, training = run.split("test").first(10_000), run.split("train").first(2000)
-    others = other_points() if run.flow.levels is None else other_images(test.x, run.flow.levels)
+    others = other_points() if run.flow.levels is None else counter_images(test.x, run.flow.levels)
     inside = score_examples(run, test, training)
     for name, x in others.items():
         areas = aurocs(inside, score_examples(run, Examples(x), training))
