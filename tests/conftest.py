@@ -19,7 +19,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # tests compile more than they compute
 
 with install_import_hook("realnvp_jax", "beartype.beartype"):
-    import realnvp_jax.interop
+    import realnvp_jax.interop.authors
     import realnvp_jax.models.create  # noqa: F401
     from realnvp_jax import registry
 

@@ -13,9 +13,10 @@ FLOORS = (  # from the ground; a name is that of a folder
     "networks",
     "bijections",
     "models",
-    "package",  # realnvp_jax itself, whose names everything above may use, and interop
+    "package",  # realnvp_jax itself, whose names everything above may use
     "data",
     "training",
+    "interop",
     "configs",
     "plots",
     "runs",
@@ -36,7 +37,7 @@ MODULES = {module_name(path): path for path in sorted({*PACKAGE.rglob("*.py"), *
 
 def floor(module: str) -> int:
     parts = module.split(".")
-    if module in ("realnvp_jax", "realnvp_jax.interop"):
+    if module == "realnvp_jax":
         return FLOORS.index("package")
     is_folder = len(parts) > 2 or MODULES[module].name == "__init__.py"
     return FLOORS.index(parts[1] if is_folder else "arrays")

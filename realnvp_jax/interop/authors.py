@@ -1,6 +1,6 @@
-"""Parameters from other implementations.
+"""Parameters from the variables of the authors' TensorFlow code.
 
-`from_authors` reads the variables of the authors' TensorFlow code. Names inside a coupling:
+Names inside a coupling:
 
     bn_in/{beta,mean,var}                      conditioner/norm_in
     resnet/h_in/{weights,biases}               conditioner/conv_in
