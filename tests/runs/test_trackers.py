@@ -133,6 +133,27 @@ def test_mlflow_gets_parameters_once(tmp_path, picture, monkeypatch):
     ]
 
 
+@pytest.mark.filterwarnings("default")
+def test_mlflow_itself_has_both_parts_of_a_resumed_run(tmp_path, picture, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)  # for the artifacts
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    config = smoke.get_config()
+    config.tracker = "mlflow"
+    first = Trackers(tmp_path, config, 0, find_tracker(config))
+    first.metrics(1, {"train": 3.0})
+    first.close()
+    report(Trackers(tmp_path, config, 1, find_tracker(config)), picture)
+    client = mlflow.MlflowClient()
+    (run,) = client.search_runs(["0"])
+    steps = {
+        name: [m.step for m in client.get_metric_history(run.info.run_id, name)] for name in ("train", "test_mean")
+    }
+    assert steps == {"train": [1, 2], "test_mean": [2]}
+    assert run.data.params["seed"] == "0"
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"samples", "result.json"}
+
+
 def test_a_tracker_of_ones_own_by_name(tmp_path):
     seen = []
 
