@@ -121,8 +121,8 @@ KEYS = {
     "model.normalization": ("", "batch_norm, act_norm or none; empty for the model's own"),
     "model.conditioner": (
         "",
-        "network of the coupling layers: resnet, gated_dense, three_convolutions, vit, mlp; autoregressive_flow: made, "
-        "or separate for one network per element; empty for the model's own",
+        "network of the coupling layers: resnet, gained_resnet, gated_dense, three_convolutions, vit, mlp; "
+        "autoregressive_flow: made, or separate for one network per element; empty for the model's own",
     ),
     "model.masks": (
         "",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from realnvp_jax.networks.conditioner import Conditioner
     from realnvp_jax.networks.gated_dense import GatedDense
     from realnvp_jax.networks.mlp import MLP
-    from realnvp_jax.networks.resnet import ResNet
+    from realnvp_jax.networks.resnet import GainedResNet, ResNet
     from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, Normalization
     from realnvp_jax.networks.three_convolutions import ThreeConvolutions
     from realnvp_jax.networks.vit import ViT
@@ -83,7 +83,7 @@ _NAMES = {
     "networks.conditioner": ["Conditioner"],
     "networks.gated_dense": ["GatedDense"],
     "networks.mlp": ["MLP"],
-    "networks.resnet": ["ResNet"],
+    "networks.resnet": ["GainedResNet", "ResNet"],
     "networks.statistics": ["ActNorm", "BatchNorm", "NoNormalization", "Normalization"],
     "networks.three_convolutions": ["ThreeConvolutions"],
     "networks.vit": ["ViT"],
@@ -129,6 +129,7 @@ __all__ = [
     "Examples",
     "Flow",
     "FlowDensity",
+    "GainedResNet",
     "GatedDense",
     "Glow",
     "History",

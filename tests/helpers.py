@@ -40,7 +40,7 @@ from realnvp_jax.networks.gated_dense import GatedDense
 from realnvp_jax.networks.made import MADE
 from realnvp_jax.networks.mlp import MLP
 from realnvp_jax.networks.pixelcnn import PixelCNN
-from realnvp_jax.networks.resnet import ResNet
+from realnvp_jax.networks.resnet import GainedResNet, ResNet
 from realnvp_jax.networks.statistics import ActNorm, BatchNorm, NoNormalization, StandardizationStatistics
 from realnvp_jax.networks.three_convolutions import ThreeConvolutions
 from realnvp_jax.networks.vit import ViT
@@ -132,6 +132,16 @@ ZOO = {
     "image halves coupling 1": Animal(lambda: variant(ImageHalves(2), 1, Affine(0.0), ActNorm()), (2, 3, 1)),
     "additive coupling 0": Animal(lambda: variant(Checkerboard(0), 1, Additive(), ActNorm()), (2, 3, 1)),
     "coupling of splines": Animal(lambda: variant(Checkerboard(1), 2, SPLINE, NoNormalization()), (2, 2, 2)),
+    "gained coupling 0": Animal(
+        lambda: coupling(
+            Checkerboard(1),
+            GainedResNet(base_features=2, num_blocks=1),
+            Affine(per_channel=True),
+            NoNormalization(),
+            2,
+        ),
+        (2, 3, 2),
+    ),
     "gated coupling 0": Animal(lambda: gated_coupling(Halves(1), 2, Affine()), (2, 3, 4)),
     "conditional gated coupling": Animal(
         lambda: gated_coupling(Checkerboard(1), 1, Additive()), (3, 2, 1), context_size=2

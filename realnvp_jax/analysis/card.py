@@ -153,6 +153,7 @@ def _metadata(run: Run, name: str, result: dict[str, Any] | None, license_name: 
 def _facts(run: Run, result: dict[str, Any] | None) -> str:
     flow, config, starts = run.flow, run.config, read_history(run.workdir / "run.json")
     first = starts[0] if starts else {}
+    hashes = {} if run.fingerprint is None else run.fingerprint.sha256
     levels = f", {flow.levels} levels" if flow.levels is not None else ""
     facts = {
         "model": f"`{flow!r}`",
@@ -160,7 +161,7 @@ def _facts(run: Run, result: dict[str, Any] | None) -> str:
         "events": f"shape {flow.event_shape}{levels}",
         "conditional on": ", ".join(_context(run)),
         "data": f"{config.dataset.name}: " + ", ".join(f"{part} `{getattr(config.dataset, part)}`" for part in SPLITS),
-        "data, SHA-256": "; ".join(f"{part} `{digest}`" for part, digest in run.data_hashes().items()),
+        "data, SHA-256": "; ".join(f"{part} `{digest}`" for part, digest in hashes.items()),
         "result": describe_result(result) if result is not None else "none yet for these parameters",
         "step": f"{run.step:,} of {config.num_steps:,}" + (", moving average of the parameters" if run.ema else ""),
         "command": f"`{first['command']}`" if first.get("command") else "",

@@ -89,10 +89,6 @@ class Run:
         saved = self.fingerprint.grids if self.fingerprint is not None else {}
         return {column: Grid(*grid) for column, grid in saved.items()}
 
-    def data_hashes(self) -> dict[str, str]:
-        """SHA-256 of each split of the data, or of the files that they were taken from; {} if unknown."""
-        return dict(self._data.fingerprint.sha256) if self._data.fingerprint is not None else {}
-
     def splits(self) -> Splits:
         """The data that the run was trained and evaluated with.
 

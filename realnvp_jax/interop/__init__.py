@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from realnvp_jax.interop.authors import from_authors
+    from realnvp_jax.interop.chrischute import from_chrischute
 
-_PLACES = {"from_authors": "authors"}
+_PLACES = {"from_authors": "authors", "from_chrischute": "chrischute"}
 _ADAPTERS = ("distrax", "numpyro", "sklearn")
 
-__all__ = ["from_authors"]
+__all__ = ["from_authors", "from_chrischute"]
 
 
 def __getattr__(name: str) -> Any:

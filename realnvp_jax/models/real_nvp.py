@@ -49,6 +49,7 @@ class RealNVP(MultiScale):
       masks: masks of the layers that are not channel-wise.
       memory: what training keeps for the backward pass of a coupling layer, as in `Stack`.
       unroll: write out coupling layers one after the other instead of looping over them.
+      channel_masks: masks of the channel-wise layers; its parity, like that of `masks`, is that of the first layer.
     """
 
     channels: int
@@ -59,6 +60,7 @@ class RealNVP(MultiScale):
     masks: CellMask = Checkerboard()
     memory: str = parameter("store", "what training keeps for the backward pass of a layer", choices=MEMORY)
     unroll: bool = False
+    channel_masks: Halves = Halves()
 
     def setup(self):
         """The coupling layers of every scale, and the final scaling of volume-preserving ones."""
@@ -70,7 +72,7 @@ class RealNVP(MultiScale):
         if k == self.num_scales - 1:
             return Scale(self._stack(4, self.masks, width, channels))
         checkerboard = self._stack(3, self.masks, width, channels)
-        channel_wise = self._stack(3, Halves(), 2 * width, 2 * channels)
+        channel_wise = self._stack(3, self.channel_masks, 2 * width, 2 * channels)
         before = Chain((checkerboard, Squeeze(), channel_wise, Unsqueeze()))
         return Scale(before, SqueezeDiagonal(), factors_out=True)
 

@@ -1,6 +1,6 @@
 """Normalization as a layer of a network, with a trainable offset.
 
-batch_norm    (x - mean) / standard deviation + offset, without a gain
+batch_norm    (x - mean) / standard deviation + offset, without a gain unless the network asks for one
 act_norm      (x - mean) / standard deviation, both trainable
 none          x + offset
 """
@@ -18,9 +18,11 @@ class NormalizedInput(nn.Module):
 
     Attributes:
       statistics: mean and standard deviation that x is normalized by.
+      use_gain: whether a trainable gain, which starts at 1, multiplies the normalized x, before the offset.
     """
 
     statistics: Normalization
+    use_gain: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *positions channels"], mode: Mode) -> Float[Array, "n *positions channels"]:
@@ -29,6 +31,8 @@ class NormalizedInput(nn.Module):
         if not self.statistics.is_identity:
             mean, log_std = self.statistics(h, None, mode)
             h = (h - mean) * jnp.exp(-log_std)
+        if self.use_gain:
+            h = h * per_channel(self.param("gain", nn.initializers.ones, x.shape[-1:]), x)
         if not self.statistics.learns_mean:
             h = h + per_channel(self.param("offset", nn.initializers.zeros, x.shape[-1:]), x)
         return h.astype(x.dtype)

@@ -21,7 +21,7 @@ from realnvp_jax.mode import EVALUATE, Mode
 from realnvp_jax.networks.conditioner import Conditioner, image_inputs
 from realnvp_jax.networks.loop import loop_over
 from realnvp_jax.networks.normalized import NormalizedInput
-from realnvp_jax.networks.statistics import Normalization
+from realnvp_jax.networks.statistics import BatchNorm, Normalization
 from realnvp_jax.networks.weight_norm import WeightNormConv
 from realnvp_jax.registry import parameter, register
 
@@ -34,20 +34,22 @@ _SAVE_NAMED = jax.checkpoint_policies.save_only_these_names(_SAVED)
 class ResidualBlock(nn.Module):
     """A skip connection from the stream to the output, and a residual that is added to the stream.
 
-    The residual is normalization, relu, 3x3 convolution, twice (He et al. 2016, pre-activation).
+    The residual is normalization, relu, 3x3 convolution, twice (He et al. 2016, pre-activation). With `all_gains`, the
+    normalizations and the first of these convolutions have gains as well.
     """
 
     features: int
     normalization: Normalization
+    all_gains: bool = False
     hidden_kernels = ("skip/weights", "conv_in/weights", "conv_out/weights")
 
     def setup(self):
         """The layers."""
         bias_cancels = self.normalization.subtracts_batch_mean  # both outputs are normalized before they are used
         self.skip = WeightNormConv(self.features, 1, use_gain=True, bias_cancels=bias_cancels)
-        self.norm_in = NormalizedInput(fresh_copy(self.normalization))
-        self.conv_in = WeightNormConv(self.features, 3, use_bias=False)
-        self.norm_out = NormalizedInput(fresh_copy(self.normalization))
+        self.norm_in = NormalizedInput(fresh_copy(self.normalization), self.all_gains)
+        self.conv_in = WeightNormConv(self.features, 3, use_bias=False, use_gain=self.all_gains)
+        self.norm_out = NormalizedInput(fresh_copy(self.normalization), self.all_gains)
         self.conv_out = WeightNormConv(self.features, 3, use_gain=True, bias_cancels=bias_cancels)
 
     def __call__(self, stream: Stream, out: Stream, mode: Mode) -> tuple[Stream, Stream]:
@@ -73,6 +75,13 @@ class ResNet(Conditioner):
     )
     unroll: bool = parameter(False, "write out the blocks instead of looping over them; compiling takes far longer")
     hidden_kernels = ("skip_out/weights",)  # and those of the blocks
+    all_gains = False  # whether every convolution and normalization has a gain
+    sees_cells = True  # whether a mask over cells is an input channel
+
+    @property
+    def own_normalization(self) -> Normalization:
+        """The normalization of the network's layers: that of the whole model."""
+        return self.normalization
 
     def widened(self, factor: int) -> "ResNet":
         """The network with `factor` times as many features."""
@@ -80,12 +89,13 @@ class ResNet(Conditioner):
 
     def setup(self):
         """The layers; `blocks` has parameters with a leading axis for the block."""
-        self.norm_in = NormalizedInput(fresh_copy(self.normalization))
-        bias_cancels = self.normalization.subtracts_batch_mean  # of all biases but the last
-        self.conv_in = WeightNormConv(self.base_features, 3, bias_cancels=bias_cancels)
-        self.blocks = ResidualBlock(self.base_features, fresh_copy(self.normalization))
+        normalization, gains = self.own_normalization, self.all_gains
+        self.norm_in = NormalizedInput(fresh_copy(normalization), gains)
+        bias_cancels = normalization.subtracts_batch_mean  # of all biases but the last
+        self.conv_in = WeightNormConv(self.base_features, 3, use_gain=gains, bias_cancels=bias_cancels)
+        self.blocks = ResidualBlock(self.base_features, fresh_copy(normalization), gains)
         self.skip_out = WeightNormConv(self.base_features, 1, use_gain=True, bias_cancels=bias_cancels)
-        self.norm_out = NormalizedInput(fresh_copy(self.normalization))
+        self.norm_out = NormalizedInput(fresh_copy(normalization), gains)
         self.conv_out = WeightNormConv(self.out_features, 1, use_gain=True)
 
     def _save_named(self, body: Any) -> Any:
@@ -98,7 +108,8 @@ class ResNet(Conditioner):
         h = self.norm_in(identity, mode)
         if cells is not None:
             h = 2 * h  # compensates that half of the cells are zero
-        h = image_inputs(jnp.concatenate([nn.relu(h), nn.relu(-h)], axis=-1), cells, context)
+        signs = jnp.concatenate([nn.relu(h), nn.relu(-h)], axis=-1)
+        h = image_inputs(signs, cells if self.sees_cells else None, context)
         if mode.trains and self.dtype == "bfloat16":
             h = h.astype(jnp.bfloat16)
         stream = self.conv_in(h, mode)
@@ -113,3 +124,21 @@ class ResNet(Conditioner):
         out = out + self.skip_out(stream, mode)
         out = nn.relu(self.norm_out(out, mode))
         return self.conv_out(out.astype(identity.dtype), mode)  # the last projection is not in bfloat16
+
+
+@register("conditioner", "gained_resnet")
+class GainedResNet(ResNet):
+    """The network as the most widely used PyTorch port of RealNVP has it (chrischute/real-nvp).
+
+    It differs from `ResNet` in three ways: every convolution and every normalization has a gain; the mask is not an
+    input channel; and its normalization is batch normalization, whatever follows the coupling layers (in that port,
+    nothing).
+    """
+
+    all_gains = True
+    sees_cells = False
+
+    @property
+    def own_normalization(self) -> Normalization:
+        """Batch normalization with PyTorch's epsilon."""
+        return BatchNorm(epsilon=1e-5)

@@ -152,7 +152,7 @@ class MLflow(Tracker):
 
     def result(self, values):
         """Log the test result as metrics, and result.json as an artifact."""
-        self._mlflow.log_metrics({"test_mean": values["mean"]})
+        self._mlflow.log_metrics({"test_mean": values["mean"]}, step=values["step"])
         self._mlflow.log_dict(dict(values), "result.json")
 
     def close(self):

@@ -1,7 +1,9 @@
 """Trackers of metrics: TensorBoard, those of other packages, and functions."""
 
 import json
+import subprocess
 import sys
+import time
 import types
 
 import numpy as np
@@ -131,6 +133,52 @@ def test_mlflow_gets_parameters_once(tmp_path, picture, monkeypatch):
         ("start", "r1"),
         "end_run",
     ]
+
+
+@pytest.mark.filterwarnings("default")
+def test_mlflow_itself_has_both_parts_of_a_resumed_run(tmp_path, picture, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)  # for the artifacts
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    config = smoke.get_config()
+    config.tracker = "mlflow"
+    first = Trackers(tmp_path, config, 0, find_tracker(config))
+    first.metrics(1, {"train": 3.0})
+    first.close()
+    report(Trackers(tmp_path, config, 1, find_tracker(config)), picture)
+    client = mlflow.MlflowClient()
+    (run,) = client.search_runs(["0"])
+    steps = {
+        name: [m.step for m in client.get_metric_history(run.info.run_id, name)] for name in ("train", "test_mean")
+    }
+    assert steps == {"train": [1, 2], "test_mean": [2]}
+    assert run.data.params["seed"] == "0"
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"samples", "result.json"}
+
+
+@pytest.mark.filterwarnings("default")
+def test_wandb_itself_keeps_the_id_of_a_resumed_run(tmp_path, picture, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    config = smoke.get_config()
+    config.tracker = "wandb"
+    first = Trackers(tmp_path, config, 0, find_tracker(config))
+    first.metrics(1, {"train": 3.0})
+    first.close()
+    run_id = json.loads((tmp_path / "tracker.json").read_text())["Wandb"]
+    time.sleep(1.1)  # the folder of an offline run is named by the second of its start
+    report(Trackers(tmp_path, config, 1, find_tracker(config)), picture)
+    files = list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+    assert {file.stem for file in files} == {f"run-{run_id}"}
+    assert any(b"test_standard_error" in file.read_bytes() for file in files)
+    assert len(list(tmp_path.glob("wandb/offline-run-*/files/media/images/samples_*.png"))) == 1
+
+
+def test_nothing_is_imported_for_a_tracker_that_is_not_chosen():
+    code = "import sys, realnvp_jax.runs.trainer; print({'wandb', 'mlflow', 'torch'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_a_tracker_of_ones_own_by_name(tmp_path):

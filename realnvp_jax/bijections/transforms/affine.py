@@ -2,8 +2,8 @@
 
     z = (x + shift) exp(log_scale),    log_scale = scale tanh(raw) + offset
 
-with trainable scalars `scale` and `offset`. The shift comes first, as in the authors' code (the paper writes
-x exp(s) + t). Two other scale functions have no parameters of their own:
+with trainable scalars `scale` and `offset`, or with one `scale` for each channel. The shift comes first, as in the
+authors' code (the paper writes x exp(s) + t). Two other scale functions have no parameters of their own:
 
     sigmoid       scale = sigmoid(raw + 2)       Glow (Kingma and Dhariwal, 2018)
     soft_clamp    log_scale = 2 tanh(raw / 2)    the affine coupling layers of SurVAE Flows (Nielsen et al., 2020)
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from realnvp_jax.bijections.transforms.transform import Transform
+from realnvp_jax.networks.statistics import per_channel
 from realnvp_jax.registry import parameter, register
 
 SCALE_FUNCTIONS = ("tanh", "sigmoid", "soft_clamp")
@@ -28,8 +29,8 @@ class Affine(Transform):
       initial_scale: initial value of the scalar `scale`; with 0, log_scale starts at 0.
       has_offset: whether there is a trainable `offset`, which starts at 0.
       penalizes_scale: whether `scale` carries the authors' L2 penalty.
-      scale_function: log_scale as a function of raw: tanh, sigmoid or soft_clamp. The three fields above belong to
-        tanh.
+      scale_function: log_scale as a function of raw: tanh, sigmoid or soft_clamp. All other fields belong to tanh.
+      per_channel: whether there is a `scale` for each channel.
     """
 
     initial_scale: float = parameter(
@@ -43,14 +44,21 @@ class Affine(Transform):
         "(log sigmoid(h + 2)) or soft_clamp (2 tanh(h / 2))",
         choices=SCALE_FUNCTIONS,
     )
+    per_channel: bool = parameter(
+        False, "scale_function=tanh: a trainable factor for each channel, which starts at initial_scale everywhere"
+    )
 
     def __post_init__(self):
         super().__post_init__()
-        if self.scale_function != "tanh" and self.initial_scale != 1.0:
-            raise ValueError(
-                f"expected the default initial_scale, 1.0, for scale_function={self.scale_function!r}, which has no "
-                f"trainable factor; got {self.initial_scale}: leave it out"
-            )
+        if self.scale_function == "tanh":
+            return
+        for name in ("initial_scale", "per_channel"):
+            value, default = getattr(self, name), getattr(type(self), name)
+            if value != default:
+                raise ValueError(
+                    f"expected the default {name}, {default}, for scale_function={self.scale_function!r}, which has no "
+                    f"trainable factor; got {value}: leave it out"
+                )
 
     @property
     def parameters_per_dim(self) -> int:
@@ -66,10 +74,13 @@ class Affine(Transform):
         """The transform as the authors' code places it.
 
         The scale of a checkerboard coupling starts at 0 and is penalized; that of a channel-wise coupling starts at 1
-        and is not. There is an offset only in models without batch norm.
+        and is not. There is an offset only in models without batch norm. Scales per channel, which the authors do not
+        have, start alike everywhere, are all penalized, and make an offset unnecessary.
         """
         if self.scale_function != "tanh":
             return self
+        if self.per_channel:
+            return self.clone(has_offset=False, penalizes_scale=True)
         if in_cells:
             return self.clone(initial_scale=0.0, has_offset=not before_batch_norm, penalizes_scale=True)
         return self.clone(has_offset=not before_batch_norm)
@@ -84,8 +95,9 @@ class Affine(Transform):
             return shift, jax.nn.log_sigmoid(raw_log_scale + 2)
         if self.scale_function == "soft_clamp":
             return shift, 2 * jnp.tanh(raw_log_scale / 2)
-        scale = self.param("scale", nn.initializers.constant(self.initial_scale), ())
-        log_scale = scale * jnp.tanh(raw_log_scale)
+        shape = shift.shape[-1:] if self.per_channel else ()
+        scale = self.param("scale", nn.initializers.constant(self.initial_scale), shape)
+        log_scale = (per_channel(scale, shift) if self.per_channel else scale) * jnp.tanh(raw_log_scale)
         if self.has_offset:
             log_scale = log_scale + self.param("offset", nn.initializers.zeros, ())
         return shift, log_scale
