@@ -27,13 +27,14 @@ batch size is free. They were exported by JAX {jax}, and JAX promises that later
 six months; after that, export them again with `realnvp publish`.
 
 ```python
+from pathlib import Path
 import jax.export, safetensors.numpy
 
 params = {{}}
 for file in {models}:
     params |= safetensors.numpy.load_file(file)
-log_prob = jax.export.deserialize(bytearray(open("log_prob.stablehlo", "rb").read())).call
-sample = jax.export.deserialize(bytearray(open("sample.stablehlo", "rb").read())).call
+log_prob = jax.export.deserialize(bytearray(Path("log_prob.stablehlo").read_bytes())).call
+sample = jax.export.deserialize(bytearray(Path("sample.stablehlo").read_bytes())).call
 log_prob(params, x{context})  # x: float32 [n, {event}] -> [n] nats
 sample(params, latents{context})  # latents: draws of {base}, float32 [n, {event}] -> samples of the same shape
 ```"""

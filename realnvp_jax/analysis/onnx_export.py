@@ -76,7 +76,8 @@ def single_operations(function: Callable[..., Any], shapes: Sequence[jax.ShapeDt
 
 def _inner(parameters: dict[str, Any]) -> tuple[Jaxpr, Sequence[Any]]:
     """The function that a call calls, and its constants."""
-    inner = parameters.get("jaxpr", parameters.get("call_jaxpr", parameters.get("fun_jaxpr")))
+    name = next(name for name in ("jaxpr", "call_jaxpr", "fun_jaxpr") if name in parameters)
+    inner = parameters[name]
     return (inner.jaxpr, inner.consts) if isinstance(inner, ClosedJaxpr) else (inner, ())
 
 

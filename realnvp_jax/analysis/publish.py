@@ -110,7 +110,7 @@ def onnx_function(serialized: bytes) -> Callable[..., np.ndarray]:
     options.log_severity_level = 3  # errors only
     session = onnxruntime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
     names = [node.name for node in session.get_inputs()]
-    return lambda *arguments: session.run(None, dict(zip(names, arguments, strict=True)))[0]
+    return lambda *arguments: np.asarray(session.run(None, dict(zip(names, arguments, strict=True)))[0])
 
 
 def largest_difference(flow: Flow, params: Params, name: str, function: Callable[..., Any]) -> float:
