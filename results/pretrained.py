@@ -21,8 +21,11 @@ SHIPPED = ("digits", *sorted(set(TOY) - {"random"}))
 
 
 def rounded_kernels(params: dict) -> dict:
-    """Parameters whose arrays of two or more axes are bfloat16."""
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16) if leaf.ndim >= 2 else leaf, params)
+    """Parameters whose kernels are bfloat16, those of stacked layers with three or more axes.
+
+    Biases, ActNorm and invertible convolutions stay float32; rounding them costs up to 0.1 bits/dim.
+    """
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16) if leaf.ndim >= 3 else leaf, params)
 
 
 def train_planar(name: str, workdir: Path) -> None:

@@ -135,7 +135,9 @@ def load_saved(path: Path) -> tuple[Flow, dict[str, Any]]:
     try:
         leaves = {name: _array(entry) for file in content.values() for name, entry in safetensors.deserialize(file)}
         params = params_of(flow, {name: _as_jax(leaf) for name, leaf in leaves.items()})
-    except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+    except ValueError as error:  # of `params_of`
+        raise ValueError(f"{error}, in {shorten(path, 100)}: {_REMEDY}") from None
+    except (KeyError, TypeError, safetensors.SafetensorError) as error:
         raise ValueError(
             f"expected parameters of its flow in {shorten(next(iter(content)), 150)}; got {describe_error(error)}: "
             f"{_REMEDY}"
@@ -182,9 +184,11 @@ def _read_flow(path: Path) -> tuple[Flow, dict[str, str]]:
     if not config.is_file():
         raise ValueError(f"expected {_CONFIG} in {shorten(path, 150)}; got none: {_REMEDY}")
     content = read_json(config, _REMEDY)
+    if "format" not in content:
+        raise ValueError(f"expected a flow in {shorten(config, 150)}, as save or publish write it; got something else")
     if content.get("format") != FORMAT:
         raise ValueError(
-            f"expected format {FORMAT} in {shorten(config, 150)}; got {shorten(content.get('format'))}, written by "
+            f"expected format {FORMAT} in {shorten(config, 150)}; got {shorten(content['format'])}, written by "
             f"realnvp_jax {shorten(content.get('version'))}: use that version"
         )
     hashes = content.get("sha256")

@@ -26,7 +26,7 @@ def test_digits_has_its_test_result():
     bits = flow.bits_per_dim(params, evaluation_key(), np.asarray(test.x))
     result = realnvp_jax.pretrained_flows()["digits"]
     assert len(test) == result["num_examples"]
-    assert abs(float(bits.mean()) - result["mean"]) < 0.01  # the noise differs from that of the evaluation
+    assert abs(float(bits.mean()) - result["mean"]) < 1e-3  # what rounding to bfloat16 changes
 
 
 @pytest.mark.parametrize("name", PLANAR)
