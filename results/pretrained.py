@@ -21,11 +21,15 @@ SHIPPED = ("digits", *sorted(set(TOY) - {"random"}))
 
 
 def rounded_kernels(params: dict) -> dict:
-    """Parameters whose kernels are bfloat16, those of stacked layers with three or more axes.
+    """Parameters whose kernels are bfloat16.
 
     Biases, ActNorm and invertible convolutions stay float32; rounding them costs up to 0.1 bits/dim.
     """
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16) if leaf.ndim >= 3 else leaf, params)
+
+    def rounded(path: tuple, leaf: jax.Array) -> jax.Array:
+        return leaf.astype(jnp.bfloat16) if path[-1].key.endswith(("kernel", "weights")) else leaf
+
+    return jax.tree_util.tree_map_with_path(rounded, params)
 
 
 def train_planar(name: str, workdir: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,21 +11,21 @@ import realnvp_jax
 from realnvp_jax.analysis.run import SPLITS, Run
 from realnvp_jax.models.create import context_columns, is_class_conditional
 from realnvp_jax.models.pure import count_parameters
-from realnvp_jax.runs.history import read_history
+from realnvp_jax.runs.history import read_history, without_paths
 from realnvp_jax.runs.result import describe_result, read_result
 
 _USE = """\
 ```python
 import jax, realnvp_jax
 
-flow, params = realnvp_jax.load("{name}")  # this folder; executes no code from it
+flow, params = realnvp_jax.load({name})  # this folder; executes no code from it
 {lines}
 ```"""
 
 _STABLEHLO = """\
-`log_prob.stablehlo` and `sample.stablehlo` run wherever JAX runs, without realnvp_jax, on {platforms}. The
-batch size is free. They were exported by JAX {jax}, and JAX promises that later versions can call them for
-six months; after that, export them again with `realnvp publish`.
+The .stablehlo files run wherever JAX runs, without realnvp_jax, on {platforms}. The batch size is free. They
+were exported by JAX {jax}, and JAX promises that later versions can call them for six months; after that,
+export them again with `realnvp publish`.
 
 ```python
 from pathlib import Path
@@ -33,21 +34,17 @@ import jax.export, safetensors.numpy
 params = {{}}
 for file in {models}:
     params |= safetensors.numpy.load_file(file)
-log_prob = jax.export.deserialize(bytearray(Path("log_prob.stablehlo").read_bytes())).call
-sample = jax.export.deserialize(bytearray(Path("sample.stablehlo").read_bytes())).call
-log_prob(params, x{context})  # x: float32 [n, {event}] -> [n] nats
-sample(params, latents{context})  # latents: draws of {base}, float32 [n, {event}] -> samples of the same shape
+{lines}
 ```"""
 
 _ONNX = """\
-{files} run by ONNX Runtime, without JAX, and hold the parameters. ONNX Runtime keeps reading
-models of older versions, so no date of expiry is known.
+The .onnx files run by ONNX Runtime, without JAX, and hold the parameters. ONNX Runtime keeps reading models
+of older versions, so these files have no known expiry date.
 
 ```python
-import onnxruntime
+import numpy as np, onnxruntime
 
-session = onnxruntime.InferenceSession("log_prob.onnx")
-(log_prob,) = session.run(None, {{"x": x{context}}})  # as above; sample.onnx has the input "latents"
+{lines}
 ```"""
 
 _LIMITS = """\
@@ -66,17 +63,14 @@ class Exports:
 
     Attributes:
       models: names of the files with the parameters.
-      platforms: the platforms of the StableHLO files; () if there are none.
-      onnx: names of the ONNX files.
+      platforms: the platforms of the StableHLO files.
       left_out: name of a file -> why it is missing.
-      differences: name of a file -> largest difference from the flow on random examples, relative to the largest value
-        (or to 1, if that is larger).
+      differences: name of an exported function's file -> largest difference from the flow (`largest_difference`).
       has_picture: whether there is a samples.png.
     """
 
     models: tuple[str, ...]
     platforms: tuple[str, ...]
-    onnx: tuple[str, ...]
     left_out: dict[str, str]
     differences: dict[str, float]
     has_picture: bool
@@ -91,69 +85,69 @@ def model_card(run: Run, name: str, exports: Exports, license_name: str = "") ->
       exports: what else is in the folder.
       license_name: license of the parameters, "" to say none.
     """
-    flow, config = run.flow, run.config
-    path = run.workdir / "result.json"
+    config, path = run.config, run.workdir / "result.json"
     result = read_result(path) if path.is_file() else None
-    if result is not None and result["step"] != run.step:
+    if result is not None and (result["step"], result["ema"]) != (run.step, run.ema):
         result = None
     sections = [
         _metadata(run, name, result, license_name),
         f"# {name}\n\nA normalizing flow, trained by realnvp_jax {realnvp_jax.__version__} on {config.dataset.name}.",
         *(["![samples](samples.png)"] if exports.has_picture else []),
         f"| | |\n|---|---|\n{_facts(run, result)}",
-        f"## Use\n\n{_USE.format(name=name, lines=_use(run))}",
+        f"## Use\n\n{_USE.format(name=_yaml(name), lines=_use(run))}",
     ]
-    context = ", context" if flow.context_size else ""
-    event = ", ".join(map(str, flow.event_shape))
-    if exports.platforms:
-        models = json.dumps(list(exports.models))
+    stablehlo = [file for file in exports.differences if file.endswith(".stablehlo")]
+    onnx = [file for file in exports.differences if file.endswith(".onnx")]
+    if stablehlo:
+        lines = [_call_stablehlo(run, file) for file in stablehlo]
+        models, platforms = json.dumps(list(exports.models)), ", ".join(exports.platforms)
         sections.append(
-            _STABLEHLO.format(
-                platforms=", ".join(exports.platforms),
-                jax=jax.__version__,
-                models=models,
-                context=context,
-                event=event,
-                base=flow.base,
-            )
+            _STABLEHLO.format(platforms=platforms, jax=jax.__version__, models=models, lines="\n".join(lines))
         )
-    if exports.onnx:
-        files = " and ".join(f"`{file}`" for file in exports.onnx)
-        sections.append(_ONNX.format(files=files, context=', "context": context' if context else ""))
+    if onnx:
+        sections.append(_ONNX.format(lines="\n".join(_call_onnx(run, file) for file in onnx)))
     if exports.differences:
         lines = [f"| `{file}` | {difference:.1e} |" for file, difference in exports.differences.items()]
         sections.append(
             "Largest difference from the flow itself on random examples, in batches of 1, 3 and 17, relative to the "
-            "largest value:\n\n| file | difference |\n|---|---|\n" + "\n".join(lines)
+            "largest log-density or to the spread of the samples:\n\n| file | difference |\n|---|---|\n"
+            + "\n".join(lines)
         )
-    sections += [f"Not here: `{file}`: {reason}." for file, reason in exports.left_out.items()]
+    sections += [f"Left out: `{file}`, because of this: {reason}." for file, reason in exports.left_out.items()]
     sections.append(f"## Intended use, and what a likelihood cannot do\n\n{_LIMITS}")
     sections.append(f"## Config\n\n{_config(run)}")
     return "\n\n".join(sections) + "\n"
 
 
 def _metadata(run: Run, name: str, result: dict[str, Any] | None, license_name: str) -> str:
-    """YAML front matter; JSON strings are YAML strings."""
-    dataset = json.dumps(run.config.dataset.name)
+    """YAML front matter."""
+    dataset = _yaml(run.config.dataset.name)
     lines = ["library_name: realnvp_jax", "tags: [normalizing-flow, density-estimation, jax, flax]"]
     if license_name:
-        lines.insert(0, f"license: {json.dumps(license_name)}")
+        lines.insert(0, f"license: {_yaml(license_name)}")
     if result is not None:
         metric = "bits_per_dimension" if result["unit"] == "bits/dim" else "log_likelihood_nats"
         lines += [
             "model-index:",
-            f"- name: {json.dumps(name)}",
+            f"- name: {_yaml(name)}",
             "  results:",
             "  - task: {type: density-estimation}",
-            f"    dataset: {{name: {dataset}, type: {dataset}, split: {json.dumps(result['split'])}}}",
+            f"    dataset: {{name: {dataset}, type: {dataset}, split: {_yaml(result['split'])}}}",
             f"    metrics: [{{type: {metric}, value: {result['mean']:.6f}, name: test}}]",
         ]
     return "\n".join(["---", *lines, "---"])
 
 
+def _yaml(text: str) -> str:
+    """A string of YAML; every string of JSON is one."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _facts(run: Run, result: dict[str, Any] | None) -> str:
     flow, config, starts = run.flow, run.config, read_history(run.workdir / "run.json")
-    first = starts[0] if starts else {}
+    commands = [f"`{command}`" for command in _distinct(starts, "command", without_paths)]
+    versions = [f"realnvp_jax {', '.join(found)}" for found in [_distinct(starts, "version")] if found]
+    versions += [f"JAX {', '.join(found)}" for found in [_distinct(starts, "jax")] if found]
     hashes = {} if run.fingerprint is None else run.fingerprint.sha256
     levels = f", {flow.levels} levels" if flow.levels is not None else ""
     facts = {
@@ -165,12 +159,39 @@ def _facts(run: Run, result: dict[str, Any] | None) -> str:
         "data, SHA-256": "; ".join(f"{part} `{digest}`" for part, digest in hashes.items()),
         "result": describe_result(result) if result is not None else "none yet for these parameters",
         "step": f"{run.step:,} of {config.num_steps:,}" + (", moving average of the parameters" if run.ema else ""),
-        "command": f"`{first['command']}`" if first.get("command") else "",
-        "trained": ", ".join(str(first[key]) for key in ("date", "devices") if first.get(key)),
-        "versions": f"realnvp_jax {first.get('version')}, JAX {first.get('jax')}" if first else "",
-        "commit": f"`{first['commit']}`" if first.get("commit") else "",
+        "commands": ", then ".join(commands),
+        "started": ", ".join(_distinct(starts, "date")),
+        "devices": ", ".join(_distinct(starts, "devices")),
+        "versions": "; ".join(versions),
+        "commits": ", ".join(f"`{commit}`" for commit in _distinct(starts, "commit")),
     }
     return "\n".join(f"| {key} | {_cell(value)} |" for key, value in facts.items() if value)
+
+
+def _distinct(starts: list[dict[str, Any]], key: str, change: Callable[[str], str] = str) -> list[str]:
+    """What the starts of a run say under a key, each value once; those that say nothing are left out."""
+    return list(dict.fromkeys(change(str(start[key])) for start in starts if start.get(key)))
+
+
+def _call_stablehlo(run: Run, file: str) -> str:
+    """Code that calls an exported function."""
+    name, shape = file.partition(".")[0], ", ".join(map(str, run.flow.event_shape))
+    context = ", context" if run.flow.context_size else ""
+    load = f'{name} = jax.export.deserialize(bytearray(Path("{file}").read_bytes())).call'
+    if name == "log_prob":
+        return f"{load}\nlog_prob(params, x{context})  # x: float32 [n, {shape}] -> [n] nats"
+    latents = f"float32 [n, {shape}], draws of {run.flow.base}"
+    return f"{load}\nsample(params, latents{context})  # latents: {latents} -> samples"
+
+
+def _call_onnx(run: Run, file: str) -> str:
+    """Code that calls an ONNX model."""
+    name = "x" if file.startswith("log_prob") else "latents"
+    context = ', "context": np.asarray(context)' if run.flow.context_size else ""
+    return (
+        f'session = onnxruntime.InferenceSession("{file}")\n'
+        f'({file.partition(".")[0]},) = session.run(None, {{"{name}": np.asarray({name}){context}}})'
+    )
 
 
 def _cell(text: str) -> str:

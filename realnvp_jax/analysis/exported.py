@@ -23,12 +23,15 @@ from realnvp_jax.runs.saved_flow import named_leaves, params_of
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def functions_of(flow: Flow) -> dict[str, Callable[..., jax.Array]]:
-    """Name -> function (params, x or latents, context if the flow is conditional)."""
-    return {
-        "log_prob": lambda params, x, *context: flow.log_prob(params, x, *context),
-        "sample": lambda params, latents, *context: flow.inverse(params, latents, *context)[0],
-    }
+def _log_prob(flow: Flow, params: Params, x: Any, *context: Any) -> jax.Array:
+    return flow.log_prob(params, x, *context)
+
+
+def _sample(flow: Flow, params: Params, latents: Any, *context: Any) -> jax.Array:
+    return flow.inverse(params, latents, *context)[0]
+
+
+FUNCTIONS: dict[str, Callable[..., jax.Array]] = {"log_prob": _log_prob, "sample": _sample}
 
 
 def argument_shapes(flow: Flow) -> list[jax.ShapeDtypeStruct]:
@@ -38,34 +41,32 @@ def argument_shapes(flow: Flow) -> list[jax.ShapeDtypeStruct]:
     return [jax.ShapeDtypeStruct((n, *event), jnp.float32) for event in events]
 
 
-def example_arguments(flow: Flow, name: str, num: int, seed: int = 0) -> list[np.ndarray]:
-    """Arguments of one of the functions, drawn at random: points of the support, or latents; and a context."""
+def example_arguments(flow: Flow, params: Params, name: str, num: int, seed: int = 0) -> list[np.ndarray]:
+    """Arguments of one of the functions, drawn at random: samples of the flow, or latents; and a context."""
     keys = jax.random.split(jax.random.key(seed), 2)
     values = flow.base.sample(keys[0], (num, *flow.event_shape))
+    context = [jax.random.normal(keys[1], (num, flow.context_size))] if flow.context_size else []
     if name == "log_prob":
-        values = flow.preprocessing.inverse(values)[0]
-    context = [np.asarray(jax.random.normal(keys[1], (num, flow.context_size)))] if flow.context_size else []
-    return [np.asarray(values), *context]
+        values = _sample(flow, params, values, *context)
+    return [np.asarray(argument) for argument in (values, *context)]
 
 
-def export_stablehlo(flow: Flow, params: Params, platforms: tuple[str, ...] = PLATFORMS) -> dict[str, bytes]:
-    """Name -> serialized function, for `jax.export.deserialize`, which needs the leaves as its first argument.
+def export_stablehlo(flow: Flow, params: Params, name: str, platforms: tuple[str, ...] = PLATFORMS) -> bytes:
+    """A serialized function, for `jax.export.deserialize`, which needs the leaves as its first argument.
 
     Args:
       flow: the flow.
       params: its parameters, of which only names, shapes and dtypes matter.
-      platforms: the platforms that the functions run on.
+      name: "log_prob" or "sample".
+      platforms: the platforms that the function runs on.
 
     Raises:
       ValueError: the parameters belong to another flow.
     """
-    leaves = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in named_leaves(flow, params).items()}
+    leaves = {leaf: jax.ShapeDtypeStruct(x.shape, x.dtype) for leaf, x in named_leaves(flow, params).items()}
 
-    def serialized(function: Callable[..., jax.Array]) -> bytes:
-        def with_leaves(leaves: Mapping[str, Any], *arguments: jax.Array) -> jax.Array:
-            return function(params_of(flow, leaves), *arguments)
+    def with_leaves(leaves: Mapping[str, Any], *arguments: jax.Array) -> jax.Array:
+        return FUNCTIONS[name](flow, params_of(flow, leaves), *arguments)
 
-        exported = jax.export.export(jax.jit(with_leaves), platforms=platforms)(leaves, *argument_shapes(flow))
-        return bytes(exported.serialize())
-
-    return {name: serialized(function) for name, function in functions_of(flow).items()}
+    exported = jax.export.export(jax.jit(with_leaves), platforms=platforms)(leaves, *argument_shapes(flow))
+    return bytes(exported.serialize())

@@ -9,6 +9,7 @@ are unrolled.
 """
 
 import contextlib
+import functools
 import importlib.util
 import logging
 import warnings
@@ -18,7 +19,7 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from realnvp_jax.analysis.exported import argument_shapes, functions_of
+from realnvp_jax.analysis.exported import FUNCTIONS, argument_shapes
 from realnvp_jax.models.flow import Flow, Params
 
 INPUTS = {"log_prob": "x", "sample": "latents"}
@@ -44,9 +45,8 @@ def export_onnx(flow: Flow, params: Params, name: str) -> bytes:
     """
     if not has_onnx():
         raise ValueError("expected jax2onnx and onnxruntime for ONNX; got none: pip install 'realnvp-jax[onnx]'")
-    function = functions_of(flow)[name]
     shapes = argument_shapes(flow)
-    single = single_operations(lambda *arguments: function(params, *arguments), shapes)
+    single = single_operations(functools.partial(FUNCTIONS[name], flow, params), shapes)
     with _quietly():
         from jax2onnx import to_onnx
 

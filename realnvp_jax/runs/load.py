@@ -38,15 +38,16 @@ def load(workdir: str | Path, step: int | str | None = None, ema: bool | None = 
         checkpoint or a file of a saved flow is damaged; a matrix of the flow is singular; or a saved flow has a part
         that is not registered.
     """
-    workdir = download(str(workdir)) if is_on_hub(workdir) else Path(workdir).expanduser()
-    if is_saved_flow(workdir):
+    on_hub = is_on_hub(workdir)
+    path = Path(workdir).expanduser()
+    if on_hub or is_saved_flow(path):
         if step is not None or ema is not None:
             raise ValueError(
                 f"expected no step and no ema for a flow that save saved, which has one set of parameters; got "
                 f"step={step!r} and ema={ema!r}"
             )
-        return load_saved(workdir)
-    return load_run(workdir, step, ema)[:2]
+        return load_saved(download(str(workdir)) if on_hub else path)
+    return load_run(path, step, ema)[:2]
 
 
 def load_run(workdir: Path, step: int | str | None, ema: bool | None) -> tuple[Flow, dict[str, Any], bool]:

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.runs.saved_flow import load_saved
 from realnvp_jax.text import shorten
@@ -20,14 +23,14 @@ def pretrained_flows() -> dict[str, dict[str, Any]]:
 
 
 def load_pretrained(name: str) -> tuple[Flow, dict[str, Any]]:
-    """Load a trained flow that ships with the package; nothing is downloaded.
+    """Load a trained flow that ships with the package; nothing is downloaded. All parameters are float32.
 
     Args:
       name: "digits" (8x8 images of handwritten digits with 17 levels, from scikit-learn), or the name of a toy data set
         of points on the plane, such as "moons".
 
     Returns:
-      (flow, params). Both are what `load` returns for a published folder.
+      (flow, params).
 
     Raises:
       ValueError: there is no such flow.
@@ -35,4 +38,5 @@ def load_pretrained(name: str) -> tuple[Flow, dict[str, Any]]:
     names = tuple(pretrained_flows())
     if name not in names:
         raise ValueError(f"expected one of {', '.join(names)}; got {shorten(name)}")
-    return load_saved(FOLDER / name)
+    flow, params = load_saved(FOLDER / name)
+    return flow, jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)

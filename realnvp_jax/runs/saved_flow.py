@@ -59,7 +59,7 @@ def save(
       ValueError: the folder exists; max_file_size is not a positive integer; the flow contains a function or a part
         that is not registered; or the parameters belong to another flow.
     """
-    write_folder(Path(path).expanduser(), flow, params, {}, overwrite=overwrite, max_file_size=max_file_size)
+    write_folder(Path(path).expanduser().absolute(), flow, params, {}, overwrite=overwrite, max_file_size=max_file_size)
 
 
 def write_folder(
@@ -81,7 +81,7 @@ def write_folder(
         "flow": described,
         "sha256": {
             "flow": _hash_of_data(described),
-            **{name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+            **{name: _sha256(content) for name, content in files.items()},
         },
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def _read_checked(file: Path, expected: str) -> bytes:
     if not file.is_file():
         raise ValueError(f"expected {file.name} in {shorten(file.parent, 150)}; got none: {_REMEDY}")
     content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != expected:
+    if _sha256(content) != expected:
         raise ValueError(f"expected {shorten(file, 150)} as it was saved; got other bytes: {_REMEDY}")
     return content
 
@@ -204,15 +204,24 @@ def check_free(path: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise ValueError(
-            f"expected a new folder; got {shorten(path, 150)}, which exists: choose another, or overwrite=True"
+            f"expected a new folder; got {shorten(path, 150)}, which exists: choose another, or overwrite it with "
+            "overwrite=True or --overwrite"
         )
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() and not path.is_symlink() else []
     config = _any_config(path)
-    if "format" not in config or not set(names) <= {_CONFIG, *config.get("sha256", {})}:
+    hashes = config.get("sha256")
+    written = {name: hashes[name] for name in hashes if name != "flow"} if isinstance(hashes, dict) else {}
+    if "format" not in config or not set(names) <= {_CONFIG, _MODEL, *written}:
         raise ValueError(
             f"expected a folder that save or publish made, with its {_CONFIG}, {_MODEL} and nothing else, "
             f"to overwrite; got {shorten(path, 150)}: choose another"
         )
+    for name, digest in written.items():
+        file = path / name
+        if not _MODELS.fullmatch(name) and file.is_file() and _sha256(file.read_bytes()) != digest:
+            raise ValueError(
+                f"expected {shorten(file, 150)} as it was written, to overwrite it; got a changed file: move it"
+            )
 
 
 def _expected(flow: Flow) -> dict[tuple[str, ...], Any]:
@@ -274,4 +283,8 @@ def _as_jax(leaf: np.ndarray) -> Any:
 
 
 def _hash_of_data(data: Any) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return _sha256(json.dumps(data, sort_keys=True).encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,13 +1,16 @@
 """Functions of flows as StableHLO and as ONNX."""
 
+import functools
+import math
+
 import jax
 import numpy as np
 import pytest
 
 import realnvp_jax
-from realnvp_jax.analysis.exported import argument_shapes, example_arguments, export_stablehlo, functions_of
+from realnvp_jax.analysis.exported import FUNCTIONS, argument_shapes, example_arguments, export_stablehlo
 from realnvp_jax.analysis.onnx_export import export_onnx, has_onnx, single_operations
-from realnvp_jax.analysis.publish import largest_difference, onnx_function
+from realnvp_jax.analysis.publish import largest_difference, onnx_function, stablehlo_function
 from realnvp_jax.runs.saved_flow import named_leaves
 from tests.helpers import perturb, refusal
 
@@ -54,16 +57,16 @@ def flow_and_params(name):
 def test_exported_functions_are_those_of_the_flow(name):
     flow, params = flow_and_params(name)
     leaves = named_leaves(flow, params)
-    for function, serialized in export_stablehlo(flow, params).items():
-        call = jax.export.deserialize(bytearray(serialized)).call
-        assert largest_difference(flow, params, function, lambda *arguments, call=call: call(leaves, *arguments)) < 1e-6
+    for function in FUNCTIONS:
+        exported = stablehlo_function(leaves, export_stablehlo(flow, params, function))
+        assert largest_difference(flow, params, function, exported) < 1e-6
 
 
 @needs_onnx
 @each_flow("affine")
 def test_onnx_models_are_the_functions_of_the_flow(name):
     flow, params = flow_and_params(name)
-    for function in functions_of(flow):
+    for function in FUNCTIONS:
         model = onnx_function(export_onnx(flow, params, function))
         assert largest_difference(flow, params, function, model) < 1e-5
 
@@ -72,10 +75,10 @@ def test_onnx_models_are_the_functions_of_the_flow(name):
 def test_unrolled_loops_compute_the_same(name):
     flow = FLOWS["MAF"]()
     params = flow.init(jax.random.key(0))
-    function = functions_of(flow)[name]
-    (x,) = example_arguments(flow, name, 5)
-    single = single_operations(lambda x: function(params, x), [jax.ShapeDtypeStruct(x.shape, x.dtype)])
-    np.testing.assert_allclose(single(x), function(params, x), rtol=1e-5, atol=1e-6)
+    (x,) = example_arguments(flow, params, name, 5)
+    function = functools.partial(FUNCTIONS[name], flow, params)
+    single = single_operations(function, [jax.ShapeDtypeStruct(x.shape, x.dtype)])
+    np.testing.assert_allclose(single(x), function(x), rtol=1e-5, atol=1e-6)
     operations = str(jax.make_jaxpr(single)(x))
     assert "scan" not in operations
     assert "jit" not in operations
@@ -84,9 +87,28 @@ def test_unrolled_loops_compute_the_same(name):
 def test_functions_that_onnx_cannot_hold_are_refused():
     flow = realnvp_jax.pixelcnn_flow((16, 16, 3), num_components=2, features=6, num_blocks=1, levels=4)
     params = flow.init(jax.random.key(0))
-    sample = functions_of(flow)["sample"]
-    text = refusal(single_operations, lambda z: sample(params, z), argument_shapes(flow))
+    text = refusal(single_operations, functools.partial(FUNCTIONS["sample"], flow, params), argument_shapes(flow))
     assert "operations without loops in a function for ONNX; got" in text
     shapes = [jax.ShapeDtypeStruct((3,), np.float32)]
     text = refusal(single_operations, lambda x: jax.lax.while_loop(lambda v: v[0] < 5, lambda v: v + 1, x), shapes)
     assert text == "expected loops with a known number of steps for ONNX; got one without"
+
+
+def test_wrong_functions_differ_however_far_the_data_are_from_0():
+    flow = realnvp_jax.vector_flow(2, num_layers=2, hidden=(8,))
+    x = 1000 + np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    params = flow.init(jax.random.key(0), x)
+    log_prob, sample = (functools.partial(FUNCTIONS[name], flow, params) for name in ("log_prob", "sample"))
+    assert largest_difference(flow, params, "log_prob", log_prob) == 0
+    assert largest_difference(flow, params, "log_prob", lambda x: log_prob(x) + 10) > 0.5
+    assert largest_difference(flow, params, "sample", lambda z: sample(z) + 0.1) > 0.01
+    assert largest_difference(flow, params, "sample", lambda z: sample(z)[:1]) == math.inf
+    assert largest_difference(flow, params, "log_prob", lambda x: log_prob(x) * math.nan) == math.inf
+
+
+def test_infinite_values_must_agree(monkeypatch):
+    flow = realnvp_jax.vector_flow(2, num_layers=2, hidden=(8,))
+    params = flow.init(jax.random.key(0))
+    monkeypatch.setitem(FUNCTIONS, "log_prob", lambda flow, params, x: np.where(x[:, 0] < 0, -np.inf, 0.0))
+    assert largest_difference(flow, params, "log_prob", lambda x: np.where(x[:, 0] < 0, -np.inf, 0.0)) == 0
+    assert largest_difference(flow, params, "log_prob", lambda x: np.zeros(len(x))) == math.inf

@@ -157,7 +157,7 @@ def test_nothing_is_overwritten_by_accident(tmp_path):
     flow = chain()
     params, path = flow.init(KEY), tmp_path / "a" / "flow"
     save(path, flow, params)
-    assert "which exists: choose another, or overwrite=True" in refusal(save, path, flow, params)
+    assert "which exists: choose another, or overwrite it with overwrite=True" in refusal(save, path, flow, params)
     moved = perturb(params, KEY)
     save(path, flow, moved, overwrite=True)
     chex.assert_trees_all_equal(realnvp_jax.load(path)[1], moved)
