@@ -87,7 +87,7 @@ def _count(jaxpr: Jaxpr) -> int:
     for equation in jaxpr.eqns:
         name, parameters = equation.primitive.name, equation.params
         if name == "scan":
-            total += parameters["length"] * _count(parameters["jaxpr"].jaxpr)
+            total += parameters["length"] * _count(_inner(parameters)[0])
         elif name in _CALLS:
             total += _count(_inner(parameters)[0])
         elif name == "while":
@@ -121,13 +121,16 @@ def _run(jaxpr: Jaxpr, consts: Sequence[Any], *arguments: Any) -> list[Any]:
 
 def _unrolled(parameters: dict[str, Any], inputs: list[Any]) -> list[Any]:
     """The outputs of a scan: the carry, and the stacked outputs of its steps."""
-    num_consts, num_carry, length = (parameters[name] for name in ("num_consts", "num_carry", "length"))
+    if "num_consts" in parameters:
+        num_consts, num_carry = parameters["num_consts"], parameters["num_carry"]
+    else:  # since JAX 0.12
+        num_consts, num_carry = (len(list(part)) for part in list(parameters["ft_in"].unpack())[:2])
     consts, carry = inputs[:num_consts], inputs[num_consts : num_consts + num_carry]
-    layers = inputs[num_consts + num_carry :]
-    body: ClosedJaxpr = parameters["jaxpr"]
+    layers, length = inputs[num_consts + num_carry :], parameters["length"]
+    body, body_consts = _inner(parameters)
     rows: dict[int, list[Any]] = {}
     for step in reversed(range(length)) if parameters["reverse"] else range(length):
-        outputs = _run(body.jaxpr, body.consts, *consts, *carry, *[layer[step] for layer in layers])
+        outputs = _run(body, body_consts, *consts, *carry, *[layer[step] for layer in layers])
         carry, rows[step] = outputs[:num_carry], outputs[num_carry:]
     return [*carry, *map(_stacked, zip(*(rows[step] for step in range(length)), strict=True))]
 
