@@ -18,9 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from realnvp_jax.bijections.bijection import Bijection, Context, Values
-from realnvp_jax.bijections.transforms.transform import LOG_SCALES
 from realnvp_jax.mode import EVALUATE, Mode
-from realnvp_jax.networks.loop import loop_over, store, varying_with
+from realnvp_jax.networks.loop import LOG_SCALES, loop_over, store, varying_with
 from realnvp_jax.networks.statistics import USED_STATISTICS
 from realnvp_jax.registry import parameter
 

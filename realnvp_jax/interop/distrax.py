@@ -1,7 +1,7 @@
 """Flows in the shape of Distrax's distributions and bijectors, without depending on Distrax.
 
-    FlowDistribution: log_prob, sample, ...        the density p(x)
-    FlowBijector:     forward = latent to data     z -> x
+    FlowDistribution    the density p(x)
+    FlowBijector        the map z -> x: forward is from the latent to the data
 
 Distrax calls `forward` the map from the base distribution's values to those of the transformed distribution. This is
 the opposite of `Flow.forward`: `FlowBijector.forward` is `Flow.inverse`, and its `inverse` is `Flow.forward`.
@@ -11,7 +11,6 @@ them, and can be used within `distrax.Transformed`, `distrax.Independent`, `dist
 """
 
 import dataclasses
-import functools
 import sys
 from typing import Any
 
@@ -20,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.models.inputs import check_context
 
 
 def _count_as(name: str, cls: type) -> None:
@@ -29,15 +29,45 @@ def _count_as(name: str, cls: type) -> None:
         getattr(distrax, name).register(cls)
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["params", "context"], meta_fields=["flow"])
+def _pytree(cls: type) -> type:
+    """Register a class whose fields are flow, params and context.
+
+    JAX makes instances without calling __init__: in place of arrays it also puts None, axes and the like, which the
+    check of the context would refuse.
+    """
+    keys = jax.tree_util.GetAttrKey("params"), jax.tree_util.GetAttrKey("context")
+
+    def flatten(instance: Any) -> Any:
+        return (instance.params, instance.context), instance.flow
+
+    def flatten_with_keys(instance: Any) -> Any:
+        children, flow = flatten(instance)
+        return tuple(zip(keys, children, strict=True)), flow
+
+    def unflatten(flow: Any, children: Any) -> Any:
+        instance = object.__new__(cls)
+        vars(instance).update(flow=flow, params=children[0], context=children[1])
+        return instance
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    return cls
+
+
+@_pytree
 @dataclasses.dataclass(frozen=True, eq=False)
 class FlowDistribution:
-    """The density of a flow, with the methods of a Distrax distribution; a pytree.
+    """The density of a flow as a Distrax distribution; a pytree.
+
+    It has Distrax's `log_prob`, `prob`, `sample`, `sample_and_log_prob`, `batch_shape`, `event_shape`, `dtype` and
+    `name`. A flow has no closed form of the others, such as `entropy`, `mean`, `cdf` and `kl_divergence`.
 
     Attributes:
       flow: the flow.
       params: its parameters.
       context: what the density is conditioned on, [*batch_shape, context_size], if the flow is conditional.
+
+    Raises:
+      ValueError: the context has the wrong shape, or the flow is conditional and there is none.
     """
 
     flow: Flow
@@ -45,6 +75,7 @@ class FlowDistribution:
     context: Any = None
 
     def __post_init__(self):
+        check_context(self.context, self.flow.context_size)
         _count_as("Distribution", FlowDistribution)
 
     @property
@@ -89,10 +120,10 @@ class FlowDistribution:
         return self.flow.sample_and_log_prob(self.params, _key(seed), sample_shape, context=self.context)
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["params", "context"], meta_fields=["flow"])
+@_pytree
 @dataclasses.dataclass(frozen=True, eq=False)
 class FlowBijector:
-    """The map of a flow from the latent to the data, with the methods of a Distrax bijector; a pytree.
+    """The map of a flow from the latent to the data, with every method of a Distrax bijector; a pytree.
 
     Latents and data have the shape (*batch, *event_shape), and log-determinants the shape (*batch,).
 
@@ -100,6 +131,9 @@ class FlowBijector:
       flow: the flow; only its base distribution plays no part.
       params: its parameters.
       context: what the map is conditioned on, [*batch, context_size], if the flow is conditional.
+
+    Raises:
+      ValueError: the context has the wrong shape, or the flow is conditional and there is none.
     """
 
     flow: Flow
@@ -110,6 +144,7 @@ class FlowBijector:
     is_constant_log_det = False
 
     def __post_init__(self):
+        check_context(self.context, self.flow.context_size)
         _count_as("Bijector", FlowBijector)
 
     @property

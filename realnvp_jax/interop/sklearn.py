@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from realnvp_jax.checks import check_not_constant
 from realnvp_jax.models import arguments
 from realnvp_jax.models.autoregressive import autoregressive_flow
 from realnvp_jax.models.flow import Flow
@@ -19,13 +20,17 @@ from realnvp_jax.training.fit import fit
 
 _FEWEST_ROWS = 10  # of which some can be held out
 _BLOCK = 1024  # rows per evaluation, so that the score of a row does not depend on how many there are
+_FURTHEST = 1e20  # standard deviations from the mean; float32 cannot square more, and the log-density is -inf
+_LARGEST = 1e150  # standard deviation, whose square float64 holds
+_FEWEST_STEPS = 8  # float64 steps per standard deviation; a constant with rounding errors has fewer
 
 
 class FlowDensity(DensityMixin, BaseEstimator):
     """Density of rows of real numbers by a flow, trained until the log-likelihood of held-out rows stops growing.
 
-    Rows are standardized within the flow, so that columns may have any units; densities are in the units of X. A low
-    `score_samples` says that a row is unusual; choose the threshold as a quantile of the scores of held-out rows.
+    Rows are standardized in float64 before the flow gets them, so that columns may have any units and offsets, such as
+    seconds since 1970; densities and samples are in the units of X. A low `score_samples` says that a row is unusual;
+    choose the threshold as a quantile of the scores of held-out rows.
 
     Args:
       flow: an unconditional flow of vectors. None is `vector_flow(n_features)`, and `autoregressive_flow(1)` for a
@@ -41,8 +46,11 @@ class FlowDensity(DensityMixin, BaseEstimator):
       verbose: whether to show a progress bar.
 
     Attributes:
-      flow_: the flow.
-      params_: its parameters, as NumPy arrays: `flow_.log_prob(params_, x)` is the density outside of scikit-learn.
+      flow_: the flow, whose density is that of the standardized rows, (x - mean_) / scale_.
+      params_: its parameters, as NumPy arrays. Outside of scikit-learn, the log-density of x is
+        `flow_.log_prob(params_, (x - mean_) / scale_) - np.log(scale_).sum()`.
+      mean_: mean of every column, float64.
+      scale_: standard deviation of every column, float64.
       history_: the scores during training, a `realnvp_jax.History`.
       n_features_in_: number of columns.
       feature_names_in_: names of the columns, if X had names.
@@ -73,16 +81,17 @@ class FlowDensity(DensityMixin, BaseEstimator):
         """Train on the rows of X, [n, n_features]; y is ignored.
 
         Raises:
-          TypeError, ValueError: X is not a table of at least ten rows of finite numbers, a column is constant, the flow
-            is of another number of columns, or a parameter is out of range.
+          TypeError, ValueError: X is not a table of at least ten rows of finite numbers, a column is constant, or
+            float64 cannot hold its standard deviation; the flow is of another number of columns, or its support is
+            bounded; or a parameter is out of range.
           NonFiniteLossError: the loss is not finite; the message gives the reason.
         """
-        X = validate_data(self, X, dtype=_dtype(), ensure_min_samples=_FEWEST_ROWS)  # noqa: N806
+        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=_FEWEST_ROWS)  # noqa: N806
         num_rows, num_columns = X.shape
         flow = _default_flow(num_columns) if self.flow is None else self.flow
-        if not isinstance(flow, Flow) or flow.event_shape != (num_columns,) or flow.context_size:
+        if not isinstance(flow, Flow) or flow.event_shape != (num_columns,) or flow.context_size or not _is_real(flow):
             raise ValueError(
-                f"expected an unconditional flow of {num_columns} columns, such as "
+                f"expected an unconditional flow of {num_columns} columns of real numbers, such as "
                 f"realnvp_jax.vector_flow({num_columns}); got {str(flow)[:200]}"
             )
         fraction = self.validation_fraction
@@ -92,11 +101,13 @@ class FlowDensity(DensityMixin, BaseEstimator):
             )
         num_left = num_rows - round(fraction * num_rows)
         arguments.at_least(1, max_steps=self.max_steps, batch_size=self.batch_size, patience=self.patience)
+        mean, scale = _mean_and_deviation(X, list(getattr(self, "feature_names_in_", ())) or None)
+        standardized = _standardized(X, mean, scale)
         key = root_key(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        params, self.history_ = fit(
+        params, history = fit(
             flow,
-            flow.init(key, X),
-            X,
+            flow.init(key, standardized),
+            standardized,
             key,
             num_steps=self.max_steps,
             batch_size=min(self.batch_size, num_left),
@@ -106,7 +117,8 @@ class FlowDensity(DensityMixin, BaseEstimator):
             history=True,
             progress=self.verbose,
         )
-        self.flow_, self.params_ = flow, jax.device_get(params)
+        self.flow_, self.params_, self.history_ = flow, jax.device_get(params), history
+        self.mean_, self.scale_ = mean, scale
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
@@ -116,11 +128,12 @@ class FlowDensity(DensityMixin, BaseEstimator):
           NotFittedError: `fit` has not been called.
           ValueError: X is not a table of finite numbers with the columns of `fit`.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=_dtype(), reset=False)  # noqa: N806
-        blocks = np.pad(X, ((0, -len(X) % _BLOCK), (0, 0)), mode="edge").reshape(-1, _BLOCK, X.shape[1])
+        check_is_fitted(self, "params_")
+        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
+        padded = np.pad(_standardized(X, self.mean_, self.scale_), ((0, -len(X) % _BLOCK), (0, 0)), mode="edge")
+        blocks = padded.reshape(-1, _BLOCK, X.shape[1])
         scores = [np.asarray(self.flow_.log_prob(self.params_, block), np.float64) for block in blocks]
-        return np.concatenate(scores)[: len(X)]
+        return np.concatenate(scores)[: len(X)] - np.log(self.scale_).sum()
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
         """Mean log-density of the rows in nats; larger is better. y is ignored.
@@ -131,7 +144,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         return float(self.score_samples(X).mean())
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """Rows drawn from the density, [n_samples, n_features].
+        """Rows drawn from the density, [n_samples, n_features], float64.
 
         Args:
           n_samples: number of rows.
@@ -141,16 +154,45 @@ class FlowDensity(DensityMixin, BaseEstimator):
           NotFittedError: `fit` has not been called.
           ValueError: n_samples is not a positive integer.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "params_")
         arguments.at_least(1, n_samples=n_samples)
         key = root_key(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-        return np.asarray(self.flow_.sample(self.params_, key, n_samples))
+        return np.asarray(self.flow_.sample(self.params_, key, n_samples), np.float64) * self.scale_ + self.mean_
 
 
 def _default_flow(num_columns: int) -> Flow:
     return autoregressive_flow(1) if num_columns == 1 else vector_flow(num_columns)
 
 
-def _dtype() -> np.dtype:
-    """The type that a flow computes in."""
-    return np.dtype(jnp.result_type(float))
+def _is_real(flow: Flow) -> bool:
+    """Whether the support is every real number, so that standardized rows are within it."""
+    return flow.preprocessing.support == (-np.inf, np.inf)
+
+
+def _standardized(values: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """(values - mean) / scale, computed in float64, in the type that a flow computes in."""
+    with np.errstate(over="ignore"):
+        return np.clip((values - mean) / scale, -_FURTHEST, _FURTHEST).astype(jnp.result_type(float))
+
+
+def _mean_and_deviation(values: np.ndarray, names: list[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every column.
+
+    Raises:
+      ValueError: a column is constant, or its standard deviation too small or too large for float64.
+    """
+    check_not_constant(values, names)
+    with np.errstate(over="ignore", invalid="ignore"):
+        offsets = values - values[0]  # whose sums round less than those of values far from 0
+        mean, scale = values[0] + offsets.mean(axis=0), offsets.std(axis=0)
+    smallest = np.maximum(1 / _LARGEST, _FEWEST_STEPS * np.spacing(np.abs(values).max(axis=0)))
+    bad = np.flatnonzero(~((smallest <= scale) & (scale <= _LARGEST)))  # NaN is bad too
+    if bad.size:
+        column = int(bad[0])
+        name = column if names is None else repr(names[column])
+        raise ValueError(
+            f"expected columns whose standard deviation float64 can hold, from {smallest[column]:.3g} (for values of "
+            f"this size) to {_LARGEST:g}; got {scale[column]:.3g} in column {name}: scale the column, subtract an "
+            "offset, or leave it out"
+        )
+    return mean, scale

@@ -13,12 +13,13 @@ from realnvp_jax.models.inputs import checked_params
 
 
 class FlowModule(nnx.Module):
-    """The methods of a flow without their first argument, the parameters, which are the variables of this module.
+    """Methods of a flow without their first argument, the parameters, which are the variables of this module.
 
     Trainable parameters are `nnx.Param` and running statistics `nnx.BatchStat`, so that `nnx.grad`, `nnx.Optimizer(...,
     wrt=nnx.Param)` and `nnx.jit` treat them like those of any module. Variables of other collections, such as the
-    "standardization" of vectors, have a type of the collection's name, and stay as they are in training. The arguments,
-    results and errors of a method are those of the method of `Flow` with the same name.
+    "standardization" of vectors, have a type of the collection's name, and stay as they are in training. The other
+    arguments, the results and the errors of a method are those of the method of `Flow` with the same name, except that
+    training passes take no axis_name and return no parameters. Methods that need no parameters are those of `flow`.
 
     Attributes:
       flow: the flow.
@@ -58,9 +59,27 @@ class FlowModule(nnx.Module):
         self._keep_statistics(updated)
         return bits
 
+    def forward(
+        self, x: ArrayLike, context: ArrayLike | None = None
+    ) -> tuple[Float[Array, "..."], Float[Array, "*batch"]]:
+        """Data to latent: (z, log |det dz/dx|), in evaluation mode."""
+        return self.flow.forward(self.params, x, context)
+
+    def inverse(
+        self, z: ArrayLike, context: ArrayLike | None = None
+    ) -> tuple[Float[Array, "..."], Float[Array, "*batch"]]:
+        """Latent to data: (x, log |det dx/dz|), in evaluation mode."""
+        return self.flow.inverse(self.params, z, context)
+
     def sample(self, key: jax.Array, shape: Any = (), **options: Any) -> Float[Array, "..."]:
         """Draws of shape `shape` + event_shape; the options are context, temperature and progress."""
         return self.flow.sample(self.params, key, shape, **options)
+
+    def sample_and_log_prob(
+        self, key: jax.Array, shape: Any = (), **options: Any
+    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """`sample`, and the log-density of each draw; the options are context, temperature and check."""
+        return self.flow.sample_and_log_prob(self.params, key, shape, **options)
 
     def _keep_statistics(self, updated: Params) -> None:
         nnx.update(self, nnx.state(FlowModule(self.flow, updated), nnx.BatchStat))

@@ -18,9 +18,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from realnvp_jax import likelihood
-from realnvp_jax.bijections.transforms.transform import LOG_SCALES
 from realnvp_jax.checks import check_returned
 from realnvp_jax.mode import EVALUATE, INITIALIZE, TRAIN, Mode
+from realnvp_jax.networks.loop import LOG_SCALES
 from realnvp_jax.preprocessing import Logit
 from realnvp_jax.random import root_key
 

@@ -11,11 +11,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-_WRITTEN_BY_PASSES = (
-    "used_statistics",
-    "log_scales",
-    "intermediates",
-)  # collections that do not exist until a pass writes them
+from realnvp_jax.networks.statistics import USED_STATISTICS
+
+LOG_SCALES = "log_scales"  # the collection of the largest |log-derivatives| of a training pass; not in parameters
+_WRITTEN_BY_PASSES = (USED_STATISTICS, LOG_SCALES, "intermediates")  # they do not exist until a pass writes them
 
 
 def loop_over(

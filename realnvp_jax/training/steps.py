@@ -34,8 +34,8 @@ class Pass(NamedTuple):
 
     Attributes:
       log_prob: mean log-density of the examples in nats.
-      log_scale: largest |log_scale| (the elementwise log-derivative of a transform) of any layer of the bijection; 0 if
-        it has no transforms.
+      log_scale: the largest absolute log_scale (elementwise log-derivative of a transform) of any layer; 0 without
+        transforms.
       params: the parameters with the running statistics updated.
     """
 
@@ -185,7 +185,7 @@ def train_step(
 
     Returns:
       The next state, and metrics: `score` of the batch in training mode, the norms of the gradient before clipping, of
-      the update, and of the trainable parameters after it, and the largest |log_scale| of any layer.
+      the update, and of the trainable parameters after it, and the largest absolute log_scale of any layer.
     """
     key = jax.random.fold_in(key, state.step)
     indices = pure.positions(batch["x"].shape[0], axis_name)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from realnvp_jax.interop.distrax import FlowBijector, FlowDistribution
+from tests.helpers import refusal
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,29 @@ def test_both_are_pytrees_of_their_parameters(flow, params, made):
     assert isinstance(same, made)
     assert same.flow == flow
     jax.tree.map(np.testing.assert_array_equal, same.params, params)
+
+
+@pytest.mark.parametrize("made", [FlowDistribution, FlowBijector])
+def test_a_wrong_context_is_refused_at_once(flow, params, conditional, made):
+    assert "this flow is conditional" in refusal(made, *conditional[:2])
+    assert "expected context of shape (*batch, 2); got (3,)" in refusal(made, *conditional[:2], np.ones(3))
+    with pytest.raises(ValueError, match="expected no context"):
+        made(flow, params, np.ones(2))
+
+
+@pytest.mark.parametrize("made", [FlowDistribution, FlowBijector])
+def test_jax_may_put_anything_in_place_of_the_arrays(conditional, made):
+    instance = made(*conditional)
+    shapes = jax.tree.map(np.shape, instance)
+    assert shapes.context == (2, 2)
+    axes = jax.tree.map(lambda leaf: None, instance)
+    axes.__dict__["context"] = 0
+    x = jnp.zeros((2, 3))
+    method = "log_prob" if made is FlowDistribution else "inverse_log_det_jacobian"
+    each = jax.vmap(lambda instance, x: getattr(instance, method)(x), in_axes=(axes, 0))(instance, x)
+    np.testing.assert_allclose(each, getattr(instance, method)(x), rtol=1e-5)
+    (path, _), *_ = jax.tree_util.tree_flatten_with_path(instance)[0]
+    assert jax.tree_util.keystr(path).startswith(".params[")
 
 
 def test_distrax_is_not_imported():

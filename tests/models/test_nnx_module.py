@@ -31,6 +31,17 @@ def test_methods_are_those_of_the_flow():
     x = module.sample(jax.random.key(2), (), context=context)
     np.testing.assert_array_equal(x, flow.sample(params, jax.random.key(2), context=context))
     np.testing.assert_array_equal(module.log_prob(x, context), flow.log_prob(params, x, context))
+    z, _ = flow.forward(params, x, context)
+    options = {"context": context, "temperature": 0.5}
+    for got, expected in (
+        (module.forward(x, context), flow.forward(params, x, context)),
+        (module.inverse(z, context), flow.inverse(params, z, context)),
+        (
+            module.sample_and_log_prob(jax.random.key(2), (2,), **options),
+            flow.sample_and_log_prob(params, jax.random.key(2), (2,), **options),
+        ),
+    ):
+        jax.tree.map(np.testing.assert_array_equal, got, expected)
     pixels = flow.to_uint8(x)
     expected = flow.bits_per_dim(params, jax.random.key(3), pixels, context, num_samples=2)
     np.testing.assert_array_equal(module.bits_per_dim(jax.random.key(3), pixels, context, num_samples=2), expected)

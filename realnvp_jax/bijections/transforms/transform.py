@@ -11,9 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from realnvp_jax.checks import check_returned
+from realnvp_jax.networks.loop import LOG_SCALES
 from realnvp_jax.registry import check_parameters
-
-LOG_SCALES = "log_scales"  # a collection that a training pass writes; parameters do not contain it
 
 
 class Transform(nn.Module):
