@@ -3,6 +3,7 @@
 import datetime
 import functools
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,19 @@ def without_home(text: str) -> str:
     """The text with ~ for the home directory, which should stay private."""
     home = os.path.expanduser("~")  # unlike Path.home, it returns ~ for a user without a home
     return text if home in ("/", "~") else text.replace(home + "/", "~/")
+
+
+def without_paths(command: str) -> str:
+    """A command with only the last component of every path in it; the others may be private."""
+
+    def shortened(token: str) -> str:
+        option, separator, value = token.rpartition("=")
+        return option + separator + (Path(value).name if "/" in value else value)
+
+    try:
+        return shlex.join(map(shortened, shlex.split(command)))
+    except ValueError:  # an unclosed quotation
+        return ""
 
 
 @functools.cache
