@@ -19,7 +19,7 @@ def counter_images(x: UInt8[np.ndarray, "n height width channels"], levels: int)
     return {
         "upside down": x[:, ::-1],
         "mirrored": x[:, :, ::-1],
-        "blurred (deviation of one pixel)": np.clip(np.rint(blurred), 0, levels - 1).astype(np.uint8),
+        "blurred (standard deviation of one pixel)": np.clip(np.rint(blurred), 0, levels - 1).astype(np.uint8),
         NOISE: np.random.default_rng(0).integers(0, levels, x.shape).astype(np.uint8),
         BLANK: np.zeros_like(x),
     }

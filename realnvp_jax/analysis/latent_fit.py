@@ -1,5 +1,7 @@
 """Do the latents of data follow the base distribution? Their largest difference in cumulative probability."""
 
+import math
+
 import jax
 import numpy as np
 
@@ -7,6 +9,7 @@ from realnvp_jax.base import Base
 from realnvp_jax.random import root_key
 
 _DRAWS = 100_000  # from the base; their own distance from it is about 0.003
+_BY_CHANCE = 1.63  # times 1/sqrt(n): the 99% quantile of the distance of n independent draws, for large n
 
 
 def distance_from_base(values: np.ndarray, base: Base) -> float:
@@ -22,3 +25,8 @@ def distance_from_base(values: np.ndarray, base: Base) -> float:
     places = np.concatenate([values, draws])
     of_values, of_draws = (np.searchsorted(part, places, side="right") / len(part) for part in (values, draws))
     return float(np.abs(of_values - of_draws).max())
+
+
+def distance_by_chance(num: int) -> float:
+    """The distance that so many independent draws from the base itself exceed in about 1% of all cases."""
+    return _BY_CHANCE / math.sqrt(num)

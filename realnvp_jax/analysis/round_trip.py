@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 
 from realnvp_jax.bijections.bijection import Bijection
@@ -96,7 +97,7 @@ def reconstruct(
     """
     key = evaluation_key() if seed is None else root_key(seed)
     continuous = dequantized(flow, params, examples, key, batch_size)
-    unit = _unit(flow, examples)
+    unit = 1.0 if flow.levels is not None else standard_deviations(examples.x)  # pixels are 1 apart
     float32, latents = _round_trip(flow, params, continuous, unit, batch_size, jnp.float32)
     with jax.enable_x64(True):
         float64, _ = _round_trip(flow, params, continuous, unit, batch_size, jnp.float64)
@@ -148,12 +149,10 @@ def _round_trip(
     return trip, np.concatenate(latents)
 
 
-def _unit(flow: Flow, examples: Examples) -> Any:
-    """What errors are compared with: pixels, which are 1 apart, or the standard deviations of the columns."""
-    if flow.levels is not None:
-        return 1.0
-    deviations = np.asarray(examples.x, np.float64).std(axis=0)
-    return np.where(deviations > 0, deviations, 1)
+def standard_deviations(x: Float[np.ndarray, "n *event"]) -> Float[np.ndarray, "*event"]:
+    """The standard deviation of each column of examples in float64, as a unit: 1 for a column of equal values."""
+    found = x.std(axis=0, dtype=np.float64)
+    return np.where(found > 0, found, 1)
 
 
 def dequantized(flow: Flow, params: Params, examples: Examples, key: jax.Array, batch_size: int = 100) -> Examples:

@@ -18,6 +18,9 @@ class Check:
       bound: the bounds of the verdicts; "" if the check does not apply.
       verdict: green (within the bound), amber (worth a look), red (failed), or none (does not apply).
       sentence: what the check means, or why it does not apply.
+      number: the measured value; None if the check does not apply or could not be computed.
+      limit: the bound of green; None if there is no number to hold the value against.
+      unit: the unit of both; "" for none.
     """
 
     name: str
@@ -25,13 +28,33 @@ class Check:
     bound: str
     verdict: Verdict
     sentence: str
+    number: float | None = None
+    limit: float | None = None
+    unit: str = ""
+
+    def as_numbers(self) -> dict[str, float | str | None]:
+        """What to save in JSON: value, bound, unit and verdict. Values that JSON lacks, such as NaN, are None."""
+
+        def finite(number: float | None) -> float | None:
+            return float(number) if number is not None and math.isfinite(number) else None
+
+        return {
+            "value": finite(self.number),
+            "bound": finite(self.limit),
+            "unit": self.unit,
+            "verdict": self.verdict,
+        }
 
 
 def at_most(name: str, value: float, green: float, red: float, sentence: str, unit: str = "") -> Check:
-    """A check of a value that should be small: green up to `green`, red above `red`, also for NaN."""
+    """A check of a value that should be small: green up to `green`, red above `red`, also for NaN.
+
+    With red = inf no number is red.
+    """
     verdict = "green" if value <= green else "amber" if value <= red else "red"
-    bound = f"at most {_with_unit(green, unit)}" + (f"; red above {_short(red, unit)}" if red != green else "")
-    return Check(name, _with_unit(value, unit), bound, verdict, sentence)
+    has_red = math.isfinite(red) and red != green
+    bound = f"at most {_with_unit(green, unit)}" + (f"; red above {_short(red, unit)}" if has_red else "")
+    return Check(name, _with_unit(value, unit), bound, verdict, sentence, value, green, unit)
 
 
 def at_least(name: str, value: float, green: float, red: float, sentence: str, unit: str = "") -> Check:
@@ -42,7 +65,7 @@ def at_least(name: str, value: float, green: float, red: float, sentence: str, u
     verdict = "green" if value >= green else "amber" if value >= red else "red"
     has_red = math.isfinite(red) and red != green
     bound = f"at least {_with_unit(green, unit)}" + (f"; red below {_short(red, unit)}" if has_red else "")
-    return Check(name, _with_unit(value, unit), bound, verdict, sentence)
+    return Check(name, _with_unit(value, unit), bound, verdict, sentence, value, green, unit)
 
 
 def does_not_apply(name: str, reason: str) -> Check:

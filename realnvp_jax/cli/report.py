@@ -44,7 +44,7 @@ def main(
     report = make_report(run, common.command_line(), num=num)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, report.html)
-    common.write_note(path, run, {check.name: [check.value, check.bound, check.verdict] for check in report.checks})
+    common.write_note(path, run, {check.name: check.as_numbers() for check in report.checks})
     rows = [["check", "value", "bound", "verdict"]]
     for verdict in VERDICTS:
         rows += [[c.name, c.value, c.bound, WORDS[verdict]] for c in report.checks if c.verdict == verdict]

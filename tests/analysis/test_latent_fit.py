@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from realnvp_jax import Normal, Uniform
-from realnvp_jax.analysis.latent_fit import distance_from_base
+from realnvp_jax.analysis.latent_fit import distance_by_chance, distance_from_base
 
 
 @pytest.mark.parametrize("base", [Normal(), Uniform()])
@@ -22,3 +22,10 @@ def test_the_distance_is_the_largest_difference_in_probability():
 
 def test_latents_that_are_no_numbers_have_no_distance():
     assert np.isnan(distance_from_base(np.array([0.0, np.nan]), Normal()))
+
+
+def test_few_draws_are_rarely_farther_than_by_chance():
+    draws = np.random.default_rng(0).standard_normal((200, 40))
+    found = np.array([distance_from_base(row, Normal()) for row in draws])
+    assert (found > 0.1).mean() > 0.5
+    assert (found > distance_by_chance(40)).mean() < 0.03

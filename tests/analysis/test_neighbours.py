@@ -33,3 +33,10 @@ def test_equal_rows():
     assert not found_in(rows, others).any()
     assert found_in(rows, np.concatenate([others, rows[1:2]])).tolist() == [False, True, False, False, True, False]
     assert repeated(np.array([[0.0, 1.0], [-0.0, 1.0]])).tolist() == [False, True]
+
+
+def test_distances_are_in_the_unit_of_each_column(monkeypatch):
+    monkeypatch.setattr(neighbours, "_VALUES", 21)  # seven rows at a time
+    queries, rows, unit = points(20, 3), points(50, 3, seed=1), np.array([0.1, 1.0, 5.0])
+    for found, expected in zip(nearest(queries, rows, unit), nearest(queries / unit, rows / unit), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)

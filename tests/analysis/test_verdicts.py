@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from realnvp_jax.analysis.verdicts import at_least, at_most
+from realnvp_jax.analysis.verdicts import at_least, at_most, does_not_apply
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,12 @@ def test_checks_without_amber_or_without_red():
 )
 def test_numbers_have_three_digits(value, text):
     assert at_most("name", value, 1, 1, "Why.").value == text
+
+
+def test_numbers_for_json():
+    found = at_most("name", 1.23456, 2, 3, "Why.", "nats").as_numbers()
+    assert found == {"value": 1.23456, "bound": 2, "unit": "nats", "verdict": "green"}
+    assert at_most("name", math.nan, 2, math.inf, "Why.").as_numbers()["value"] is None
+    assert at_most("name", math.nan, 2, math.inf, "Why.").verdict == "red"
+    assert at_most("name", 3, 2, math.inf, "Why.").bound == "at most 2"
+    assert does_not_apply("name", "Why.").as_numbers()["verdict"] == "none"

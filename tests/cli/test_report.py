@@ -45,11 +45,15 @@ def test_a_report_on_moons(moons, tmp_path):
         "dataset.num_train",
     ):
         assert expected in page
+    assert str(moons.parent) not in page
     values = json.loads((tmp_path / "moons.html.json").read_text())["values"]
-    assert values["log_det is that of the Jacobian"][2] == "green"
-    assert values["The density integrates to one"][2] == "green"
-    assert values["Agrees with result.json"][2] == "green"
-    assert values["More dequantizations tighten the bound"][2] == "none"
+    exact = values["Round trip in float64"]
+    assert 0 < exact["value"] < exact["bound"] == 1e-6
+    assert exact["unit"] == "standard deviations"
+    assert values["log_det is that of the Jacobian"]["verdict"] == "green"
+    assert values["The density integrates to one"]["verdict"] == "green"
+    assert values["Agrees with result.json"]["verdict"] == "green"
+    assert values["More dequantizations tighten the bound"]["verdict"] == "none"
 
 
 def test_wrong_options_are_refused(moons, tmp_path):
@@ -70,9 +74,9 @@ def test_a_report_on_an_unfinished_run_of_digits(digits, tmp_path):
     for expected in ("test, K = 64", "The run has no result.json yet.", "scales_0/before/layer[3]", "upside down"):
         assert expected in page
     values = json.loads((workdir / "analysis" / "report.html.json").read_text())["values"]
-    assert values["Training and evaluation mode agree"][2] != "none"
-    assert values["More dequantizations tighten the bound"][2] == "green"
-    assert values["The training is finished"][2] == "amber"
+    assert values["Training and evaluation mode agree"]["verdict"] != "none"
+    assert values["More dequantizations tighten the bound"]["verdict"] == "green"
+    assert values["The training is finished"]["verdict"] == "amber"
 
 
 @pytest.mark.slow

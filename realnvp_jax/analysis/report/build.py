@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Sequence
 
 from realnvp_jax.analysis.report.anomalies_section import anomalies_section
@@ -28,6 +29,8 @@ _SECTIONS: dict[str, Callable[[Material], Section]] = {
     "Training": curves_section,
 }
 
+_FOLDERS = re.compile(r"""(?<![\w./:])~?/([^/\s'"]+/)+""")  # of a path in an error, which may be private
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:
@@ -47,7 +50,7 @@ class Report:
 def make_report(run: Run, command: str, *, num: int | None = None) -> Report:
     """Measure a run's flow and write the page.
 
-    A section whose computation fails on the flow's values, such as NaN, becomes a failed check with the reason.
+    A section whose computation fails, on NaN or for lack of memory, becomes a failed check with the reason.
 
     Args:
       run: the run.
@@ -76,8 +79,9 @@ def make_report(run: Run, command: str, *, num: int | None = None) -> Report:
 def _made(title: str, make: Callable[[Material], Section], material: Material) -> Section:
     try:
         return make(material)
-    except (ValueError, FloatingPointError) as error:
-        return Section(title, "", [failed(f"The section {title!r} is complete", sentence(error))])
+    except Exception as error:  # one section should not cost the reader the others
+        reason = _FOLDERS.sub("", sentence(error))
+        return Section(title, "", [failed(f"The section {title!r} is complete", reason)])
 
 
 def _headline(result: Section) -> str:

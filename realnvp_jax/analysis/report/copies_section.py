@@ -5,6 +5,7 @@ import numpy as np
 from realnvp_jax.analysis.neighbours import found_in, nearest, repeated
 from realnvp_jax.analysis.report.material import Material
 from realnvp_jax.analysis.report.section import Gallery, Picture, Section, draw
+from realnvp_jax.analysis.round_trip import standard_deviations
 from realnvp_jax.analysis.sampling import Clamping, to_pixels
 from realnvp_jax.analysis.verdicts import Check, at_least, at_most, does_not_apply
 from realnvp_jax.plots.distances import save_distances
@@ -36,9 +37,9 @@ def _copying(material: Material) -> tuple[Check, list[Picture]]:
     if run.flow.levels is not None:
         samples = to_pixels(run.flow, samples, Clamping())
     test = material.values(material.test)[:_MOST]
-    unit = np.float64(1) if material.of_images else _deviations(train)
+    unit = 1.0 if material.of_images else standard_deviations(train)
     (nearest_train, distances), (_, of_test) = (
-        nearest(rows.reshape(len(rows), -1) / unit, train.reshape(len(train), -1) / unit) for rows in (samples, test)
+        nearest(rows.reshape(len(rows), -1), train.reshape(len(train), -1), unit) for rows in (samples, test)
     )
     typical = float(np.median(of_test))
     pictures = [
@@ -55,7 +56,7 @@ def _copying(material: Material) -> tuple[Check, list[Picture]]:
         framed = range(1, len(pairs), 2)
         pictures.append(draw(caption, lambda path: save_image_grid(pairs, levels, path, 8, framed=framed)))
     if typical == 0:
-        return does_not_apply(_COPIES, "Most test examples equal a training example, so distances tell nothing."), (
+        return does_not_apply(_COPIES, "Most test examples equal a training example, so distances say nothing."), (
             pictures
         )
     sentence = (
@@ -98,8 +99,3 @@ def _rows(material: Material, examples) -> np.ndarray:
     if material.of_images or examples.context is None:
         return values
     return np.concatenate([values, examples.context], axis=1)
-
-
-def _deviations(rows: np.ndarray) -> np.ndarray:
-    deviations = rows.astype(np.float64).std(axis=0)
-    return np.where(deviations > 0, deviations, 1)

@@ -79,7 +79,7 @@ def _jacobian(material: Material) -> Check:
     run = material.run
     if run.flow.num_dims > MOST_DIMS:
         reason = f"The Jacobian of {run.flow.num_dims:,} dimensions is too large: the limit is {MOST_DIMS:,}."
-        return does_not_apply(_JACOBIAN, f"{reason} That log_det is right has not been checked.")
+        return does_not_apply(_JACOBIAN, f"{reason} log_det has not been checked.")
     fewest, most = _JACOBIANS
     examples = material.test.first(min(most, max(fewest, _ROWS // run.flow.num_dims)))
     few = dequantized(run.flow, run.params, examples, evaluation_key())

@@ -18,6 +18,7 @@ IMAGES, VECTORS = 200, 10_000  # examples that a report uses by default
 _REFERENCE = 2000  # training examples that scores refer to
 _SAMPLES, _SLOW_SAMPLES, _POINTS = 64, 36, 5000
 _PIXELS = 200_000  # in a grid of images
+_CROPPED = 1000  # images that are on the device at a time
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -110,5 +111,9 @@ def _at_the_models_size(run: Run, examples: Examples) -> Examples:
     """Examples, cut at random to the model's size, as in evaluation, if they are larger."""
     if examples.x.shape[1:] == run.flow.event_shape:
         return examples
-    crops = random_crop(evaluation_key(), jnp.arange(len(examples)), jnp.asarray(examples.x), run.flow.event_shape)
-    return Examples(np.asarray(crops), examples.context)
+    crops = np.empty((len(examples), *run.flow.event_shape), examples.x.dtype)
+    for start in range(0, len(examples), _CROPPED):
+        x = examples.x[start : start + _CROPPED]
+        numbers = jnp.arange(start, start + len(x))
+        crops[start : start + len(x)] = random_crop(evaluation_key(), numbers, jnp.asarray(x), run.flow.event_shape)
+    return Examples(crops, examples.context)

@@ -89,12 +89,16 @@ def draw(caption: str, save: Callable[[Path], object], is_wide: bool = False) ->
 
 
 def _reduced(content: bytes) -> bytes:
-    """A picture of at most _WIDTH pixels in width, as WebP."""
+    """A picture of at most _WIDTH pixels in width and _MOST_BYTES in size, as WebP."""
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as image:
         picture = image.convert("RGB")
-    picture.thumbnail((_WIDTH, 4 * _WIDTH))
-    file = io.BytesIO()
-    picture.save(file, format="WebP", quality=80)
-    return file.getvalue()
+    width = _WIDTH
+    while True:
+        picture.thumbnail((width, 4 * width))
+        file = io.BytesIO()
+        picture.save(file, format="WebP", quality=80)
+        if file.tell() <= _MOST_BYTES:
+            return file.getvalue()
+        width = 3 * min(width, picture.width) // 4
