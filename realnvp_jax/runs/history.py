@@ -67,8 +67,7 @@ def without_paths(command: str) -> str:
     """A command with only the last component of every path in it; the others may be private."""
 
     def shortened(token: str) -> str:
-        option, separator, value = token.rpartition("=")
-        return option + separator + (Path(value).name if "/" in value else value)
+        return "=".join(Path(part).name if "/" in part else part for part in token.split("="))
 
     try:
         return shlex.join(map(shortened, shlex.split(command)))
