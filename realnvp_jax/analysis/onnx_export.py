@@ -24,7 +24,7 @@ from realnvp_jax.models.flow import Flow, Params
 
 INPUTS = {"log_prob": "x", "sample": "latents"}
 _CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "custom_jvp_call", "custom_vjp_call")
-_MOST_OPERATIONS = 20_000
+_MOST_OPERATIONS = 10_000  # the model of CIFAR-10 has 6,300; the time that jax2onnx takes grows faster than the number
 
 
 def has_onnx() -> bool:
