@@ -91,7 +91,7 @@ def model_card(run: Run, name: str, exports: Exports, license_name: str = "") ->
         result = None
     sections = [
         _metadata(run, name, result, license_name),
-        f"# {name}\n\nA normalizing flow, trained by realnvp_jax {realnvp_jax.__version__} on {config.dataset.name}.",
+        f"# {name}\n\nA normalizing flow of {config.dataset.name}, published by realnvp_jax {realnvp_jax.__version__}.",
         *(["![samples](samples.png)"] if exports.has_picture else []),
         f"| | |\n|---|---|\n{_facts(run, result)}",
         f"## Use\n\n{_USE.format(name=_yaml(name), lines=_use(run))}",

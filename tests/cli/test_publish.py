@@ -176,6 +176,7 @@ def test_the_card_has_no_private_paths(published, tmp_path):
     card = (tmp_path / "flow" / "README.md").read_text()
     assert "`realnvp train table --config.dataset.path=patients.csv -w r`" in card
     assert f"realnvp_jax {realnvp_jax.__version__}, 9.9.9" in card
+    assert f"published by realnvp_jax {realnvp_jax.__version__}." in card
     assert "/mnt" not in card
     assert "/scratch" not in card
 
