@@ -78,8 +78,8 @@ def test_own_parts_train_resume_load_and_serve_commands(tmp_path):
     assert succeed("-c", LOAD, str(workdir), "import").split() == ["True", "ConditionalNoise"]
     message = in_one_sentence(in_a_process("-c", LOAD, str(workdir)))
     assert message == (
-        "ValueError: expected conditioner to be one of the registered gained_resnet, gated_dense, mlp, resnet, three_convolutions, "
-        "vit; got 'gated_attention': did you mean 'gated_dense'? If it is your own part, first import the file that "
+        "ValueError: expected conditioner to be one of the registered gained_resnet, gated_dense, mlp, resnet, "
+        "three_convolutions, vit; got 'gated_attention': did you mean 'gated_dense'? If it is your own part, first import the file that "
         "registers it (for commands, realnvp --import FILE)"
     )
     realnvp = ["-m", "realnvp_jax.cli.main"]
@@ -93,8 +93,8 @@ def test_own_parts_train_resume_load_and_serve_commands(tmp_path):
     for command in ("show", "sample", "evaluate"):
         message = in_one_sentence(in_a_process(*realnvp, command, "-w", str(workdir)))
         assert message == (
-            "Error: expected conditioner to be one of the registered gained_resnet, gated_dense, mlp, resnet, three_convolutions, "
-            "vit; got 'gated_attention': did you mean 'gated_dense'? If it is your own part, first import the file "
+            "Error: expected conditioner to be one of the registered gained_resnet, gated_dense, mlp, resnet, "
+            "three_convolutions, vit; got 'gated_attention': did you mean 'gated_dense'? If it is your own part, first import the file "
             "that registers it (for commands, realnvp --import FILE)"
         )
 
