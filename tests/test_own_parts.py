@@ -79,8 +79,8 @@ def test_own_parts_train_resume_load_and_serve_commands(tmp_path):
     message = in_one_sentence(in_a_process("-c", LOAD, str(workdir)))
     assert message == (
         "ValueError: expected conditioner to be one of the registered gained_resnet, gated_dense, mlp, resnet, "
-        "three_convolutions, vit; got 'gated_attention': did you mean 'gated_dense'? If it is your own part, first import the file that "
-        "registers it (for commands, realnvp --import FILE)"
+        "three_convolutions, vit; got 'gated_attention': did you mean 'gated_dense'? If it is your own part, "
+        "first import the file that registers it (for commands, realnvp --import FILE)"
     )
     realnvp = ["-m", "realnvp_jax.cli.main"]
     evaluated = succeed(*realnvp, "--import", FILE, "evaluate", "-w", str(workdir))
@@ -94,8 +94,8 @@ def test_own_parts_train_resume_load_and_serve_commands(tmp_path):
         message = in_one_sentence(in_a_process(*realnvp, command, "-w", str(workdir)))
         assert message == (
             "Error: expected conditioner to be one of the registered gained_resnet, gated_dense, mlp, resnet, "
-            "three_convolutions, vit; got 'gated_attention': did you mean 'gated_dense'? If it is your own part, first import the file "
-            "that registers it (for commands, realnvp --import FILE)"
+            "three_convolutions, vit; got 'gated_attention': did you mean 'gated_dense'? If it is your own part, "
+            "first import the file that registers it (for commands, realnvp --import FILE)"
         )
 
 
