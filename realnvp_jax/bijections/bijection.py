@@ -33,6 +33,8 @@ class Bijection(nn.Module):
     """Base class: an invertible, differentiable map with a tractable log-determinant."""
 
     is_elementary = True  # False for compositions and permutations, which add no rounding error
+    is_elementwise = False  # whether every element of z is an increasing function of the same element of x alone
+    is_permutation = False  # whether z has the elements of x, in an order that depends neither on x nor on the context
 
     def __post_init__(self):
         check_parameters(self)

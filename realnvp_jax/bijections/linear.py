@@ -28,6 +28,8 @@ class DiagonalScaling(Bijection):
     log |det| = sum(log_scale).
     """
 
+    is_elementwise = True
+
     @nn.compact
     def _log_scale(self, x: Float[Array, "n *event"]) -> Float[Array, "one *event"]:
         return self.param("log_scale", nn.initializers.zeros, x.shape[1:])[None]

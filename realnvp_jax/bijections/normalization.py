@@ -23,6 +23,7 @@ class Normalize(Bijection):
       statistics: mean and standard deviation that x is normalized by.
     """
 
+    is_elementwise = True
     statistics: Normalization
 
     def normalize(self, x: Float[Array, "n *positions channels"], cells: Cells = None, mode: Mode = EVALUATE) -> Values:

@@ -16,6 +16,7 @@ class Permutation(Bijection):
     """A random permutation, which `flow.init` draws and training leaves alone."""
 
     is_elementary = False
+    is_permutation = True
 
     @nn.compact
     def _places(self, channels: int) -> Float[Array, " channels"]:
@@ -41,6 +42,7 @@ class Reversal(Bijection):
     """The channels in reverse order, so that the other half is transformed next."""
 
     is_elementary = False
+    is_permutation = True
 
     def forward(self, x, context=None, mode=EVALUATE):
         """Reverse."""

@@ -24,18 +24,19 @@ class PlainInvertibleConv(Bijection):
     invertible = ("matrix",)  # the parameters that must be invertible matrices
 
     @nn.compact
-    def _matrix(self, channels: int) -> Float[Array, "channels channels"]:
+    def matrix(self, channels: int) -> Float[Array, "channels channels"]:
+        """W."""
         matrix = self.param("matrix", random_rotation, channels)
         return matrix.astype(jnp.promote_types(matrix.dtype, jnp.float32))  # parameters may be stored in bfloat16
 
     def forward(self, x, context=None, mode=EVALUATE):
         """Multiply by W, in full precision on every device."""
-        matrix = self._matrix(x.shape[-1])
+        matrix = self.matrix(x.shape[-1])
         z = jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
         return z, per_example(jnp.linalg.slogdet(matrix)[1], x)
 
     def inverse(self, z, context=None):
         """Solve the linear system."""
-        matrix = self._matrix(z.shape[-1])
+        matrix = self.matrix(z.shape[-1])
         x = jnp.linalg.solve(matrix.T, z.reshape(-1, z.shape[-1]).T).T
         return x.reshape(z.shape), -per_example(jnp.linalg.slogdet(matrix)[1], z)

@@ -46,6 +46,8 @@ class SplitPrior(nn.Module):
 class TopPrior(Bijection):
     """The prior of the last scale: a mean and a log_scale for each channel, plus a linear map of the context."""
 
+    is_elementwise = True
+
     @nn.compact
     def _mean_and_log_scale(self, x: Image, context: Context) -> tuple[Image, Image]:
         channels = x.shape[-1]

@@ -11,6 +11,7 @@ class Squeeze(Bijection):
     """[n, H, W, C] -> [n, H/2, W/2, 4C], colour-major (`realnvp_jax.squeeze`)."""
 
     is_elementary = False
+    is_permutation = True
 
     def forward(self, x, context=None, mode=EVALUATE):
         """Squeeze."""
@@ -25,6 +26,7 @@ class Unsqueeze(Bijection):
     """[n, H, W, 4C] -> [n, 2H, 2W, C], the inverse of `Squeeze`."""
 
     is_elementary = False
+    is_permutation = True
 
     def forward(self, x, context=None, mode=EVALUATE):
         """Unsqueeze."""
@@ -39,6 +41,7 @@ class SqueezeDiagonal(Bijection):
     """[n, H, W, C] -> [n, H/2, W/2, 4C], the main diagonal of every block first (`realnvp_jax.squeeze`)."""
 
     is_elementary = False
+    is_permutation = True
 
     def forward(self, x, context=None, mode=EVALUATE):
         """Squeeze."""

@@ -52,7 +52,8 @@ class VariationalDequantizer(Dequantizer):
         pixels = x.astype(jnp.result_type(float))
         e = draw_each(jax.random.logistic, key, indices, x.shape[1:], pixels.dtype)
         log_q = jnp.sum(_BASE.log_density(e), axis=(1, 2, 3))
-        noise, log_det = self.push(pixels, squeeze(e), context, mode)
+        features, couplings = self.conditioned(pixels, context, mode)
+        noise, log_det = couplings.forward(squeeze(e), features, mode)
         noise = unsqueeze(noise)
         log_slope = jax.nn.log_sigmoid(noise) + jax.nn.log_sigmoid(-noise)
         log_q = log_q - log_det - jnp.sum(log_slope, axis=(1, 2, 3))
@@ -61,15 +62,21 @@ class VariationalDequantizer(Dequantizer):
         return jnp.minimum(pixels + above_zero, below_next), log_q
 
     @nn.compact
-    def push(self, pixels, squeezed, context=None, mode=EVALUATE):
-        """Squeezed logistic noise through the couplings, which see the pixels: (noise, log_det)."""
+    def conditioned(self, pixels, context=None, mode=EVALUATE):
+        """(features of the pixels, the couplings of squeezed noise, whose context they are)."""
         scaled = squeeze(2 * pixels / self.levels - 1)
         layers = GatedLayers(self.noise_features, self.noise_blocks, dtype=self.dtype, name="features")
         features = jnp.concatenate(layers(image_inputs(scaled, None, context), mode), axis=-1)
-        return self._couplings(squeezed.shape[-1]).forward(squeezed, features, mode)
+        return features, couplings_of(self, scaled.shape[-1])
 
-    def _couplings(self, channels: int) -> Stack:
-        network = GatedDense(base_features=self.noise_features, num_blocks=self.noise_blocks, dtype=self.dtype)
-        layer = coupling(Halves(), network, Affine(), NoNormalization(), channels // 2)
-        places = tuple(number % 2 for number in range(self.noise_couplings))
-        return Stack(layer, self.noise_couplings, places, name="couplings")
+
+def couplings_of(dequantizer: VariationalDequantizer, channels: int) -> Stack:
+    """The couplings of squeezed noise with this many channels.
+
+    Those of their one layer, which belongs to the dequantizer, are stored under the name "Coupling_0".
+    """
+    features, blocks, dtype = dequantizer.noise_features, dequantizer.noise_blocks, dequantizer.dtype
+    network = GatedDense(base_features=features, num_blocks=blocks, dtype=dtype)
+    layer = coupling(Halves(), network, Affine(), NoNormalization(), channels // 2)
+    places = tuple(number % 2 for number in range(dequantizer.noise_couplings))
+    return Stack(layer, dequantizer.noise_couplings, places, name="couplings")

@@ -1,0 +1,1 @@
+"""Lossless compression by a flow's own likelihood: see `compress.py`, and docs/compression.md."""

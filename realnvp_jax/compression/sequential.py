@@ -1,0 +1,95 @@
+"""Arithmetic coding of images by an autoregressive flow, element by element.
+
+The probability of a value is the mass that the mixture gives to its interval, with the tails in the outermost two,
+
+    P(x_k = v | x_1 ... x_{k-1}) = F(v + 1) - F(v),    F the CDF given y_j = x_j + 1/2, j < k,
+
+without dequantization and bits back. The decoder computes the parameters of one element at a time. So does the encoder,
+by the same compiled program, so that both get the same probabilities. The stack is filled from the last element on.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtr
+from jaxtyping import Int
+
+from realnvp_jax.base import Uniform
+from realnvp_jax.compression.bits import BitStack, Table
+from realnvp_jax.models.inputs import check_discrete
+
+_TOTAL = 2.0**22  # what the frequencies of all values add up to, about
+
+
+class Sequential:
+    """Codes images of an autoregressive flow, up to a batch at a time.
+
+    Args:
+      flow: a flow of discrete data whose bijection is `Autoregressive`, with a mixture as its transform.
+      variables: its parameters in double precision.
+      batch_size: largest number of images that are coded together.
+    """
+
+    takes_bits = False
+
+    def __init__(self, flow: Any, variables: Any, batch_size: int):
+        self._flow, self._batch_size = flow, batch_size
+        conditioner = flow.bijection.conditioner
+        self._order = np.asarray(conditioner.sequence)
+        self._start = conditioner.start(batch_size, np.float64)
+        self._frequencies = functools.partial(_frequencies, flow, variables)
+        self._put = functools.partial(_put, flow)
+
+    def encode(self, bits: BitStack, x: Int[np.ndarray, "n *event"], context: Any) -> None:
+        """Push images."""
+        elements = x.reshape(len(x), -1)[:, self._order]
+        state, context, found = self._start, self._padded(context), []
+        for k in range(len(self._order)):
+            frequencies, state = self._frequencies(state, k, context)
+            found.append(np.asarray(frequencies)[: len(x)])
+            state = self._put(state, k, self._padded(elements[:, k]))
+        for k in reversed(range(len(self._order))):
+            bits.push_symbols(elements[:, k], Table(found[k]))
+
+    def decode(self, bits: BitStack, num: int, context: Any) -> Int[np.ndarray, "n *event"]:
+        """Pop images."""
+        x = np.zeros((num, len(self._order)), np.int64)
+        state, context = self._start, self._padded(context)
+        for k, place in enumerate(self._order):
+            frequencies, state = self._frequencies(state, k, context)
+            x[:, place] = bits.pop_symbols((num,), Table(np.asarray(frequencies)[:num]))
+            state = self._put(state, k, self._padded(x[:, place]))
+        return x.reshape(num, *self._flow.event_shape)
+
+    def _padded(self, values: Any) -> Any:
+        if values is None:
+            return None
+        return np.concatenate([values, np.repeat(values[-1:], self._batch_size - len(values), axis=0)])
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _frequencies(flow: Any, variables: Any, state: Any, k: Any, context: Any) -> Any:
+    """(integers in proportion to the probabilities of the k-th element's values [n, levels], the state)."""
+    levels = check_discrete(flow.levels)
+    edges, _ = flow.preprocessing.forward(jnp.arange(1.0, levels))
+
+    def cdf(bijection):
+        raw, changed = bijection.conditioner.parameters_of(state, k, context)
+        raw = jnp.broadcast_to(raw[:, None], (raw.shape[0], levels - 1, raw.shape[-1]))
+        z, _ = bijection.transform.forward(jnp.broadcast_to(edges, raw.shape[:-1]), raw)
+        return z if isinstance(flow.base, Uniform) else ndtr(z), changed
+
+    with jax.default_matmul_precision("highest"):
+        below, changed = flow.bijection.apply(variables, method=cdf)
+    below = jnp.pad(below, ((0, 0), (1, 0)))
+    mass = jnp.diff(below, axis=1, append=jnp.ones_like(below[:, :1]))
+    return jnp.floor(mass * _TOTAL) + 1, changed
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _put(flow: Any, state: Any, k: Any, values: Any) -> Any:
+    """The state with the k-th element known."""
+    return flow.bijection.conditioner.put(state, k, flow.preprocessing.forward(values + 0.5)[0])
