@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from realnvp_jax.bijections.permutation import Permutation, Reversal
     from realnvp_jax.bijections.plain_conv import PlainInvertibleConv
     from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, MixtureAffine, Spline, Transform
+    from realnvp_jax.compression.compress import compress, decompress
     from realnvp_jax.data.dataset import DataSet
     from realnvp_jax.data.examples import Examples
     from realnvp_jax.interop.sklearn import FlowDensity
@@ -65,6 +66,7 @@ _NAMES = {
     "bijections.linear": ["InvertibleConv", "LearnedLinear"],
     "bijections.permutation": ["Permutation", "Reversal"],
     "bijections.plain_conv": ["PlainInvertibleConv"],
+    "compression.compress": ["compress", "decompress"],
     "bijections.transforms": ["Additive", "Affine", "Mixture", "MixtureAffine", "Spline", "Transform"],
     "data.dataset": ["DataSet"],
     "data.examples": ["Examples"],
@@ -170,7 +172,9 @@ __all__ = [
     "VectorRealNVP",
     "ViT",
     "autoregressive_flow",
+    "compress",
     "create",
+    "decompress",
     "dequantize",
     "draw_each",
     "fit",

@@ -14,6 +14,7 @@ FLOORS = (  # from the ground; a name is that of a folder
     "bijections",
     "models",
     "package",  # realnvp_jax itself, whose names everything above may use
+    "compression",
     "data",
     "training",
     "interop",

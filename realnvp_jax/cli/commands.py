@@ -19,6 +19,8 @@ _COMMANDS = {
     "reconstruct": "Round-trip errors data -> latents -> data by layer; compare latents with the base.",
     "interpolate": "Interpolate between examples; resample fine scales; draw the paper's manifold.",
     "score": "Anomaly and out-of-distribution scores of images, arrays or tables.",
+    "compress": "Compress images without loss, by the flow's own likelihood.",
+    "decompress": "The images in a file that compress wrote, bit for bit.",
     "publish": "Write a run's flow as a folder to share: parameters, model card, StableHLO and ONNX functions.",
     "report": "Check a flow and write one page about it: is it exact, does it fit, does it copy?",
     "show": "Describe what a workdir holds.",

@@ -3,8 +3,8 @@
     encode    pop u, y = x + u;  preprocessing and bijection on the grid;  push the latents
     decode    pop the latents;   the inverse maps;                         push u
 
-Popping u costs no bits, since the decoder gets them back, so that the stack grows by -log2 p(y) + log2 q(y | x) bits for
-each image, the flow's own code length for this dequantization. But the bits have to be there: the first images of a
+Popping u costs no bits, since the decoder gets them back, so that the stack grows by -log2 p(y) + log2 q(y | x) bits
+for each image, the flow's own code length for this dequantization. But the bits have to be there: the first images of a
 file are stored without the flow, and what follows takes bits from them.
 (Townsend, Bird and Barber, Practical Lossless Compression with Latent Variables Using Bits Back Coding, 2019.)
 """

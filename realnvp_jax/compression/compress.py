@@ -9,7 +9,7 @@ import json
 import math
 import platform
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +29,7 @@ from realnvp_jax.compression.grid import ImpossibleError, InexactError
 from realnvp_jax.compression.images import Coder, Pixels, Progress, bits_to_start, decode, encode, stored_first
 from realnvp_jax.compression.sequential import Sequential
 from realnvp_jax.models import inputs
+from realnvp_jax.models.arguments import at_least
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.models.flow_data import flow_to_data
 from realnvp_jax.random import root_key
@@ -57,9 +58,9 @@ def compress(
     The size is close to the sum of the flow's own bits per dimension over the images. A few images, at first, are
     stored without the flow; hence the more images, the better. Neither the flow nor its parameters are in the result.
 
-    `decompress` needs the same flow and parameters, and the same results of floating-point arithmetic in double
-    precision on the CPU. Those of another kind of processor, or of another version of JAX, may differ; `decompress` then
-    raises an error, and never returns wrong values.
+    `decompress` needs the same flow and parameters, and the same results of double-precision arithmetic on the CPU.
+    Those of another kind of processor, or of another version of JAX, may differ. Then `decompress` raises an error; it
+    never returns wrong values.
 
     Args:
       flow: a flow of discrete data: an image flow with any transform, Glow, PixelCNN.
@@ -74,6 +75,21 @@ def compress(
       ValueError: a pixel or a shape is wrong; the flow has no levels, or a part that compression does not know; or the
         package constriction is not installed.
     """
+    return compress_named(flow, params, x, context, (), batch_size=batch_size, progress=progress)
+
+
+def compress_named(
+    flow: Flow,
+    params: Params,
+    x: ArrayLike,
+    context: ArrayLike | None,
+    names: Sequence[str],
+    *,
+    batch_size: int = BATCH_SIZE,
+    progress: Progress = _no_progress,
+) -> bytes:
+    """`compress`, with the names of the images, which become part of the result."""
+    at_least(1, batch_size=batch_size)
     levels = inputs.check_discrete(flow.levels)
     pixels, context, batch = inputs.pixel_batch(x, context, flow.event_shape, flow.context_size, levels)
     images = np.asarray(pixels, np.int64)
@@ -94,7 +110,8 @@ def compress(
         first=tuple(first),
         last=tuple(last),
         groups=file.run_lengths(groups),
-        context=b"" if condition is None else zlib.compress(condition.astype("<f4").tobytes(), 9),
+        context=_deflated(b"" if condition is None else condition.astype("<f4").tobytes()),
+        names=_deflated("\n".join(names).encode()),
         num_words=len(words),
         constants=_constants(),
         bits_per_dim=float(own.mean()) if len(own) else 0.0,
@@ -144,8 +161,8 @@ def _exact_arithmetic() -> Iterator[None]:
         cpu = jax.local_devices(backend="cpu")[0]
     except RuntimeError:
         raise ValueError(
-            "expected JAX to have its CPU backend, on which compression computes; got none: leave out JAX_PLATFORMS, or "
-            "add cpu to it"
+            "expected JAX to have its CPU backend, on which compression computes; got none: leave out JAX_PLATFORMS, "
+            "or add cpu to it"
         ) from None
     with jax.enable_x64(True), jax.default_device(cpu):
         yield
@@ -188,8 +205,8 @@ def _check_flow(flow: Flow, params: Params, header: Header) -> None:
     """Raise ValueError unless the file was compressed by this flow with these parameters."""
     if header.constants != _constants():
         raise ValueError(
-            f"expected the constants {_constants()} of this version; got {header.constants}: decompress the file with the "
-            f"version that wrote it ({header.versions})"
+            f"expected the constants {_constants()} of this version; got {header.constants}: decompress the file with "
+            f"the version that wrote it ({header.versions})"
         )
     if header.flow != _hash_of_flow(flow):
         raise ValueError(
@@ -198,8 +215,8 @@ def _check_flow(flow: Flow, params: Params, header: Header) -> None:
         )
     if header.params != _hash_of_params(params):
         raise ValueError(
-            "expected the parameters that compressed the file; got others of the same flow: decompress it with the same "
-            "step of the same run"
+            "expected the parameters that compressed the file; got others of the same flow: decompress it with the "
+            "same step of the same run"
         )
 
 
@@ -240,10 +257,12 @@ def _of_density(data: Any) -> Any:
 
 def _hash_of_params(params: Params) -> bytes:
     leaves = jax.tree_util.tree_leaves_with_path(inputs.checked_params(params))
-    content = [
-        f"{jax.tree_util.keystr(path)} {np.shape(leaf)}".encode() + np.asarray(leaf).tobytes() for path, leaf in leaves
-    ]
-    return _hash(b"".join(content))
+    named = [(f"{jax.tree_util.keystr(path)} {np.shape(leaf)}", np.asarray(leaf)) for path, leaf in leaves]
+    return _hash(b"".join(name.encode() + leaf.tobytes() for name, leaf in sorted(named, key=lambda pair: pair[0])))
+
+
+def _deflated(content: bytes) -> bytes:
+    return zlib.compress(content, 9) if content else b""
 
 
 def _hash(content: bytes) -> bytes:

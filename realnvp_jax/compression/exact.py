@@ -126,21 +126,24 @@ class Composition:
 
 
 class Elementwise:
-    """An elementwise, increasing map, by the names of its two methods, whose further arguments are given, too."""
+    """An elementwise, increasing map, by the names of its two methods.
+
+    The methods take the values, what else they are given, and the context.
+    """
 
     def __init__(self, part: Part, forward: str, inverse: str):
         self._part, self._forward, self._inverse = part, forward, inverse
 
-    def forward(self, bits, x, *given):
+    def forward(self, bits: BitStack, x: Integers, context: Context, *given: np.ndarray) -> Integers:
         """Data to latent."""
-        return grid.forward(bits, x, self._edges(given))
+        return grid.forward(bits, x, self._edges(*given, context))
 
-    def inverse(self, bits, z, *given):
+    def inverse(self, bits: BitStack, z: Integers, context: Context, *given: np.ndarray) -> Integers:
         """Latent to data."""
-        guess = self._part.call(_value_of(self._inverse), (z + 0.5) * grid.STEP, *given) / grid.STEP
-        return grid.inverse(bits, z, self._edges(given), guess)
+        guess = self._part.call(_value_of(self._inverse), (z + 0.5) * grid.STEP, *given, context) / grid.STEP
+        return grid.inverse(bits, z, self._edges(*given, context), guess)
 
-    def _edges(self, given: Any) -> grid.Edges:
+    def _edges(self, *given: Any) -> grid.Edges:
         def edges(bins: Integers) -> np.ndarray:
             values = (bins << grid.BIN_BITS) * grid.STEP
             return self._part.call(_value_of(self._forward), values, *given) / grid.STEP

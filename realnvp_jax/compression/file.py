@@ -13,6 +13,8 @@ import dataclasses
 import hashlib
 import math
 import zlib
+from pathlib import PurePath
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -42,6 +44,7 @@ class Header:
       last: those that are stored without the flow above all others.
       groups: numbers of images that are coded together, from the bottom of the stack: [size, how often, size, ...].
       context: the context of a conditional flow, float32 values compressed by zlib; empty if there is none.
+      names: names of the images, lines of text compressed by zlib; empty if they have none.
       num_words: size of the stack, in words.
       constants: constants of the coder.
       bits_per_dim: mean over the images of the flow's own bits/dim, for one dequantization.
@@ -59,6 +62,7 @@ class Header:
     last: tuple[int, ...]
     groups: tuple[int, ...]
     context: bytes
+    names: bytes
     num_words: int
     constants: tuple[int, ...]
     bits_per_dim: float
@@ -74,6 +78,19 @@ class Header:
     def num_dims(self) -> int:
         """Number of dimensions of an image."""
         return math.prod(self.event_shape)
+
+    def picture_names(self) -> list[str]:
+        """The names of the images, relative paths; [] if they have none.
+
+        Raises:
+          ValueError: a name would be a file outside of the folder that the images are written to.
+        """
+        names = zlib.decompress(self.names).decode().split("\n") if self.names else []
+        for name in names:
+            path = PurePath(name)
+            if path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"expected names of pictures inside of a folder; got {shorten(name)}: do not trust it")
+        return names
 
     def group_sizes(self) -> list[int]:
         """The size of each group."""
@@ -101,7 +118,7 @@ def checksums(x: Int[np.ndarray, "n *event"]) -> Bool[np.ndarray, "n bits"]:
 
 def pack(header: Header, words: UInt32[np.ndarray, " words"], sums: Bool[np.ndarray, "n bits"]) -> bytes:
     """The content of a file with these checksums."""
-    packed = msgpack.packb([getattr(header, field.name) for field in dataclasses.fields(Header)])
+    packed: Any = msgpack.packb([getattr(header, field.name) for field in dataclasses.fields(Header)])
     prefix = MAGIC + bytes([FORMAT]) + len(packed).to_bytes(4, "little")
     content = prefix + packed + words.astype("<u4").tobytes() + np.packbits(sums).tobytes()
     return content + _digest(content)

@@ -6,10 +6,11 @@ Their order, from the bottom of the stack:
     groups of images by the flow, as large as the bits below them can pay for, up to the size of a batch
     images that turned out to be impossible for the flow, without it
 
-Images without the flow take log2(levels) bits per dimension. A fixed sequence of numbers is added to their pixels, modulo
-the levels, so that their bits look random: the noise of dequantization comes from them.
+Images without the flow take log2(levels) bits per dimension. A fixed sequence of numbers is added to their pixels,
+modulo the levels, so that their bits look random: the noise of dequantization comes from them.
 """
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Callable, Sequence
@@ -46,10 +47,8 @@ def bits_to_start(coder: Coder, x: Pixels, context: Any) -> int:
         return 0
     random = np.frombuffer(hashlib.shake_256(b"scratch").digest(8 * x[0].size), "<u4")
     bits = BitStack(random | 1)  # the last word must not be 0
-    try:
+    with contextlib.suppress(ImpossibleError):  # up to there, it has taken some
         coder.encode(bits, x, context)
-    except ImpossibleError:
-        pass  # up to there, it has taken some
     return bits.dip
 
 

@@ -4,6 +4,7 @@ Bins of 1/16 have their probability under the base's own density (and at least 2
 uniform.
 """
 
+import jax.numpy as jnp
 import numpy as np
 
 from realnvp_jax.base import Base
@@ -19,7 +20,7 @@ class Latents:
     def __init__(self, base: Base, largest: int):
         self._num_bins = 2 * largest * 2 ** (grid.STEP_BITS - _BIN_BITS)
         centres = (np.arange(self._num_bins) + 0.5) * (2 * largest / self._num_bins) - largest
-        density = np.exp(np.asarray(base.log_density(centres)))
+        density = np.exp(np.asarray(base.log_density(jnp.asarray(centres))))
         self._table = Table(density / density.sum())
 
     def push(self, bits: BitStack, z: grid.Integers) -> None:

@@ -134,7 +134,8 @@ def _(module: Linear, part: Part) -> ExactMap:
 @exact.register(PlainInvertibleConv)
 def _(module: PlainInvertibleConv, part: Part) -> ExactMap:
     def factors(channels: int) -> tuple[Any, Any, Any]:
-        permutation, lower, upper = scipy.linalg.lu(np.asarray(part.bound.matrix(channels)))
+        factorized: Any = scipy.linalg.lu(np.asarray(part.bound.matrix(channels)))
+        permutation, lower, upper = factorized
         return np.argmax(permutation, axis=0), lower, upper
 
     return _Matrix(factors)
@@ -206,13 +207,13 @@ class _Scale:
         x = self._behind.forward(bits, self.squeeze(bits, self._before.forward(bits, x, context)), context)
         kept, latent = self.halves(x)
         if self._prior is not None:
-            latent = self._prior.forward(bits, latent, kept * grid.STEP, context)
+            latent = self._prior.forward(bits, latent, context, kept * grid.STEP)
         return kept, latent
 
     def inverse(self, bits, kept, latent, context):
         """The inverse of `forward`."""
         if self._prior is not None:
-            latent = self._prior.inverse(bits, latent, kept * grid.STEP, context)
+            latent = self._prior.inverse(bits, latent, context, kept * grid.STEP)
         x = self._behind.inverse(bits, self.joined(kept, latent), context)
         return self._before.inverse(bits, self.unsqueeze(bits, x), context)
 

@@ -35,6 +35,11 @@ def check_space(directory: Path, num_bytes: float) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """`replace_bytes` with a text in UTF-8."""
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
     """Write atomically: even after a power cut, a reader sees the old file or the new one.
 
     Raises:
@@ -43,16 +48,16 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
     with writing(path):
         try:
-            _write_and_rename(temporary, path, text)
+            _write_and_rename(temporary, path, content)
         except OSError:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
 
 
-def _write_and_rename(temporary: Path, path: Path, text: str) -> None:
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        file.write(text)
+def _write_and_rename(temporary: Path, path: Path, content: bytes) -> None:
+    with temporary.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
