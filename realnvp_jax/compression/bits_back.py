@@ -6,9 +6,14 @@
 Popping u costs no bits, since the decoder gets them back, so that the stack grows by -log2 p(y) + log2 q(y | x) bits
 for each image, the flow's own code length for this dequantization. But the bits have to be there: the first images of a
 file are stored without the flow, and what follows takes bits from them.
+
+The bits at the top of the stack are those of the latents before. As far as these are not distributed as the base says,
+the bits are not uniform, and neither would u be: densities would be lower than for uniform noise. So the bits are
+scrambled first, by numbers that depend on the pixels, which the decoder knows when it has to undo it.
 (Townsend, Bird and Barber, Practical Lossless Compression with Latent Variables Using Bits Back Coding, 2019.)
 """
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -53,6 +58,7 @@ class BitsBack:
         Raises:
           ImpossibleError: an image cannot be coded by the flow; the stack has changed.
         """
+        self._scramble(bits, x, 1)
         y = self._dequantizer.forward(bits, x, context)
         z = self._bijection.forward(bits, self._preprocessing.forward(bits, y), context)
         self._latents.push(bits, z)
@@ -66,4 +72,13 @@ class BitsBack:
         """
         z = self._latents.pop(bits, (num, *self._event_shape))
         y = self._preprocessing.inverse(bits, self._bijection.inverse(bits, z, context))
-        return self._dequantizer.inverse(bits, y, context)
+        x = self._dequantizer.inverse(bits, y, context)
+        self._scramble(bits, x, -1)
+        return x
+
+    def _scramble(self, bits: BitStack, x: Pixels, sign: int) -> None:
+        """Add to the bits that dequantization takes, or subtract, numbers that look random and depend on x."""
+        size = 2**self._dequantizer.step_bits
+        stream = hashlib.shake_256(x.astype("<u4").tobytes()).digest(4 * x.size)
+        added = np.frombuffer(stream, "<u4").astype(np.int64).reshape(x.shape)
+        bits.push((bits.pop(np.full(x.shape, size)) + sign * added) % size, size)

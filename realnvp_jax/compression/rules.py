@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from realnvp_jax.bijections.bijection import Chain, Reordered
+from realnvp_jax.bijections.bijection import Chain, Inverse, Reordered
 from realnvp_jax.bijections.coupling import Coupling
 from realnvp_jax.bijections.linear import Linear
 from realnvp_jax.bijections.plain_conv import PlainInvertibleConv
@@ -24,6 +24,22 @@ from realnvp_jax.models.vector import VectorRealNVP
 @exact.register(Chain)
 def _(module: Chain, part: Part) -> ExactMap:
     return Composition([part.child(layer, part.place) for layer in part.module.bind(part.variables).layers])
+
+
+@exact.register(Inverse)
+class _Inverse:
+    """The inverse of a map."""
+
+    def __init__(self, module: Inverse, part: Part):
+        self._map = part.child(part.bound.bijection)
+
+    def forward(self, bits, x, context):
+        """Data to latent."""
+        return self._map.inverse(bits, x, context)
+
+    def inverse(self, bits, z, context):
+        """Latent to data."""
+        return self._map.forward(bits, z, context)
 
 
 @exact.register(VectorRealNVP)
@@ -171,7 +187,8 @@ class _Standardized:
     def __init__(self, module: Standardized, part: Part):
         bound = part.bound
         self._standardize = part.child(bound.standardize)
-        self._context_part = Part(*bound.standardize_context.unbind(), part.batch_size)
+        module_of_context, variables = bound.standardize_context.unbind()
+        self._context_part = Part(module_of_context, variables, part.batch_size)
         self._map = part.child(bound.bijection)
 
     def forward(self, bits, x, context):
