@@ -1,0 +1,112 @@
+"""The documentation site. From the root of the repository: `sphinx-build -W -c docs . site`.
+
+The root of the repository is Sphinx's source directory, so that the pages, the notebooks, the records of the results and
+the source files that the pages link to keep the places, and the links, that they have in the repository.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.parsers import Parser
+
+import realnvp_jax
+
+ROOT = Path(__file__).parent.parent
+
+project = "realnvp_jax"
+author = copyright = "the realnvp_jax authors"
+version = release = realnvp_jax.__version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+root_doc = "docs/README"
+exclude_patterns = ["docs/contents.md"]
+
+
+def linked_sources(pages: list[Path]) -> list[str]:
+    """The Python files that the pages link to; each becomes a page of the site."""
+    links = {page.parent / link for page in pages for link in re.findall(r"\]\(([^)#:]+\.py)\)", page.read_text())}
+    return sorted(os.path.relpath(link, ROOT) for link in links)
+
+
+_PAGES = [path for pattern in ("*.md", "docs/**/*.md", "results/*/*.md", "tests/*/*.md") for path in ROOT.glob(pattern)]
+include_patterns = [os.path.relpath(path, ROOT) for path in _PAGES] + ["notebooks/*.ipynb", *linked_sources(_PAGES)]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".py": "python"}
+
+myst_enable_extensions = ["dollarmath", "html_image", "colon_fence"]
+myst_heading_anchors = 4
+nb_execution_mode = "force"
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+default_role = "code"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+python_maximum_signature_line_length = 88
+
+html_theme = "sphinx_book_theme"
+html_title = "realnvp_jax"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_additional_pages = {"index": "redirect.html"}
+templates_path = ["_templates"]
+html_math_renderer = "mathml"
+html_copy_source = False
+html_theme_options = {
+    "show_toc_level": 2,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+}
+
+
+class SourceFile(Parser):
+    """A Python file as a page: its name, and its text. The search looks for words in pages, not in code."""
+
+    supported = ("python",)
+
+    def parse(self, inputstring, document):
+        """Add the page to the document."""
+        name = self.env.docname + ".py"
+        self.env.metadata[self.env.docname].update(orphan=True, nosearch=True)
+        section = nodes.section(ids=[nodes.make_id(name)], names=[name])
+        section += nodes.title(text=name)
+        section += nodes.literal_block(inputstring, inputstring, language="python")
+        document += section
+
+
+def add_contents(app, docname, source):
+    """Append the table of contents of the site to its first page, which the repository shows without it."""
+    if docname == root_doc:
+        source[0] += "\n" + (ROOT / "docs" / "contents.md").read_text()
+
+
+def escape_stars(app, what, name, obj, options, lines):
+    """Stars in a docstring, as in shapes (*batch, K), are not the beginning of emphasis."""
+    for number, line in enumerate(lines):
+        lines[number] = "".join(
+            part if part.startswith("`") else part.replace("*", r"\*") for part in re.split("(`[^`]*`)", line)
+        )
+
+
+def math(display):
+    """How a formula becomes MathML, which browsers render without a script or a font from elsewhere."""
+
+    def visit(translator, node):
+        translator.body.append(convert(node.astext(), display=display))
+        raise nodes.SkipNode
+
+    return visit, None
+
+
+def setup(app):
+    """Connect what is defined here."""
+    app.add_source_parser(SourceFile)
+    app.add_html_math_renderer("mathml", inline_renderers=math("inline"), block_renderers=math("block"))
+    app.connect("source-read", add_contents)
+    app.connect("autodoc-process-docstring", escape_stars)
