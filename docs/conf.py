@@ -72,8 +72,9 @@ class SourceFile(Parser):
 
     def parse(self, inputstring, document):
         """Add the page to the document."""
-        name = self.env.docname + ".py"
-        self.env.metadata[self.env.docname].update(orphan=True, nosearch=True)
+        environment = document.settings.env
+        name = environment.docname + ".py"
+        environment.metadata[environment.docname].update(orphan=True, nosearch=True)
         section = nodes.section(ids=[nodes.make_id(name)], names=[name])
         section += nodes.title(text=name)
         section += nodes.literal_block(inputstring, inputstring, language="python")
@@ -86,12 +87,27 @@ def add_contents(app, docname, source):
         source[0] += "\n" + (ROOT / "docs" / "contents.md").read_text()
 
 
-def escape_stars(app, what, name, obj, options, lines):
-    """Stars in a docstring, as in shapes (*batch, K), are not the beginning of emphasis."""
-    for number, line in enumerate(lines):
-        lines[number] = "".join(
-            part if part.startswith("`") else part.replace("*", r"\*") for part in re.split("(`[^`]*`)", line)
-        )
+def read_as_plain_text(app, what, name, obj, options, lines):
+    """Docstrings are plain text: characters such as those of (*batch, K) and |det| are no markup, and formulas stay."""
+    plain = []
+    for line in lines:
+        is_formula = line.startswith("    ") and bool(plain) and not plain[-1]
+        if is_formula and not plain[-2].startswith(" "):
+            plain += ["::", ""]
+        if not is_formula:
+            line = "".join(
+                part if part.startswith("`") else re.sub(r"[*|]|_(?!\w)", r"\\\g<0>", part)
+                for part in re.split("(`[^`]*`)", line)
+            )
+        plain.append(line)
+    lines[:] = plain
+
+
+def without_flax(app, what, name, obj, options, signature, annotation):
+    """Flax adds two arguments to every module, which no user of this package gives."""
+    if signature:
+        signature = re.sub(r", (parent|name): .*?(?=, \w+: |\)$)", "", signature)
+    return signature, annotation
 
 
 def math(display):
@@ -109,4 +125,5 @@ def setup(app):
     app.add_source_parser(SourceFile)
     app.add_html_math_renderer("mathml", inline_renderers=math("inline"), block_renderers=math("block"))
     app.connect("source-read", add_contents)
-    app.connect("autodoc-process-docstring", escape_stars)
+    app.connect("autodoc-process-docstring", read_as_plain_text)
+    app.connect("autodoc-process-signature", without_flax)
