@@ -1,26 +1,29 @@
 """The documentation site. From the root of the repository: `sphinx-build -W -c docs . site`.
 
-The root of the repository is Sphinx's source directory, so that the pages, the notebooks, the records of the results and
-the source files that the pages link to keep the places, and the links, that they have in the repository.
+The root of the repository is Sphinx's source directory, so that the pages, the notebooks, the records of the results
+and the source files that the pages link to keep the places, and the links, that they have in the repository.
 """
 
+import importlib.util
 import os
 import re
 from pathlib import Path
 
 from docutils import nodes
-from latex2mathml.converter import convert
 from sphinx.parsers import Parser
 
 import realnvp_jax
 
 ROOT = Path(__file__).parent.parent
 
+# MathJax as a single file without fonts, from a package, so that a page needs nothing from elsewhere
+MATHJAX = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax" / "tex-svg.js"
+
 project = "realnvp_jax"
 author = copyright = "the realnvp_jax authors"
 version = release = realnvp_jax.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
 root_doc = "docs/README"
 exclude_patterns = ["docs/contents.md"]
 
@@ -52,11 +55,11 @@ python_maximum_signature_line_length = 88
 
 html_theme = "sphinx_book_theme"
 html_title = "realnvp_jax"
-html_static_path = ["_static"]
+html_static_path = ["_static", str(MATHJAX)]
+mathjax_path = MATHJAX.name
 html_css_files = ["site.css"]
 html_additional_pages = {"index": "redirect.html"}
 templates_path = ["_templates"]
-html_math_renderer = "mathml"
 html_copy_source = False
 html_theme_options = {
     "show_toc_level": 2,
@@ -110,20 +113,9 @@ def without_flax(app, what, name, obj, options, signature, annotation):
     return signature, annotation
 
 
-def math(display):
-    """How a formula becomes MathML, which browsers render without a script or a font from elsewhere."""
-
-    def visit(translator, node):
-        translator.body.append(convert(node.astext(), display=display))
-        raise nodes.SkipNode
-
-    return visit, None
-
-
 def setup(app):
     """Connect what is defined here."""
     app.add_source_parser(SourceFile)
-    app.add_html_math_renderer("mathml", inline_renderers=math("inline"), block_renderers=math("block"))
     app.connect("source-read", add_contents)
-    app.connect("autodoc-process-docstring", read_as_plain_text)
+    app.connect("autodoc-process-docstring", read_as_plain_text, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", without_flax)
