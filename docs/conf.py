@@ -52,6 +52,7 @@ default_role = "code"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
 
 html_theme = "sphinx_book_theme"
 html_title = "realnvp_jax"

@@ -1,5 +1,6 @@
 """The wheel, installed in an environment of its own."""
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -20,7 +21,11 @@ def test_the_wheel_works_where_it_is_installed(tmp_path):
         assert result.returncode == 0, result.stderr
         return result.stdout
 
-    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT)
+    source = tmp_path / "source"  # a build in the checkout would leave files there, which a later build would take
+    shutil.copytree(ROOT / "realnvp_jax", source / "realnvp_jax", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
+        shutil.copy(ROOT / name, source)
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source)
     (wheel,) = tmp_path.glob("realnvp_jax-*.whl")
     assert {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()} == {
         "realnvp_jax",
