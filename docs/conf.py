@@ -17,7 +17,7 @@ import realnvp_jax
 ROOT = Path(__file__).parent.parent
 
 # MathJax as a single file without fonts, from a package, so that a page needs nothing from elsewhere
-MATHJAX = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax" / "tex-svg.js"
+MATHJAX = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static/mathjax/tex-svg-full.js"
 
 project = "realnvp_jax"
 author = copyright = "the realnvp_jax authors"
@@ -58,6 +58,7 @@ html_theme = "sphinx_book_theme"
 html_title = "realnvp_jax"
 html_static_path = ["_static", str(MATHJAX)]
 mathjax_path = MATHJAX.name
+mathjax3_config = {"tex": {"packages": {"[+]": ["textmacros"]}}}  # for \\_ within \\texttt
 html_css_files = ["site.css"]
 html_additional_pages = {"index": "redirect.html"}
 templates_path = ["_templates"]

@@ -76,7 +76,7 @@ def cells_of_runs() -> list[dict[str, str]]:
             "published": PUBLISHED.get(data) or PUBLISHED.get(name.partition("_")[0], ""),
             "data": f"{data}, {result['num_examples']:,} test images",
             "cost": cost,
-            "training": f"{steps}, {cost}, {run['date']}, version {run['version']}",
+            "how": f"{steps}, {run['date']}, version {run['version']}",
             "command": f"`{run['command']}`",
         }
         all_cells.append(cells)
@@ -85,8 +85,15 @@ def cells_of_runs() -> list[dict[str, str]]:
 
 def runs() -> str:
     """docs/results.md: every run of images."""
-    header = ("run", "bits/dim", "16 samples", "published", "data", "training", "command")
-    row = "[{name}](../results/{name}/README.md)|{bits}|{bound}|{published}|{data}|{training}|{command}"
+    header = ("run", "bits/dim", "16 samples", "published", "training")
+    row = "[{name}](../results/{name}/README.md)|{bits}|{bound}|{published}|{cost}"
+    return lay_out(header, (row.format(**cells).split("|") for cells in cells_of_runs()))
+
+
+def commands() -> str:
+    """docs/results.md: how these runs were made."""
+    header = ("run", "data", "made", "command")
+    row = "{name}|{data}|{how}|{command}"
     return lay_out(header, (row.format(**cells).split("|") for cells in cells_of_runs()))
 
 
@@ -273,6 +280,7 @@ TABLES = {  # page -> the names of the tables between its marks, and what makes 
     "README.md": {"runs": short_runs},
     "docs/results.md": {
         "runs": runs,
+        "commands": commands,
         "other_images": other_images,
         "ingredients": ingredients,
         "best_optimizers": best_optimizers,

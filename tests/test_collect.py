@@ -25,7 +25,9 @@ def test_runs_are_kept_and_tabulated(collect, tmp_path, monkeypatch):
     monkeypatch.setattr(collect, "HERE", results)
     monkeypatch.setattr(collect, "ROOT", tmp_path)
     monkeypatch.setattr(collect.page_tables, "HERE", results)
-    makers = {"README.md": {"runs": collect.page_tables.short_runs}, "page.md": {"runs": collect.page_tables.runs}}
+    tables = collect.page_tables
+    makers = {"README.md": tables.short_runs, "page.md": tables.runs, "commands.md": tables.commands}
+    makers = {page: {"runs": make} for page, make in makers.items()}
     monkeypatch.setattr(collect.page_tables, "TABLES", makers)
     config = smoke.get_config()
     config.dataset.data_dir = "somewhere"
@@ -53,8 +55,9 @@ def test_runs_are_kept_and_tabulated(collect, tmp_path, monkeypatch):
     assert "somewhere" not in (results / "small" / "config.json").read_text()
     rows = {
         "README.md": "| [small](results/small/README.md) | 2.500 +- 0.250 |  | 0 min on 1 x cpu |",
-        "page.md": "| [small](../results/small/README.md) | 2.500 +- 0.250 | 2.250 +- 0.125 |  | digits, 1,000 test "
-        "images | 40 steps of 32, 0 min on 1 x cpu, 2026-01-02, version 0.2.0 | `a command` |",
+        "page.md": "| [small](../results/small/README.md) | 2.500 +- 0.250 | 2.250 +- 0.125 |  | 0 min on 1 x cpu |",
+        "commands.md": "| small | digits, 1,000 test images | 40 steps of 32, 2026-01-02, version 0.2.0 | "
+        "`a command` |",
     }
     for page, row in rows.items():
         lines = (tmp_path / page).read_text().splitlines()
