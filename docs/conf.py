@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.domains.python import PyObject
 from sphinx.parsers import Parser
 
 import realnvp_jax
@@ -51,6 +52,7 @@ autodoc_preserve_defaults = True
 default_role = "code"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+next(field for field in PyObject.doc_field_types if field.name == "variable").label = "Attributes"
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 
@@ -108,11 +110,16 @@ def read_as_plain_text(app, what, name, obj, options, lines):
     lines[:] = plain
 
 
-def without_flax(app, what, name, obj, options, signature, annotation):
-    """Flax adds two arguments to every module, which no user of this package gives."""
+def shorten_signature(app, what, name, obj, options, signature, annotation):
+    """Types by the names that the code has for them, and without the two arguments that Flax adds to every module."""
+
+    def shorten(text):
+        text = re.sub(r"(?:\w+\.)*_Buffer \|.*?_NestedSequence\[complex \| bytes \| str\]", "ArrayLike", text)
+        return re.sub(r"(?:\w+\.)+Array\b", "Array", text)
+
     if signature:
-        signature = re.sub(r", (parent|name): .*?(?=, \w+: |\)$)", "", signature)
-    return signature, annotation
+        signature = re.sub(r"(, |(?<=\())(parent|name): .*?(?=, \w+: |\)$)", "", signature)
+    return signature and shorten(signature), annotation and shorten(annotation)
 
 
 def setup(app):
@@ -120,4 +127,4 @@ def setup(app):
     app.add_source_parser(SourceFile)
     app.connect("source-read", add_contents)
     app.connect("autodoc-process-docstring", read_as_plain_text, priority=400)  # before napoleon
-    app.connect("autodoc-process-signature", without_flax)
+    app.connect("autodoc-process-signature", shorten_signature)
