@@ -25,7 +25,7 @@ class Base(abc.ABC):
 
     @abc.abstractmethod
     def log_density(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Log-density of every element."""
+        """Log-density of every element, in nats."""
 
     @abc.abstractmethod
     def sample(self, key: jax.Array, shape: tuple[int, ...]) -> Array:
@@ -41,7 +41,7 @@ class Normal(Base):
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def log_density(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
-        """-(z^2 + log 2 pi) / 2."""
+        """-(z^2 + log 2 pi) / 2, in nats."""
         return -0.5 * (jnp.square(z) + jnp.log(2 * jnp.pi).astype(z.dtype))
 
     def sample(self, key: jax.Array, shape: tuple[int, ...]) -> Array:
@@ -58,7 +58,7 @@ class Logistic(Base):
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def log_density(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
-        """-softplus(z) - softplus(-z)."""
+        """-softplus(z) - softplus(-z), in nats."""
         return -jax.nn.softplus(z) - jax.nn.softplus(-z)
 
     def sample(self, key: jax.Array, shape: tuple[int, ...]) -> Array:
@@ -75,7 +75,7 @@ class Uniform(Base):
     support: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def log_density(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
-        """0 on [0, 1], -inf elsewhere."""
+        """0 on [0, 1], -inf elsewhere, in nats."""
         return jnp.where((z >= 0) & (z <= 1), jnp.zeros_like(z), -jnp.inf)
 
     def sample(self, key: jax.Array, shape: tuple[int, ...]) -> Array:

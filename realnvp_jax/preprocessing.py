@@ -77,6 +77,13 @@ def dequantize(key: jax.Array, x: ArrayLike, levels: int = 256) -> Float[Array, 
     Raises:
       TypeError: x does not hold integers.
       ValueError: a pixel lies outside [0, levels) (not checked under JAX transformations).
+
+    Example:
+      >>> import jax, numpy as np, realnvp_jax
+      >>> x = np.array([[0, 3], [16, 7]], np.uint8)
+      >>> y = realnvp_jax.dequantize(jax.random.key(0), x, levels=17)
+      >>> bool((np.floor(y) == x).all())
+      True
     """
     array = native_array(x, "pixels")
     check_pixels(array, levels)

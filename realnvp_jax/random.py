@@ -66,5 +66,12 @@ def draw_each(
     """sampler(..., shape) for each of several examples, [n, *shape], from only the key and the example's index.
 
     The same example gets the same values in a batch of any size, on any number of devices.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, realnvp_jax
+      >>> both = realnvp_jax.draw_each(jax.random.normal, jax.random.key(0), jnp.array([4, 7]), (2,))
+      >>> alone = realnvp_jax.draw_each(jax.random.normal, jax.random.key(0), jnp.array([7]), (2,))
+      >>> bool((both[1] == alone[0]).all())
+      True
     """
     return jax.vmap(lambda index: draw(sampler, jax.random.fold_in(key, index), shape, *args))(indices)

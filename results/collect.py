@@ -1,11 +1,10 @@
-"""Keep what a finished run of images has shown, and write the tables of these runs.
+"""Keep what a finished run of images has shown, and write every table that is made of the files in results/.
 
     python results/collect.py runs/mnist_small [...]   # into results/mnist_small/, then the tables
     python results/collect.py                          # the tables alone, from what is in results/
 
 Kept are the config, the result with the device, the metrics, curves and samples, and in run.json the command, the date,
-the version and the training time. The full table is between two marks in docs/results.md, and a short one between the
-same marks in README.md.
+the version and the training time. `page_tables.py` has the tables; each is between two marks in its page.
 """
 
 import argparse
@@ -16,11 +15,11 @@ import re
 import shutil
 from pathlib import Path
 
+import page_tables
+
 HERE = Path(__file__).parent
-README, PAGE = HERE.parent / "README.md", HERE.parent / "docs" / "results.md"
-BEGIN, END = "<!-- runs: written by results/collect.py -->\n", "<!-- end of runs -->\n"
+ROOT = HERE.parent
 FILES = ("config.json", "result.json", "metrics.csv", "curves.png", "samples.png")
-PUBLISHED = {"cifar10": "3.49 (the paper)", "mnist": "1.06 (RealNVP in FFJORD's paper)"}
 
 
 def training_seconds(metrics: Path, batch_size: int) -> float:
@@ -68,62 +67,21 @@ def without_paths(command: str) -> str:
     return re.sub(r" --(workdir|config\.dataset\.(data_dir|path|manual_dir|cache_dir))=\S+", "", command)
 
 
-def kept_runs() -> list[tuple[str, dict, dict, dict]]:
-    """Directory, run, result and config of every run in results/."""
-    kept = []
-    for path in sorted(HERE.glob("*/run.json")):
-        files = (path.parent / name for name in ("run.json", "result.json", "config.json"))
-        kept.append((path.parent.name, *(json.loads(file.read_text()) for file in files)))
-    return kept
-
-
-def row(name: str, run: dict, result: dict, config: dict) -> dict[str, str]:
-    """The cells of a run's row, in either table."""
-    minutes, data = run["training_seconds"] / 60, config["dataset"]["name"]
-    took = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-    steps = f"{result['num_steps']:,} steps of {config['batch_size']}"
-    return {
-        "name": name,
-        "data": f"{data}, {result['num_examples']:,} test images",
-        "command": f"`{run['command']}`",
-        "made": f"{result['devices']}, {run['date']}, {run['version']}, {took}, {steps}",
-        "cost": f"{took} on {result['devices']}",
-        "bits": f"{result['mean']:.3f} +- {result['standard_error']:.3f}",
-        "published": PUBLISHED.get(data) or PUBLISHED.get(name.partition("_")[0], ""),
-    }
-
-
-def full_table() -> str:
-    """For docs/results.md."""
-    lines = [
-        "| run | data | command | device, date, version, training time | bits/dim | published |",
-        "|---|---|---|---|---|---|",
-    ]
-    for cells in (row(*kept) for kept in kept_runs()):
-        cells["name"] = f"[{cells['name']}](../results/{cells['name']}/README.md)"
-        lines.append("| {name} | {data} | {command} | {made} | {bits} | {published} |".format(**cells))
-    return "\n".join(lines) + "\n"
-
-
-def short_table() -> str:
-    """For README.md."""
-    lines = ["| config | bits/dim | published | training |", "|---|---|---|---|"]
-    for cells in (row(*kept) for kept in kept_runs()):
-        lines.append("| [{name}](results/{name}/README.md) | {bits} | {published} | {cost} |".format(**cells))
-    return "\n".join(lines) + "\n"
-
-
-def write_between_marks(file: Path, table: str) -> None:
-    text = file.read_text()
-    if BEGIN not in text or END not in text:
-        raise SystemExit(f"expected the marks {BEGIN.strip()} and {END.strip()} in {file.name}; got none")
-    before, rest = text.split(BEGIN)
-    file.write_text(before + BEGIN + table + END + rest.split(END)[1])
+def write_between_marks(file: Path, name: str, text: str) -> None:
+    """Put a text between the two marks of a name."""
+    begin, end = f"<!-- {name}: written by results/collect.py -->\n", f"<!-- end of {name} -->\n"
+    page = file.read_text()
+    if begin not in page or end not in page:
+        raise SystemExit(f"expected the marks {begin.strip()} and {end.strip()} in {file}; got none")
+    before, rest = page.split(begin)
+    file.write_text(before + begin + text + end + rest.split(end)[1])
 
 
 def write_tables() -> None:
-    write_between_marks(PAGE, full_table())
-    write_between_marks(README, short_table())
+    """Write every table of every page."""
+    for page, named in page_tables.TABLES.items():
+        for name, make in named.items():
+            write_between_marks(ROOT / page, name, make())
 
 
 def main() -> None:

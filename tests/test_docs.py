@@ -1,4 +1,4 @@
-"""The README and the pages of docs/: links lead somewhere, configs exist, and Python parses."""
+"""The pages of the repository: links lead somewhere, configs exist, Python parses, and no page is left out."""
 
 import re
 
@@ -6,7 +6,11 @@ import pytest
 
 from tests.helpers import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    ROOT / "llms.txt",
+    *(path for folder in ("docs", "results", "tests") for path in sorted((ROOT / folder).glob("**/*.md"))),
+]
 CONFIGS = {path.stem for path in (ROOT / "configs").glob("*.py")} - {"__init__", "default"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -60,3 +64,22 @@ def test_the_readme_has_two_commands_and_can_be_read_in_one_go():
     for command in ("pip install -e . && python train.py", "pip install -e '.[test]' && python -m pytest"):
         assert f"```bash\n{command}\n```" in text
     assert len(text.splitlines()) <= 130
+
+
+def test_no_page_is_left_out():
+    pages = {str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("**/*.md")} - {
+        "docs/contents.md",
+        "docs/README.md",
+    }
+    pages |= {str(notebook.relative_to(ROOT)) for notebook in (ROOT / "notebooks").glob("*.ipynb")}
+    contents = (ROOT / "docs" / "contents.md").read_text()
+    listed = {
+        "contents.md": set(re.findall(r"^(?:.+ <)?([\w./]+\.(?:md|ipynb))>?$", contents, re.MULTILINE)),
+        "llms.txt": set(re.findall(r"\]\(([^)]+)\)", (ROOT / "llms.txt").read_text())),
+    }
+    listed["contents.md"] = {
+        path.removeprefix("../") if path.startswith("../") else f"docs/{path}" for path in listed["contents.md"]
+    }
+    for name, paths in listed.items():
+        assert pages <= paths, f"{name} lacks {sorted(pages - paths)}"
+    assert all((ROOT / path).is_file() for path in listed["contents.md"])

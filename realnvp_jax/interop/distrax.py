@@ -116,7 +116,7 @@ class FlowDistribution:
         return self.flow.sample(self.params, _key(seed), sample_shape, context=self.context)
 
     def sample_and_log_prob(self, *, seed: Any, sample_shape: Any = ()) -> tuple[jax.Array, jax.Array]:
-        """`sample`, and the log-density of each draw from the same pass."""
+        """`sample`, and the log-density of each draw in nats, from the same pass."""
         return self.flow.sample_and_log_prob(self.params, _key(seed), sample_shape, context=self.context)
 
 

@@ -54,6 +54,13 @@ class FlowDensity(DensityMixin, BaseEstimator):
       history_: the scores during training, a `realnvp_jax.History`.
       n_features_in_: number of columns.
       feature_names_in_: names of the columns, if X had names.
+
+    Example:
+      >>> import numpy as np, realnvp_jax
+      >>> x = np.random.default_rng(0).normal(size=(200, 2))
+      >>> density = realnvp_jax.FlowDensity(max_steps=5, random_state=0).fit(x)
+      >>> density.score_samples(x).shape
+      (200,)
     """
 
     def __init__(

@@ -81,6 +81,14 @@ def autoregressive_flow(
 
     Raises:
       ValueError: a size is not positive, the order is not a permutation, or a choice is unknown.
+
+    Example:
+      >>> import jax, numpy as np, realnvp_jax
+      >>> flow = realnvp_jax.autoregressive_flow(3, num_components=2, hidden=(16,))
+      >>> params = flow.init(jax.random.key(0))
+      >>> z, log_det = flow.forward(params, np.zeros((5, 3)))
+      >>> z.shape, log_det.shape
+      ((5, 3), (5,))
     """
     arguments.at_least(1, num_dims=num_dims)
     arguments.at_least(0, seed=seed)

@@ -117,7 +117,7 @@ class Flow:
     def log_prob_train(
         self, params: Params, x: ArrayLike, context: ArrayLike | None = None, *, axis_name: str | None = None
     ) -> tuple[Float[Array, "*batch"], dict[str, Any]]:
-        """Log-density under the statistics of the batch, and `params` with the running statistics updated.
+        """Log-density in nats under the statistics of the batch; `params` with the running statistics updated.
 
         With an `axis_name`, the name of a mapped axis, the batch is spread over its devices and its statistics are
         global. The other arguments are those of `log_prob`.
@@ -192,7 +192,7 @@ class Flow:
         temperature: float = 1.0,
         check: bool = False,
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """`sample`, and `log_prob` of each draw (at temperature 1), from a single inverse pass.
+        """`sample`, and `log_prob` of each draw (in nats, at temperature 1), from a single inverse pass.
 
         They agree to within rounding, which strong weights amplify (`realnvp_jax.models.rounding`). With `check`,
         `log_prob` is evaluated too, and a difference above LARGEST_LOG_PROB_ERROR is a RoundingWarning. Draws with
@@ -240,7 +240,7 @@ class Flow:
         *,
         axis_name: str | None = None,
     ) -> tuple[Float[Array, "*batch"], dict[str, Any]]:
-        """`bits_per_dim` under the statistics of the batch, and `params` with the running statistics updated.
+        """Bits per dimension under the statistics of the batch; `params` with the running statistics updated.
 
         Dropout is applied if the flow has it. An example's noise depends only on the key and its position in the
         (global) batch. The arguments are those of `bits_per_dim` and `log_prob_train`.

@@ -149,6 +149,12 @@ def glow_flow(
       TypeError: a part is neither a name nor an object of its kind.
       ValueError: a size is not positive, the scales do not divide the image, levels < 2, alpha not in [0, 0.5), a name
         is not registered, no part has one of the options, masks are unknown, or num_steps is odd with both masks.
+
+    Example:
+      >>> import realnvp_jax
+      >>> flow = realnvp_jax.glow_flow((8, 8, 3), num_scales=2, num_steps=4, masks="both")
+      >>> flow.event_shape, flow.levels
+      ((8, 8, 3), 256)
     """
     shape = arguments.image_shape(event_shape)
     arguments.at_least(

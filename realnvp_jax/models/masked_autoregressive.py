@@ -83,6 +83,13 @@ def masked_autoregressive_flow(
     Raises:
       TypeError: a part is neither a name nor an object of its kind.
       ValueError: a size is not positive, a choice is unknown, or no part has one of the options.
+
+    Example:
+      >>> import jax, numpy as np, realnvp_jax
+      >>> flow = realnvp_jax.masked_autoregressive_flow(3, num_layers=2, hidden=(16,), context=1)
+      >>> params = flow.init(jax.random.key(0))
+      >>> flow.sample(params, jax.random.key(1), (5,), context=np.zeros((2, 1))).shape
+      (5, 2, 3)
     """
     arguments.at_least(1, num_dims=num_dims, num_layers=num_layers)
     arguments.at_least(0, seed=seed)

@@ -19,7 +19,8 @@ class FlowModule(nnx.Module):
     wrt=nnx.Param)` and `nnx.jit` treat them like those of any module. Variables of other collections, such as the
     "standardization" of vectors, have a type of the collection's name, and stay as they are in training. The other
     arguments, the results and the errors of a method are those of the method of `Flow` with the same name, except that
-    training passes take no axis_name and return no parameters. Methods that need no parameters are those of `flow`.
+    training passes take no axis_name and return no parameters: x and z have shape (*batch, *event_shape), context has
+    (*batch, context_size), and densities have (*batch,). Methods that need no parameters are those of `flow`.
 
     Attributes:
       flow: the flow.
@@ -40,7 +41,7 @@ class FlowModule(nnx.Module):
         return self.flow.log_prob(self.params, x, context)
 
     def log_prob_train(self, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "*batch"]:
-        """Log-density under the statistics of the batch; updates the running statistics in place."""
+        """Log-density in nats under the statistics of the batch; updates the running statistics in place."""
         log_prob, updated = self.flow.log_prob_train(self.params, x, context)
         self._keep_statistics(updated)
         return log_prob
@@ -78,7 +79,7 @@ class FlowModule(nnx.Module):
     def sample_and_log_prob(
         self, key: jax.Array, shape: Any = (), **options: Any
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """`sample`, and the log-density of each draw; the options are context, temperature and check."""
+        """`sample`, and the log-density of each draw in nats; the options are context, temperature and check."""
         return self.flow.sample_and_log_prob(self.params, key, shape, **options)
 
     def _keep_statistics(self, updated: Params) -> None:

@@ -135,6 +135,14 @@ def image_flow(
       TypeError: a part is neither a name nor an object of its kind.
       ValueError: a size is not positive, the scales do not divide the image, levels < 2, alpha not in [0, 0.5), a name
         is not registered, or no part has one of the options.
+
+    Example:
+      >>> import jax, numpy as np, realnvp_jax
+      >>> flow = realnvp_jax.image_flow((4, 4, 1), num_scales=1, base_features=4, num_blocks=1, levels=17)
+      >>> params = flow.init(jax.random.key(0))
+      >>> pixels = np.zeros((3, 4, 4, 1), np.uint8)
+      >>> flow.bits_per_dim(params, jax.random.key(1), pixels).shape
+      (3,)
     """
     shape = arguments.image_shape(event_shape)
     arguments.at_least(1, num_scales=num_scales, base_features=base_features, num_blocks=num_blocks)

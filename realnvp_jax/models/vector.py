@@ -130,6 +130,16 @@ def vector_flow(
       TypeError: a part is neither a name nor an object of its kind.
       ValueError: num_dims < 2, another size is not positive, a name is not registered, or no part has one of the
         options.
+
+    Example:
+      >>> import jax, numpy as np, realnvp_jax
+      >>> x = np.random.default_rng(0).normal(3.0, 2.0, size=(100, 2))
+      >>> flow = realnvp_jax.vector_flow(2, num_layers=4, hidden=(16,))
+      >>> params = flow.init(jax.random.key(0), x)
+      >>> flow.log_prob(params, x).shape
+      (100,)
+      >>> flow.sample(params, jax.random.key(1), (5,)).shape
+      (5, 2)
     """
     if arguments.integer("num_dims", num_dims) < 2:
         raise ValueError(

@@ -52,7 +52,7 @@ class Normalization(nn.Module):
         """
 
     def note_used(self, **statistics: jax.Array) -> None:
-        """Note what a training pass normalized by, under the names of the running statistics in "batch_stats".
+        """Note what a training pass normalized by, [n] for n channels, under the names that "batch_stats" has for it.
 
         A part whose inverse uses other statistics than its training pass must call this: memory="invert" inverts the
         pass with the noted values in place of the running ones.

@@ -115,6 +115,13 @@ def get_config(name: str | Path) -> Any:
 
     Raises:
       ValueError: there is no such config, or its file fails.
+
+    Example:
+      >>> import realnvp_jax
+      >>> config = realnvp_jax.get_config("toy2d:moons")
+      >>> config.num_steps = 100
+      >>> realnvp_jax.create(config).event_shape
+      (2,)
     """
     return find_config(name).load()
 

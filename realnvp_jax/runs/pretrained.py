@@ -34,6 +34,12 @@ def load_pretrained(name: str) -> tuple[Flow, dict[str, Any]]:
 
     Raises:
       ValueError: there is no such flow.
+
+    Example:
+      >>> import jax, realnvp_jax
+      >>> flow, params = realnvp_jax.load_pretrained("moons")
+      >>> flow.sample(params, jax.random.key(0), (10,)).shape
+      (10, 2)
     """
     names = tuple(pretrained_flows())
     if name not in names:

@@ -58,6 +58,14 @@ def save(
       TypeError: `flow` is not a Flow.
       ValueError: the folder exists; max_file_size is not a positive integer; the flow contains a function or a part
         that is not registered; or the parameters belong to another flow.
+
+    Example:
+      >>> import jax, pathlib, realnvp_jax, tempfile
+      >>> flow = realnvp_jax.vector_flow(2, num_layers=2, hidden=(8,))
+      >>> folder = pathlib.Path(tempfile.mkdtemp()) / "flow"
+      >>> realnvp_jax.save(folder, flow, flow.init(jax.random.key(0)))
+      >>> realnvp_jax.load(folder)[0] == flow
+      True
     """
     write_folder(Path(path).expanduser().absolute(), flow, params, {}, overwrite=overwrite, max_file_size=max_file_size)
 

@@ -122,6 +122,13 @@ def fit(
         not fit x and the flow; parameters are not finite or a matrix is singular; a number is out of range; or
         arguments exclude each other.
       NonFiniteLossError: the loss is not finite; the message gives the reason.
+
+    Example:
+      >>> import jax, numpy as np, realnvp_jax
+      >>> x = np.random.default_rng(0).normal(size=(200, 2))
+      >>> flow = realnvp_jax.vector_flow(2, num_layers=2, hidden=(8,))
+      >>> params = flow.init(jax.random.key(0), x)
+      >>> params = realnvp_jax.fit(flow, params, x, jax.random.key(1), num_steps=5, progress=False)
     """
     arguments.at_least(1, batch_size=batch_size)
     arguments.check_nonnegative(clip_norm=clip_norm, l2=l2)

@@ -42,7 +42,7 @@ class Transform(nn.Module):
         """Inverse of `forward`: value and elementwise log-derivative."""
 
     def checked(self, method: str, values: Array, raw: Array) -> tuple[Array, Array]:
-        """`forward` or `inverse`.
+        """`forward` or `inverse`, with values of shape [*n, channels] and raw parameters [*n, parameters].
 
         Raises:
           ValueError: the result does not have the shape of the values.
