@@ -75,6 +75,7 @@ function makeCoupling({ mask, conditioner, transform, normalization, epsilon }) 
   const cellOf = (x, p) => [Math.floor(p / x.width) % x.height, p % x.width];
   return {
     isCoupling: true,
+    parity: mask.parity,
     forward: (x, logDet) => pass(x, logDet, "forward"),
     inverse: (z, logDet) => pass(z, logDet, "inverse"),
   };
@@ -127,13 +128,26 @@ class Flow {
     this.shape = exported.event_shape.length === 3 ? exported.event_shape : [1, 1, ...exported.event_shape];
     this.size = this.shape.reduce((a, b) => a * b, 1);
     this.layers = exported.layers.map((layer) => LAYERS[layer.kind](withWeights(layer, bytes)));
-    this.numCouplings = this.layers.filter((layer) => layer.isCoupling).length;
+    this.couplings = this.layers.filter((layer) => layer.isCoupling);
     this.standardization = exported.layers[0].kind === "normalize" ? withWeights(exported.layers[0], bytes) : null;
+  }
+
+  /** For each latent the number of the scale that factors it out, 0 for the finest; the last scale has the rest. */
+  latentScales() {
+    let z = batch(new Float64Array(this.size), 1, this.shape);
+    const asides = [];
+    for (const layer of this.layers.filter(({ isFactorOut }) => isFactorOut)) {
+      const [onward, aside] = takeApart(z);
+      asides.push(map(aside, () => asides.length));
+      z = map(onward, () => asides.length);
+    }
+    while (asides.length) z = restore(z, asides.pop());
+    return z.data;
   }
 
   /** All layers, or of the couplings only the `count` that are nearest to the latents: a shorter flow. */
   _chosen(count) {
-    let skipped = this.numCouplings - (count ?? this.numCouplings);
+    let skipped = this.couplings.length - (count ?? this.couplings.length);
     return this.layers.filter((layer) => !layer.isCoupling || skipped-- <= 0);
   }
 

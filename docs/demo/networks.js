@@ -2,7 +2,6 @@
 
 "use strict";
 
-
 const ACTIVATIONS = {
   relu: (h) => Math.max(h, 0),
   tanh: Math.tanh,
