@@ -49,7 +49,9 @@ class Page:
         command = [CHROMIUM, *arguments, f"--user-data-dir={profile}"]
         redirected = f'exec "$@" 3<&{read_command} 4>&{write_answer}'
         self._process = subprocess.Popen(
-            ["bash", "-c", redirected, "bash", *command], pass_fds=(read_command, write_answer), stderr=subprocess.DEVNULL
+            ["bash", "-c", redirected, "bash", *command],
+            pass_fds=(read_command, write_answer),
+            stderr=subprocess.DEVNULL,
         )
         os.close(read_command)
         os.close(write_answer)
@@ -127,7 +129,9 @@ class Page:
         self._send("Input.dispatchMouseEvent", {"type": "mousePressed", "button": "left", "clickCount": 1, **points[0]})
         for point in points[1:]:
             self._send("Input.dispatchMouseEvent", {"type": "mouseMoved", "button": "left", "buttons": 1, **point})
-        self._send("Input.dispatchMouseEvent", {"type": "mouseReleased", "button": "left", "clickCount": 1, **points[-1]})
+        self._send(
+            "Input.dispatchMouseEvent", {"type": "mouseReleased", "button": "left", "clickCount": 1, **points[-1]}
+        )
 
     def press(self, selector: str, *keys: str) -> None:
         """Focus an element and press keys, such as ArrowRight or +."""

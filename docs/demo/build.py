@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import realnvp_jax
@@ -59,31 +58,46 @@ def export(flow: realnvp_jax.Flow, params: dict[str, Any]) -> dict[str, Any]:
     Raises:
       ValueError: the page cannot compute one of the flow's parts.
     """
-    if flow.context_size:
-        raise ValueError(f"expected a flow without a context; got one with a context of size {flow.context_size}")
-    _check(flow.base, realnvp_jax.Normal)
-    _check(flow.dequantizer, realnvp_jax.UniformDequantizer)
-    _check(flow.preprocessing, Identity, Logit)
+    _check_parts(flow)
     weights = Weights()
     tree = _merged(*params.values())
     bijection = flow.bijection
-    _check(bijection, RealNVP, Standardized)
     if isinstance(bijection, RealNVP):
         layers = _image_layers(bijection, tree, weights)
     else:
-        _check(bijection.bijection, VectorRealNVP)
-        statistics = tree["standardize"]["statistics"]
-        standardize = {name: weights.add(statistics[name]) for name in ("mean", "log_std")}
-        layers = [
-            {"kind": "normalize", **standardize},
-            *_vector_layers(bijection.bijection, tree["bijection"], weights),
-        ]
+        layers = _vector_layers(bijection.bijection, tree, weights)
     return {
         "event_shape": flow.event_shape,
         "logit": dataclasses.asdict(flow.preprocessing) or None,
         "layers": layers,
         "weights": base64.b64encode(weights.buffer).decode(),
     }
+
+
+def _check_parts(flow: realnvp_jax.Flow) -> None:
+    """Refuse a flow with a part that `flow.js` does not compute."""
+    if flow.context_size:
+        raise ValueError(f"expected a flow without a context; got one with a context of size {flow.context_size}")
+    _check(flow.base, realnvp_jax.Normal)
+    _check(flow.dequantizer, realnvp_jax.UniformDequantizer)
+    _check(flow.preprocessing, Identity, Logit)
+    _check(flow.bijection, RealNVP, Standardized)
+    model = flow.bijection
+    if isinstance(model, Standardized):
+        model = model.bijection
+        _check(model, VectorRealNVP)
+        _check(model.masks, VectorHalves)
+        _check(model.mixing, type(None))
+        _check(model.conditioner, MLP)
+    else:
+        _check(model.masks, Checkerboard)
+        _check(model.conditioner, ResNet)
+    _check(model.transform, Affine, Spline)
+    _check(model.normalization, BatchNorm, NoNormalization)
+    if isinstance(model.transform, Affine) and model.transform.scale_function != "tanh":
+        raise ValueError(
+            f"expected affine couplings with the scale function tanh; got {model.transform.scale_function}"
+        )
 
 
 def _check(part: Any, *known: type) -> None:
@@ -111,19 +125,18 @@ def _layer(tree: Any, number: int) -> Any:
 
 
 def _vector_layers(model: VectorRealNVP, tree: Any, weights: Weights) -> list[dict[str, Any]]:
-    _check(model.masks, VectorHalves)
-    _check(model.mixing, type(None))
-    _check(model.conditioner, MLP)
+    statistics = tree["standardize"]["statistics"]
+    standardize = {name: weights.add(statistics[name]) for name in ("mean", "log_std")}
+    tree = tree["bijection"]
     pairs, has_last = divmod(model.num_layers, 2)
     trees = [_layer(tree["pairs"]["layer"]["bijection"], number) for number in range(pairs)]
     trees = [pair[f"layers_{parity}"] for pair in trees for parity in range(2)]
     trees += [tree["last"]["bijection"]["layers_0"]] if has_last else []
-    return [_coupling(model, Halves(number % 2), tree, weights) for number, tree in enumerate(trees)]
+    couplings = [_coupling(model, Halves(number % 2), tree, weights) for number, tree in enumerate(trees)]
+    return [{"kind": "normalize", **standardize}, *couplings]
 
 
 def _image_layers(model: RealNVP, tree: Any, weights: Weights) -> list[dict[str, Any]]:
-    _check(model.masks, Checkerboard)
-    _check(model.conditioner, ResNet)
     layers = []
 
     def stack(mask: Checkerboard | Halves, tree: Any, count: int) -> None:
@@ -145,10 +158,6 @@ def _coupling(
     model: RealNVP | VectorRealNVP, mask: Checkerboard | Halves, tree: Any, weights: Weights
 ) -> dict[str, Any]:
     transform, normalization, conditioner = model.transform, model.normalization, model.conditioner
-    _check(transform, Affine, Spline)
-    _check(normalization, BatchNorm, NoNormalization)
-    if isinstance(transform, Affine) and transform.scale_function != "tanh":
-        raise ValueError(f"expected affine couplings with the scale function tanh; got {transform.scale_function}")
     return {
         "kind": "coupling",
         "mask": {"kind": "halves" if isinstance(mask, Halves) else "checkerboard", "parity": mask.parity},
@@ -187,7 +196,7 @@ def page(workdirs: list[str]) -> str:
         flow, params = realnvp_jax.load(workdir)
         if flow.event_shape != (2,):
             raise ValueError(f"expected a flow on the plane in {workdir}; got the event shape {flow.event_shape}")
-        planar[Path(workdir).name] = export(flow, jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params))
+        planar[Path(workdir).name] = export(flow, params)
     planar |= {name: export(*realnvp_jax.load_pretrained(name)) for name in PLANAR}
     digits = {**export(*realnvp_jax.load_pretrained("digits")), "examples": examples_of_digits()}
     data = {"planar": planar, "digits": digits}

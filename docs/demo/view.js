@@ -107,7 +107,6 @@ class Canvas {
       if (event.pointerType === "touch" && !isNear(place(event))) return;
       active = event.pointerId;
       canvas.setPointerCapture(active);
-      canvas.focus({ preventScroll: true });
       moved(...place(event), event);
     });
     canvas.addEventListener("pointermove", (event) => event.pointerId === active && moved(...place(event), event));
