@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -83,6 +84,7 @@ class Page:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            assert select.select([self._read], [], [], PATIENCE)[0], "the browser does not answer"
             piece = os.read(self._read, 1 << 20)
             assert piece, "the browser ended"
             self._buffer += piece
@@ -126,12 +128,13 @@ class Page:
                 self._send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
             self._send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
             return
-        self._send("Input.dispatchMouseEvent", {"type": "mousePressed", "button": "left", "clickCount": 1, **points[0]})
+        self._mouse("mousePressed", points[0], clickCount=1)
         for point in points[1:]:
-            self._send("Input.dispatchMouseEvent", {"type": "mouseMoved", "button": "left", "buttons": 1, **point})
-        self._send(
-            "Input.dispatchMouseEvent", {"type": "mouseReleased", "button": "left", "clickCount": 1, **points[-1]}
-        )
+            self._mouse("mouseMoved", point, buttons=1)
+        self._mouse("mouseReleased", points[-1], clickCount=1)
+
+    def _mouse(self, kind: str, point: dict[str, float], **more: int) -> None:
+        self._send("Input.dispatchMouseEvent", {"type": kind, "button": "left", **point, **more})
 
     def press(self, selector: str, *keys: str) -> None:
         """Focus an element and press keys, such as ArrowRight or +."""

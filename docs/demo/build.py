@@ -2,8 +2,8 @@
 
     python docs/demo/build.py OUT.html [WORKDIR ...]
 
-The page holds the flows that ship with the package. WORKDIR: a run, or a published folder, of a flow on the plane, which
-the page shows first. Parameters are exported as they are; `flow.js` computes with them in double precision.
+The page holds the flows that ship with the package. Each WORKDIR is a run, or a published folder, of a flow on the
+plane, and comes before them. Parameters are exported in float32, and `flow.js` computes with them in double precision.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Weights:
         self.buffer = bytearray()
 
     def add(self, array: Any) -> dict[str, Any]:
-        """Append a float32 array; the answer says where it is. Those that fit bfloat16 exactly take half of the room."""
+        """Append an array, in bfloat16 where that is exact; the answer says where it is."""
         array = np.asarray(array, np.float32)
         words = array.view(np.uint32)
         is_short = not np.any(words & 0xFFFF)
