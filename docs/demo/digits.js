@@ -26,7 +26,7 @@ class DigitsDemo {
     this.image = new Canvas("digit", () => this.drawImage());
     this.latents = new Canvas("digit-latents", () => this.drawLatents());
     this.makeControls();
-    [0, 5, 14, 7].forEach((example, corner) => this.setCorner(corner, String(example)));
+    [0, 8, 15, 12].forEach((example, corner) => this.setCorner(corner, String(example)));
     this.changed();
   }
 
