@@ -60,7 +60,7 @@ def flow_and_params(name):
     return flow, {**params, "params": perturb(params["params"], jax.random.key(1), 0.05)}
 
 
-@pytest.mark.parametrize(("name", "form"), cases())
+@pytest.mark.parametrize(("name", "form"), list(cases()))
 def test_exported_functions_are_those_of_the_flow(name, form, monkeypatch):
     monkeypatch.setattr(publish, "_BATCH_SIZES", (1, 3))  # each is compiled; the batch size of an export is free
     flow, params = flow_and_params(name)
