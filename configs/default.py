@@ -126,8 +126,8 @@ KEYS = {
     ),
     "model.masks": (
         "",
-        "image_flow: checkerboard, halves; glow_flow: channels, checkerboard, both (in turn, for an even num_steps); "
-        "vector_flow: halves, alternating, random, learned; empty for the first",
+        "image_flow: checkerboard, halves, random; glow_flow: channels, checkerboard, both (in turn, for an even "
+        "num_steps); vector_flow: halves, alternating, random, learned; empty for the first",
     ),
     "model.mixing": (
         "",

@@ -2,7 +2,8 @@
 
 Everywhere `True` marks the identity half. A mask is a pure function of (kind, parity, shape) and never a
 parameter. Each kind is a hashable specification that splits its input into (identity half, transformed half) and merges
-the two again: `Checkerboard` and `ImageHalves` mask the cells of an image, and `Halves` splits the last axis.
+the two again: `Checkerboard`, `ImageHalves` and `RandomCells` mask the cells of an image, and `Halves` splits the last
+axis.
 
 In a loop over layers the parity is an array that is known only at run time: `mask.with_parity(parity)`.
 
@@ -93,6 +94,25 @@ class ImageHalves(CellMask):
         top = jnp.arange(height)[:, None] < (height + 1) // 2
         left = jnp.arange(width)[None, :] < (width + 1) // 2
         first = jnp.where(jnp.asarray(self.parity < 2), top, left)
+        return (first == (self.parity % 2 == 0))[None, :, :, None]
+
+
+@register("image_mask", "random")
+@dataclasses.dataclass(frozen=True)
+class RandomCells(CellMask):
+    """A random half of the cells and the other half, for comparison with the checkerboard.
+
+    Parity 0 and 1 are one choice and its complement, 2 and 3 another one. The choices depend only on the image's size;
+    if the number of cells is odd, parity 0 and 2 keep the larger half.
+    """
+
+    num_parities: ClassVar[int] = 4
+
+    def cells(self, shape: tuple[Any, ...]) -> Bool[Array, "1 height width 1"]:
+        """The mask for images of shape [n, height, width, channels]."""
+        height, width = shape[-3:-1]
+        choices = [np.random.default_rng(seed).permutation(height * width) % 2 == 0 for seed in (0, 1)]
+        first = jnp.where(jnp.asarray(self.parity < 2), *choices).reshape(height, width)
         return (first == (self.parity % 2 == 0))[None, :, :, None]
 
 

@@ -27,7 +27,7 @@ from realnvp_jax.bijections.stack import Stack
 from realnvp_jax.bijections.transforms import Additive, Affine, Mixture, MixtureAffine, Spline
 from realnvp_jax.data.images.framed import FramedImages
 from realnvp_jax.data.named import find_images
-from realnvp_jax.masks import Alternating, Checkerboard, Halves, ImageHalves, RandomHalves
+from realnvp_jax.masks import Alternating, Checkerboard, Halves, ImageHalves, RandomCells, RandomHalves
 from realnvp_jax.mode import EVALUATE
 from realnvp_jax.models.autoregressive import autoregressive_flow
 from realnvp_jax.models.create import MODELS
@@ -130,6 +130,7 @@ ZOO = {
     "vector coupling by soft clamps": Animal(lambda: vector_coupling(0, 3, Affine(scale_function="soft_clamp")), (3,)),
     "image halves coupling 0": Animal(lambda: variant(ImageHalves(1), 1, Affine(0.0), NoNormalization()), (3, 2, 1)),
     "image halves coupling 1": Animal(lambda: variant(ImageHalves(2), 1, Affine(0.0), ActNorm()), (2, 3, 1)),
+    "random cells coupling": Animal(lambda: variant(RandomCells(3), 1, Affine(0.0), ActNorm()), (3, 3, 1)),
     "additive coupling 0": Animal(lambda: variant(Checkerboard(0), 1, Additive(), ActNorm()), (2, 3, 1)),
     "coupling of splines": Animal(lambda: variant(Checkerboard(1), 2, SPLINE, NoNormalization()), (2, 2, 2)),
     "gained coupling 0": Animal(

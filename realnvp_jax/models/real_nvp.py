@@ -122,7 +122,7 @@ def image_flow(
       transform: transform of the coupling layers: affine, additive (NICE, with its final diagonal scaling), or spline.
       normalization: after the coupling layers and in the conditioners: batch_norm, act_norm (then initialize with
         `flow.init(key, x)`), or none.
-      masks: checkerboard, or halves of the image (a bad choice, for comparison).
+      masks: checkerboard; or, for comparison, halves of the image (a bad choice) or random cells.
       base: distribution of the latents.
       dequantizer: how discrete pixels are made continuous.
       memory: what training keeps for the backward pass of a coupling layer: store, remat or invert (`Stack`).

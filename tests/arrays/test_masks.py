@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from realnvp_jax.masks import Alternating, Checkerboard, Halves, RandomHalves, VectorHalves, checkerboard
+from realnvp_jax.masks import Alternating, Checkerboard, Halves, RandomCells, RandomHalves, VectorHalves, checkerboard
 
 
 def test_checkerboard_parity_0_keeps_the_upper_left_cell():
@@ -21,6 +21,18 @@ def test_split_and_merge_agree_with_the_mask(mask):
         np.testing.assert_array_equal(identity == 0, np.broadcast_to(~checkerboard(3, 5, mask.parity)[None], x.shape))
     else:
         np.testing.assert_array_equal(identity, x[..., :2] if mask.parity == 0 else x[..., 2:])
+
+
+def test_random_cells_are_two_choices_of_half_the_cells_and_their_complements():
+    masks = [np.asarray(RandomCells(parity).cells((2, 8, 6, 3))) for parity in range(4)]
+    assert all(mask.shape == (1, 8, 6, 1) and mask.sum() == 24 for mask in masks)
+    np.testing.assert_array_equal(masks[1], ~masks[0])
+    np.testing.assert_array_equal(masks[3], ~masks[2])
+    assert 0 < (masks[0] == masks[2]).sum() < 48
+    traced = jax.jit(lambda parity: RandomCells().with_parity(parity).cells((8, 6, 3)))
+    for parity in range(4):
+        np.testing.assert_array_equal(traced(parity), masks[parity])
+    assert [int(RandomCells(parity).cells((3, 5, 1)).sum()) for parity in range(4)] == [8, 7, 8, 7]
 
 
 def test_the_orders_of_vector_masks():
