@@ -7,6 +7,8 @@ and the source files that the pages link to keep the places, and the links, that
 import importlib.util
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from docutils import nodes
@@ -122,9 +124,17 @@ def shorten_signature(app, what, name, obj, options, signature, annotation):
     return signature and shorten(signature), annotation and shorten(annotation)
 
 
+def write_demonstration(app, exception):
+    """Write the page on which one drags latents, which is not made of a source of Sphinx."""
+    if exception is None:
+        build = str(ROOT / "docs" / "demo" / "build.py")
+        subprocess.run([sys.executable, build, str(Path(app.outdir) / "demo.html")], check=True)
+
+
 def setup(app):
     """Connect what is defined here."""
     app.add_source_parser(SourceFile)
     app.connect("source-read", add_contents)
     app.connect("autodoc-process-docstring", read_as_plain_text, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", shorten_signature)
+    app.connect("build-finished", write_demonstration)

@@ -37,6 +37,7 @@ from realnvp_jax.text import shorten
 
 BATCH_SIZE = 32
 _TRAINING_ONLY = ("memory", "unroll", "dtype")  # fields on which the density does not depend
+_IMPOSSIBLE = 1000.0  # bits/dim that count for an image of density 0
 _PROBE_TOLERANCE = 1e-9  # relative, of a log_prob in double precision
 
 
@@ -114,7 +115,8 @@ def compress_named(
         names=_deflated("\n".join(names).encode()),
         num_words=len(words),
         constants=_constants(),
-        bits_per_dim=float(own.mean()) if len(own) else 0.0,
+        bits_per_dim=_mean(own),
+        first_bits_per_dim=_mean(own[first]),
         probe=probe,
         versions=_versions(),
     )
@@ -187,7 +189,12 @@ def _own_bits(flow: Flow, params: Params, images: Pixels, context: Any, batch_si
         rows = slice(start, start + batch_size)
         own = functools.partial(flow.bits_per_dim, params, jax.random.fold_in(root_key(0), number))
         found.append(padded_call(own, batch_size, images[rows], None if context is None else context[rows]))
-    return np.concatenate(found).astype(np.float64) if found else np.zeros(0)
+    bits = np.concatenate(found).astype(np.float64) if found else np.zeros(0)
+    return np.where(np.isfinite(bits), bits, _IMPOSSIBLE)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _stored_first(coder: Coder, images: Pixels, context: Any, own: Float[np.ndarray, " n"], levels: int) -> list[int]:

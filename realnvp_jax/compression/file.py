@@ -48,6 +48,7 @@ class Header:
       num_words: size of the stack, in words.
       constants: constants of the coder.
       bits_per_dim: mean over the images of the flow's own bits/dim, for one dequantization.
+      first_bits_per_dim: their mean over the images in `first`, 0 if there are none.
       probe: log_prob of a fixed image, which shows whether a machine computes the flow as the encoder's did.
       versions: versions of realnvp_jax and JAX, and the processor, for messages.
     """
@@ -66,6 +67,7 @@ class Header:
     num_words: int
     constants: tuple[int, ...]
     bits_per_dim: float
+    first_bits_per_dim: float
     probe: float
     versions: str
 

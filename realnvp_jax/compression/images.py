@@ -61,8 +61,8 @@ def stored_first(own: Float[np.ndarray, " n"], bits_to_start: int, raw: float, n
       raw: bits/dim of an image without the flow.
       num_dims: number of dimensions of an image.
     """
-    worst = np.argsort(np.where(np.isfinite(own), -own, -np.inf), kind="stable")
-    longer = int(np.sum(~(own < raw)))
+    worst = np.argsort(-own, kind="stable")
+    longer = int(np.sum(own >= raw))
     needed = math.ceil(bits_to_start / (raw * num_dims))
     return sorted(worst[: max(longer, needed)].tolist())
 

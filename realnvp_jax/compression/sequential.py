@@ -37,11 +37,10 @@ class Sequential:
 
     def __init__(self, flow: Any, variables: Any, batch_size: int):
         self._flow, self._batch_size = flow, batch_size
-        conditioner = flow.bijection.conditioner
-        self._order = np.asarray(conditioner.sequence)
-        self._start = conditioner.start(batch_size, np.float64)
+        self._order = np.asarray(flow.bijection.conditioner.sequence)
+        self._start = _start(flow, batch_size, variables)
         self._frequencies = functools.partial(_frequencies, flow, variables)
-        self._put = functools.partial(_put, flow)
+        self._put = functools.partial(_put, flow, variables)
 
     def encode(self, bits: BitStack, x: Int[np.ndarray, "n *event"], context: Any) -> None:
         """Push images."""
@@ -78,8 +77,8 @@ def _frequencies(flow: Any, variables: Any, state: Any, k: Any, context: Any) ->
 
     def cdf(bijection):
         raw, changed = bijection.conditioner.parameters_of(state, k, context)
-        raw = jnp.broadcast_to(raw[:, None], (raw.shape[0], levels - 1, raw.shape[-1]))
-        z, _ = bijection.transform.forward(jnp.broadcast_to(edges, raw.shape[:-1]), raw)
+        each = jnp.broadcast_to(edges, (raw.shape[0], levels - 1))
+        z, _ = bijection.transform.forward(each, jnp.tile(raw, (1, levels - 1)))
         return z if isinstance(flow.base, Uniform) else ndtr(z), changed
 
     with jax.default_matmul_precision("highest"):
@@ -90,6 +89,14 @@ def _frequencies(flow: Any, variables: Any, state: Any, k: Any, context: Any) ->
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _put(flow: Any, state: Any, k: Any, values: Any) -> Any:
+def _put(flow: Any, variables: Any, state: Any, k: Any, values: Any) -> Any:
     """The state with the k-th element known."""
-    return flow.bijection.conditioner.put(state, k, flow.preprocessing.forward(values + 0.5)[0])
+    y, _ = flow.preprocessing.forward(values + 0.5)
+    return flow.bijection.apply(variables, method=lambda bijection: bijection.conditioner.put(state, k, y))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _start(flow: Any, batch_size: int, variables: Any) -> Any:
+    """The state before the first element."""
+    dtype = jnp.result_type(float)
+    return flow.bijection.apply(variables, method=lambda bijection: bijection.conditioner.start(batch_size, dtype))

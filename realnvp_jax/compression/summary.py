@@ -16,7 +16,8 @@ class Summary:
       num_bytes: size of the file.
       own: the mean of the flow's own bits/dim over the images, for one dequantization.
       stored: number of images that are stored without the flow.
-      start_up: bits/dim by which the images below all others are longer than by the flow.
+      start_up: bits/dim by which the images below all others are longer than the flow's own bits say; negative if the
+        flow would make them longer.
       framing: bits/dim of the header and the checksums.
     """
 
@@ -49,7 +50,7 @@ class Summary:
     def images_for(self, fraction: float) -> int:
         """How many images it takes until start-up and header are this fraction of the flow's own bits/dim."""
         once = (self.start_up + self.framing) * self.num_images
-        return math.ceil(once / (fraction * self.own)) if self.own > 0 else 0
+        return max(0, math.ceil(once / (fraction * self.own))) if self.own > 0 else 0
 
     def _per_dim(self, bits: float) -> float:
         return bits / (self.num_images * self.num_dims) if self.num_images else 0.0
@@ -67,13 +68,13 @@ def summary(data: bytes, levels: int) -> Summary:
     """
     header, words, _ = file.unpack(data)
     num, dims = header.num_images, header.num_dims
-    longer = math.log2(levels) - header.bits_per_dim
+    longer = math.log2(levels) - header.first_bits_per_dim
     return Summary(
         num_images=num,
         num_dims=dims,
         num_bytes=len(data),
         own=header.bits_per_dim,
         stored=len(header.first) + len(header.last),
-        start_up=max(0.0, longer * len(header.first) / num) if num else 0.0,
+        start_up=longer * len(header.first) / num if num else 0.0,
         framing=8 * (len(data) - words.nbytes) / (num * dims) if num else 0.0,
     )
