@@ -276,6 +276,33 @@ def autoregressive_tables() -> str:
     return lay_out(("", *flows, "true density"), rows)
 
 
+def compression() -> str:
+    """Sizes of compressed images, beside other codes."""
+    rows = []
+    for name in ("digits", "mnist", "cifar10"):
+        found = read("compression", f"{name}.json")
+        other = found.get("other", {})
+        numbers = (found[key] for key in ("bits_per_dim", "own", "start_up", "framing", "coding"))
+        codes = (f"{other[code]:.2f}" if code in other else "" for code in ("PNG", "WebP", "JPEG XL"))
+        images = (f"{found[f'images_for_{percent}_percent']:,}" for percent in (3, 1))
+        rows.append(
+            (f"{name}, {found['num_images']:,} images", *(f"{value:.3f}" for value in numbers), *codes, *images)
+        )
+    header = (
+        "file",
+        "own",
+        "start-up",
+        "header and checksums",
+        "coding",
+        "PNG",
+        "WebP",
+        "JPEG XL",
+        "3% from",
+        "1% from",
+    )
+    return lay_out(("", *header), rows)
+
+
 TABLES = {  # page -> the names of the tables between its marks, and what makes them
     "README.md": {"runs": short_runs},
     "docs/results.md": {
@@ -292,5 +319,6 @@ TABLES = {  # page -> the names of the tables between its marks, and what makes 
         "images": images,
         "tables": autoregressive_tables,
     },
+    "docs/compression.md": {"compression": compression},
     "results/ablation/README.md": {"ingredients": all_ingredients, "optimizers": optimizers},
 }

@@ -1,10 +1,10 @@
 """Size and speed of compressed images, beside PNG, WebP and JPEG XL on the same images.
 
-    python -m tests.benchmarks.compression FLOW IMAGES.npy [NUM] [--profile]
+    python -m tests.benchmarks.compression FLOW IMAGES.npy [NUM]
 
 FLOW is a run's workdir, a published folder, or the name of a flow that ships with the package. IMAGES.npy holds the
-images, of which the first NUM are taken. JPEG XL needs `pip install pillow-jxl-plugin`. Times are relative: the share of
-the coder, constriction, in the time of compression, and images per second as a ratio to PNG by Pillow.
+images, of which the first NUM are taken. JPEG XL needs `pip install pillow-jxl-plugin`. The share of the time within the
+coder is that of `compression.bits`.
 """
 
 import importlib.util
@@ -50,7 +50,9 @@ def jpeg_xl_bits(images: np.ndarray) -> np.ndarray:
     sizes = []
     for image in images:
         file = io.BytesIO()
-        Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, format="JXL", lossless=True, effort=9)
+        Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(
+            file, format="JXL", lossless=True, effort=9
+        )
         sizes.append(len(file.getvalue()))
     return 8 * np.array(sizes) / np.prod(images.shape[1:])
 
@@ -67,7 +69,9 @@ def main(flow_name: str, path: str, num: str = "") -> None:
         data = realnvp_jax.compress(flow, params, x)
         times[name] = time.perf_counter() - start
         share = sum(spent) / times[name]
-        print(f"compress, {name}: {len(x) / times[name]:.1f} images/s, {share:.1%} of the time in the coder", flush=True)
+        print(
+            f"compress, {name}: {len(x) / times[name]:.1f} images/s, {share:.1%} of the time in the coder", flush=True
+        )
     spent.clear()
     start = time.perf_counter()
     found = realnvp_jax.decompress(flow, params, data)

@@ -24,5 +24,7 @@ def test_help_is_there_for_every_command():
 
 
 def test_a_misspelt_command_gets_a_hint():
-    expected = "interpolate, score, publish, report, show, data; got 'evalute': did you mean 'evaluate'?"
+    expected = (
+        "interpolate, score, compress, decompress, publish, report, show, data; got 'evalute': did you mean 'evaluate'?"
+    )
     assert expected in refused("evalute", "-w", "x")

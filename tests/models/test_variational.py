@@ -47,9 +47,12 @@ def test_log_q_is_the_density_of_the_noise(context_size, x64):
 
     def noise(flat):
         squeezed = flat.reshape(1, 1, 1, 4)
-        pushed, _ = flow.dequantizer.apply(
-            mine, x, squeezed, context, method=lambda module, x, e, context: module.push(x, e, context)
-        )
+
+        def push(module):
+            features, couplings = module.conditioned(x, context)
+            return couplings.forward(squeezed, features)[0]
+
+        pushed = flow.dequantizer.apply(mine, method=push)
         return jax.nn.sigmoid(pushed).ravel()
 
     flat = e.ravel()  # an image of 2x2 pixels is squeezed by reshaping
