@@ -3,8 +3,8 @@
     python -m tests.benchmarks.compression FLOW IMAGES.npy [NUM]
 
 FLOW is a run's workdir, a published folder, or the name of a flow that ships with the package. IMAGES.npy holds the
-images, of which the first NUM are taken. JPEG XL needs `pip install pillow-jxl-plugin`. The share of the time within the
-coder is that of `compression.bits`.
+images, of which the first NUM are taken. JPEG XL needs `pip install pillow-jxl-plugin`. The share of the time within
+the coder is that of `compression.bits`.
 """
 
 import importlib.util
