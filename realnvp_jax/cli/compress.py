@@ -1,11 +1,13 @@
 """`realnvp compress`."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import click
 
 from realnvp_jax.cli import common
+from realnvp_jax.text import shorten
 
 
 @click.command()
@@ -74,6 +76,7 @@ def main(
         *_row("overhead", found.overhead, found),
         *_row("  start-up", found.start_up, found),
         *_row("  header and checksums", found.framing, found),
+        *(_row("  names and context", found.attached, found) if found.attached else []),
         *_row("  coding", found.coding_overhead, found),
     ]
     click.echo(common.table(rows))
@@ -104,4 +107,9 @@ def _relative(names: list[str]) -> list[str]:
     """The names of pictures relative to the folder that holds them all."""
     folders = [os.path.dirname(os.path.abspath(name)) for name in names]
     parent = os.path.commonpath(folders)
-    return [os.path.relpath(os.path.abspath(name), parent) for name in names]
+    relative = [os.path.relpath(os.path.abspath(name), parent) for name in names]
+    files = Counter(name.lower() if name.lower().endswith(".png") else f"{name}.png".lower() for name in relative)
+    for name, count in files.items():
+        if count > 1:
+            raise ValueError(f"expected names that differ as PNG files; got {count} for {shorten(name)}: rename them")
+    return relative

@@ -37,18 +37,19 @@ def main(
 
     directory = common.free_path(output, workdir, "decompress", overwrite)
     data = file.expanduser().read_bytes()
-    header, _, _ = unpack(data)
+    header, _ = unpack(data)
+    paths = [directory / (name if name.lower().endswith(".png") else f"{name}.png") for name in header.picture_names()]
+    if len({str(path).lower() for path in paths}) < len(paths):
+        raise ValueError("expected pictures with distinct names; got two that would become the same PNG file")
     run = common.open_run(workdir, step, data_dir, allow_changed_data)
     with tqdm(total=header.num_images, desc="decompressing", unit="image", disable=None, leave=False) as bar:
         images = decompress(run.flow, run.params, data, progress=bar.update)
     directory.mkdir(parents=True, exist_ok=True)
-    names = header.picture_names()
-    if names:
-        for name, image in zip(names, images, strict=True):
-            path = directory / (name if name.lower().endswith(".png") else f"{name}.png")
+    if paths:
+        for path, image in zip(paths, images, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(path)
     else:
         np.save(directory / "images.npy", images)
     common.write_note(directory, run, {"num": len(images)})
-    click.echo(f"{len(images)} images: {directory if names else directory / 'images.npy'}")
+    click.echo(f"{len(images)} images: {directory if paths else directory / 'images.npy'}")

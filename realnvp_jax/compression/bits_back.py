@@ -7,9 +7,10 @@ Popping u costs no bits, since the decoder gets them back, so that the stack gro
 for each image, the flow's own code length for this dequantization. But the bits have to be there: the first images of a
 file are stored without the flow, and what follows takes bits from them.
 
-The bits at the top of the stack are those of the latents before. As far as these are not distributed as the base says,
-the bits are not uniform, and neither would u be: densities would be lower than for uniform noise. So the bits are
-scrambled first, by numbers that depend on the pixels, which the decoder knows when it has to undo it.
+The bits at the top of the stack come from the latents of the images before. If these latents do not quite follow the
+base distribution, the bits are not uniform, nor is the noise that is drawn from them, and the density of y is lower
+than for uniform noise. The encoder therefore scrambles the bits first, by numbers that depend on the pixels; the
+decoder knows the pixels by the time it undoes the scrambling.
 (Townsend, Bird and Barber, Practical Lossless Compression with Latent Variables Using Bits Back Coding, 2019.)
 """
 
@@ -48,7 +49,9 @@ class BitsBack:
         of_dequantizer = {name: tree[DEQUANTIZER] for name, tree in variables.items() if DEQUANTIZER in tree}
         self._event_shape = flow.event_shape
         self._dequantizer = exact_dequantizer(flow, of_dequantizer, batch_size)
-        self._preprocessing = ExactPreprocessing(flow.preprocessing, self._dequantizer.step_bits, batch_size)
+        self._preprocessing = ExactPreprocessing(
+            flow.preprocessing, flow.levels, self._dequantizer.step_bits, batch_size
+        )
         self._bijection = exact(flow.bijection, Part(flow.bijection, variables, batch_size))
         self._latents = Latents(flow.base, _LARGEST_LATENT)
 
@@ -67,8 +70,7 @@ class BitsBack:
         """Pop images.
 
         Raises:
-          InexactError, ImpossibleError: the bits are not those that `encode` left, or a result differs from the
-            encoder's.
+          ImpossibleError: the bits are not those that `encode` left, or a result differs from the encoder's.
         """
         z = self._latents.pop(bits, (num, *self._event_shape))
         y = self._preprocessing.inverse(bits, self._bijection.inverse(bits, z, context))

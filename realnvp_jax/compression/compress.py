@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import math
+import operator
 import platform
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,11 +22,11 @@ from numpy.typing import ArrayLike
 import realnvp_jax
 from realnvp_jax.bijections.autoregressive import Autoregressive
 from realnvp_jax.compression import file, grid
-from realnvp_jax.compression.bits import BitStack
+from realnvp_jax.compression.bits import LARGEST_SIZE, BitStack
 from realnvp_jax.compression.bits_back import BitsBack
 from realnvp_jax.compression.exact import padded_call
 from realnvp_jax.compression.file import Header
-from realnvp_jax.compression.grid import ImpossibleError, InexactError
+from realnvp_jax.compression.grid import ImpossibleError
 from realnvp_jax.compression.images import Coder, Pixels, Progress, bits_to_start, decode, encode, stored_first
 from realnvp_jax.compression.sequential import Sequential
 from realnvp_jax.models import inputs
@@ -37,7 +38,6 @@ from realnvp_jax.text import shorten
 
 BATCH_SIZE = 32
 _TRAINING_ONLY = ("memory", "unroll", "dtype")  # fields on which the density does not depend
-_IMPOSSIBLE = 1000.0  # bits/dim that count for an image of density 0
 _PROBE_TOLERANCE = 1e-9  # relative, of a log_prob in double precision
 
 
@@ -91,36 +91,41 @@ def compress_named(
 ) -> bytes:
     """`compress`, with the names of the images, which become part of the result."""
     at_least(1, batch_size=batch_size)
+    batch_size = operator.index(batch_size)
     levels = inputs.check_discrete(flow.levels)
+    if levels > LARGEST_SIZE:
+        raise ValueError(f"expected at most {LARGEST_SIZE} levels, as many as the coder can tell apart; got {levels}")
     pixels, context, batch = inputs.pixel_batch(x, context, flow.event_shape, flow.context_size, levels)
     images = np.asarray(pixels, np.int64)
     condition = None if context is None else np.asarray(context, np.float32)
-    own = _own_bits(flow, params, images, condition, batch_size)
+    dtype = np.dtype(getattr(x, "dtype", np.int64)).name
+    text = "\0".join(names).encode(errors="surrogateescape")
+    hashes = _hash_of_flow(flow), _hash_of_params(params)
     with _exact_arithmetic():
         coder, probe = _coder(flow, params, batch_size)
+    own = _own_bits(flow, params, images, condition, batch_size)
+    with _exact_arithmetic():
         first = _stored_first(coder, images, condition, own, levels)
         bits, groups, last = encode(coder, images, condition, first, levels, batch_size, progress)
-    words = bits.words()
     header = Header(
-        flow=_hash_of_flow(flow),
-        params=_hash_of_params(params),
+        *hashes,
         batch=tuple(batch),
         event_shape=flow.event_shape,
-        dtype=np.dtype(getattr(x, "dtype", np.int64)).name,
+        dtype=dtype,
         batch_size=batch_size,
         first=tuple(first),
         last=tuple(last),
         groups=file.run_lengths(groups),
         context=_deflated(b"" if condition is None else condition.astype("<f4").tobytes()),
-        names=_deflated("\n".join(names).encode()),
-        num_words=len(words),
+        names=_deflated(text),
+        pixels=file.checksum(images),
         constants=_constants(),
         bits_per_dim=_mean(own),
         first_bits_per_dim=_mean(own[first]),
         probe=probe,
         versions=_versions(),
     )
-    return file.pack(header, words, file.checksums(images))
+    return file.pack(header, bits.words())
 
 
 def decompress(
@@ -138,21 +143,22 @@ def decompress(
       ValueError: the data are damaged, or not those of `compress`; another flow or other parameters compressed them; or
         this machine computes the flow differently from the one that compressed them.
     """
-    header, words, sums = file.unpack(data)
+    header, words = file.unpack(data)
     _check_flow(flow, params, header)
     condition = None
-    if header.context:
-        condition = np.frombuffer(zlib.decompress(header.context), "<f4").reshape(header.num_images, -1)
+    if flow.context_size:
+        size = 4 * header.num_images * flow.context_size
+        condition = np.frombuffer(file.inflated(header.context, size), "<f4").reshape(-1, flow.context_size)
     with _exact_arithmetic():
         coder, probe = _coder(flow, params, header.batch_size)
-        if not abs(probe - header.probe) <= _PROBE_TOLERANCE * max(1, abs(header.probe)):
-            raise _other_arithmetic(header, f"a log_prob of {probe!r} instead of {header.probe!r} for the probe image")
+        if not np.isclose(probe, header.probe, rtol=_PROBE_TOLERANCE, atol=_PROBE_TOLERANCE, equal_nan=True):
+            raise _other_arithmetic(header, f"a log_prob of {probe:.9g}, not {header.probe:.9g}, for the probe image")
         try:
             images = decode(coder, BitStack(words), condition, header, inputs.check_discrete(flow.levels), progress)
-        except (ImpossibleError, InexactError):
-            raise _other_arithmetic(header, "another value in a coupling") from None
-    if np.packbits(file.checksums(images)).tobytes() != sums:
-        raise _other_arithmetic(header, "an image with another checksum")
+        except ImpossibleError:
+            raise _other_arithmetic(header, "other bits") from None
+    if file.checksum(images) != header.pixels:
+        raise _other_arithmetic(header, "images with another checksum")
     return images.astype(header.dtype).reshape(header.batch + header.event_shape)
 
 
@@ -183,14 +189,14 @@ def _coder(flow: Flow, params: Params, batch_size: int) -> tuple[Coder, float]:
 
 
 def _own_bits(flow: Flow, params: Params, images: Pixels, context: Any, batch_size: int) -> Float[np.ndarray, " n"]:
-    """The flow's own bits/dim of each image, for one dequantization."""
+    """The flow's own bits/dim of each image, for one dequantization; log2(levels) where its density is 0."""
     found = []
     for number, start in enumerate(range(0, len(images), batch_size)):
         rows = slice(start, start + batch_size)
         own = functools.partial(flow.bits_per_dim, params, jax.random.fold_in(root_key(0), number))
         found.append(padded_call(own, batch_size, images[rows], None if context is None else context[rows]))
     bits = np.concatenate(found).astype(np.float64) if found else np.zeros(0)
-    return np.where(np.isfinite(bits), bits, _IMPOSSIBLE)
+    return np.where(np.isfinite(bits), bits, math.log2(inputs.check_discrete(flow.levels)))
 
 
 def _mean(values: np.ndarray) -> float:
@@ -215,7 +221,7 @@ def _check_flow(flow: Flow, params: Params, header: Header) -> None:
             f"expected the constants {_constants()} of this version; got {header.constants}: decompress the file with "
             f"the version that wrote it ({header.versions})"
         )
-    if header.flow != _hash_of_flow(flow):
+    if header.flow != _hash_of_flow(flow) or header.event_shape != flow.event_shape:
         raise ValueError(
             f"expected the flow that compressed the file, of images of shape {header.event_shape}; got another, "
             f"{shorten(flow, 150)}"
@@ -229,8 +235,8 @@ def _check_flow(flow: Flow, params: Params, header: Header) -> None:
 
 def _other_arithmetic(header: Header, what: str) -> ValueError:
     return ValueError(
-        f"expected a machine that computes this flow as the one that compressed the file did ({header.versions}); got "
-        f"{what} ({_versions()}): decompress it with those versions on such a processor"
+        f"expected a machine that computes this flow as the one that compressed the file did; got {what}: decompress "
+        f"it where it was compressed, by {shorten(header.versions, 100)}; this is {shorten(_versions(), 100)}"
     )
 
 
@@ -264,7 +270,7 @@ def _of_density(data: Any) -> Any:
 
 def _hash_of_params(params: Params) -> bytes:
     leaves = jax.tree_util.tree_leaves_with_path(inputs.checked_params(params))
-    named = [(f"{jax.tree_util.keystr(path)} {np.shape(leaf)}", np.asarray(leaf)) for path, leaf in leaves]
+    named = [(f"{jax.tree_util.keystr(path)} {np.shape(leaf)}", np.asarray(leaf, "<f8")) for path, leaf in leaves]
     return _hash(b"".join(name.encode() + leaf.tobytes() for name, leaf in sorted(named, key=lambda pair: pair[0])))
 
 

@@ -1,24 +1,21 @@
 """The format of a compressed file.
 
-    5 bytes     magic number;  1 byte: format version;  4 bytes: size of the header, little-endian
-    header      a msgpack array of the fields of `Header`, in their order
-    words       the stack of bits, little-endian 32-bit words, its top at the end
-    checksums   for each image the lowest bits of its CRC-32, D / 64 of them but at least 1 and at most 32
-    8 bytes     the first bytes of the SHA-256 of everything before
-
-Small images get short checksums, so that these cost less than 0.02 bits/dim.
+5 bytes     magic number;  1 byte: format version;  4 bytes: size of the header, little-endian
+header      a msgpack array of the fields of `Header`, in their order
+words       the stack of bits, little-endian 32-bit words, its top at the end
+8 bytes     the first bytes of the SHA-256 of everything before
 """
 
 import dataclasses
 import hashlib
 import math
 import zlib
-from pathlib import PurePath
+from pathlib import PureWindowsPath
 from typing import Any
 
 import msgpack
 import numpy as np
-from jaxtyping import Bool, Int, UInt32
+from jaxtyping import Int, UInt32
 
 from realnvp_jax.text import shorten
 
@@ -26,6 +23,8 @@ MAGIC = b"\x93RNVP"
 FORMAT = 1
 _PREFIX = len(MAGIC) + 5
 _DIGEST = 8
+_LARGEST_BATCH = 2**16
+_LONGEST_NAME = 4096
 _WHAT = "expected a whole file that realnvp_jax.compress wrote"
 
 
@@ -44,8 +43,8 @@ class Header:
       last: those that are stored without the flow above all others.
       groups: numbers of images that are coded together, from the bottom of the stack: [size, how often, size, ...].
       context: the context of a conditional flow, float32 values compressed by zlib; empty if there is none.
-      names: names of the images, lines of text compressed by zlib; empty if they have none.
-      num_words: size of the stack, in words.
+      names: names of the images, separated by NUL and compressed by zlib; empty if they have none.
+      pixels: the first bytes of the SHA-256 of all pixels, as little-endian 32-bit integers.
       constants: constants of the coder.
       bits_per_dim: mean over the images of the flow's own bits/dim, for one dequantization.
       first_bits_per_dim: their mean over the images in `first`, 0 if there are none.
@@ -64,7 +63,7 @@ class Header:
     groups: tuple[int, ...]
     context: bytes
     names: bytes
-    num_words: int
+    pixels: bytes
     constants: tuple[int, ...]
     bits_per_dim: float
     first_bits_per_dim: float
@@ -81,17 +80,39 @@ class Header:
         """Number of dimensions of an image."""
         return math.prod(self.event_shape)
 
+    def is_consistent(self) -> bool:
+        """Whether every image is in one place, and the sizes are possible."""
+        sizes, counts = self.groups[::2], self.groups[1::2]
+        by_flow = sum(size * count for size, count in zip(sizes, counts, strict=False))
+        stored = {*self.first, *self.last}
+        return (
+            min((*self.batch, *self.event_shape, *counts, 0)) == 0
+            and all(1 <= size <= self.batch_size for size in sizes)
+            and self.batch_size <= _LARGEST_BATCH
+            and len(stored) == len(self.first) + len(self.last)
+            and all(0 <= image < self.num_images for image in stored)
+            and by_flow + len(stored) == self.num_images
+            and len(sizes) == len(counts)
+            and np.dtype(self.dtype).kind in "iu"
+        )
+
     def picture_names(self) -> list[str]:
         """The names of the images, relative paths; [] if they have none.
 
         Raises:
-          ValueError: a name would be a file outside of the folder that the images are written to.
+          ValueError: there are more or fewer names than images, or a name would be a file outside of the folder that
+            the images are written to.
         """
-        names = zlib.decompress(self.names).decode().split("\n") if self.names else []
+        if not self.names:
+            return []
+        text = inflated(self.names, _LONGEST_NAME * self.num_images)
+        names = text.decode(errors="surrogateescape").split("\0")
         for name in names:
-            path = PurePath(name)
-            if path.is_absolute() or ".." in path.parts:
+            path = PureWindowsPath(name)  # it takes both kinds of slashes as separators
+            if path.drive or path.root or ".." in path.parts:
                 raise ValueError(f"expected names of pictures inside of a folder; got {shorten(name)}: do not trust it")
+        if len(names) != self.num_images:
+            raise ValueError(f"expected a name for each of {self.num_images} images; got {len(names)}: do not trust it")
         return names
 
     def group_sizes(self) -> list[int]:
@@ -111,43 +132,57 @@ def run_lengths(sizes: list[int]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def checksums(x: Int[np.ndarray, "n *event"]) -> Bool[np.ndarray, "n bits"]:
-    """The bits of the checksum of each image."""
-    num_bits = min(32, max(1, int(np.prod(x.shape[1:])) // 64))
-    sums = np.array([zlib.crc32(image.astype("<u4").tobytes()) for image in x], np.int64)
-    return (sums[:, None] >> np.arange(num_bits)) & 1 == 1
+def checksum(x: Int[np.ndarray, "n *event"]) -> bytes:
+    """The checksum of the images."""
+    digest = hashlib.sha256()
+    for image in x:
+        digest.update(image.astype("<u4").tobytes())
+    return digest.digest()[:_DIGEST]
 
 
-def pack(header: Header, words: UInt32[np.ndarray, " words"], sums: Bool[np.ndarray, "n bits"]) -> bytes:
-    """The content of a file with these checksums."""
+def pack(header: Header, words: UInt32[np.ndarray, " words"]) -> bytes:
+    """The content of a file."""
     packed: Any = msgpack.packb([getattr(header, field.name) for field in dataclasses.fields(Header)])
     prefix = MAGIC + bytes([FORMAT]) + len(packed).to_bytes(4, "little")
-    content = prefix + packed + words.astype("<u4").tobytes() + np.packbits(sums).tobytes()
+    content = prefix + packed + words.astype("<u4").tobytes()
     return content + _digest(content)
 
 
-def unpack(data: bytes) -> tuple[Header, UInt32[np.ndarray, " words"], bytes]:
-    """(header, words, packed checksums).
+def unpack(data: bytes) -> tuple[Header, UInt32[np.ndarray, " words"]]:
+    """(header, words).
 
     Raises:
       ValueError: `pack` did not make these bytes, or another version did, or they have changed since.
     """
     data = bytes(data)
-    if not data.startswith(MAGIC) or len(data) < _PREFIX + _DIGEST:
+    if not data.startswith(MAGIC):
         raise ValueError(f"{_WHAT}; got {shorten(data[:8])} at its beginning" if data else f"{_WHAT}; got no bytes")
-    if data[len(MAGIC)] != FORMAT:
+    if len(data) > len(MAGIC) and data[len(MAGIC)] != FORMAT:
         raise ValueError(
             f"expected format {FORMAT} of a compressed file; got {data[len(MAGIC)]}: decompress it with the version of "
             "realnvp_jax that wrote it"
         )
-    if _digest(data[:-_DIGEST]) != data[-_DIGEST:]:
+    if len(data) < _PREFIX + _DIGEST or _digest(data[:-_DIGEST]) != data[-_DIGEST:]:
         raise ValueError(f"{_WHAT}; got {len(data):,} bytes that are damaged or truncated: use another copy of it")
     size = int.from_bytes(data[_PREFIX - 4 : _PREFIX], "little")
-    fields = msgpack.unpackb(data[_PREFIX : _PREFIX + size], use_list=False)
-    header = Header(*fields)
-    rest = data[_PREFIX + size : -_DIGEST]
-    end = 4 * header.num_words
-    return header, np.frombuffer(rest[:end], "<u4").astype(np.uint32), rest[end:]
+    header = Header(*msgpack.unpackb(data[_PREFIX : _PREFIX + size], use_list=False))
+    words = np.frombuffer(data[_PREFIX + size : -_DIGEST], "<u4").astype(np.uint32)
+    if not header.is_consistent():
+        raise ValueError(f"{_WHAT}; got one whose header contradicts itself: do not trust it")
+    return header, words
+
+
+def inflated(content: bytes, largest: int) -> bytes:
+    """Content that was compressed by zlib, of which no more than `largest` bytes are accepted.
+
+    Raises:
+      ValueError: there are more.
+    """
+    inflating = zlib.decompressobj()
+    found = inflating.decompress(content, largest + 1) if content else b""
+    if len(found) > largest:
+        raise ValueError(f"{_WHAT}; got one with far more text than its images need: do not trust it")
+    return found
 
 
 def _digest(content: bytes) -> bytes:

@@ -33,11 +33,10 @@ Edges = Callable[[Integers], Float[np.ndarray, "n *m"]]  # h -> f(h K step) / st
 
 
 class ImpossibleError(Exception):
-    """Numbers beyond what the code can express; the argument holds the indices of their examples."""
+    """Numbers that the code cannot express; the argument holds the indices of their examples.
 
-
-class InexactError(Exception):
-    """A floating-point result differs from that of the encoder."""
+    A decoder meets them if a floating-point result differs from that of the encoder.
+    """
 
 
 def check(is_possible: np.ndarray) -> None:
@@ -74,10 +73,9 @@ def inverse(
       bin_bits: log2 of the steps in a bin.
 
     Raises:
-      InexactError: there is no x with this z.
+      ImpossibleError: no x with this z was found.
     """
-    if not np.isfinite(guess).all() or np.abs(guess).max(initial=0) > _LARGEST:
-        raise InexactError
+    check(np.abs(guess) < _LARGEST)
     bins = np.floor(guess).astype(np.int64) >> bin_bits
     for _ in range(_MOST_CORRECTIONS):
         start, end = _rounded(edges(bins)), _rounded(edges(bins + 1))
@@ -85,10 +83,7 @@ def inverse(
         if not correction.any():
             break
         bins = bins + correction
-    else:
-        raise InexactError
-    if (end - start > LARGEST_SIZE).any():
-        raise InexactError
+    check((correction == 0) & (end - start <= LARGEST_SIZE))
     bits.push(z - start, end - start)
     return (bins << bin_bits) + bits.pop(np.full_like(z, 2**bin_bits))
 

@@ -2,7 +2,7 @@
 
 Their order, from the bottom of the stack:
 
-    some images without the flow, which bits-back coding starts from, and those that the flow would make longer
+    some images without the flow, from whose bits bits-back coding starts, and those that it would make longer
     groups of images by the flow, as large as the bits below them can pay for, up to the size of a batch
     images that turned out to be impossible for the flow, without it
 
@@ -53,7 +53,7 @@ def bits_to_start(coder: Coder, x: Pixels, context: Any) -> int:
 
 
 def stored_first(own: Float[np.ndarray, " n"], bits_to_start: int, raw: float, num_dims: int) -> list[int]:
-    """The images at the bottom of the stack: enough to start from, and those that are not longer than by the flow.
+    """The images at the bottom of the stack: enough to start from, and those that the flow would not make shorter.
 
     Args:
       own: the flow's bits/dim of each image.
@@ -74,7 +74,8 @@ def encode(
     bits, groups, last = BitStack(), [], []
     push_plain(bits, x[list(first)], levels)
     progress(len(first))
-    rest = [i for i in range(len(x)) if i not in set(first)]
+    stored = set(first)
+    rest = [i for i in range(len(x)) if i not in stored]
     cost = 1.0  # bits that an image takes before the stack grows: the most until now
     while rest:
         size = int(min(batch_size, max(1, bits.size // cost), len(rest))) if groups or not coder.takes_bits else 1
@@ -108,7 +109,11 @@ def _encode_group(
 
 
 def decode(coder: Coder, bits: BitStack, context: Any, header: Header, levels: int, progress: Progress) -> Pixels:
-    """The images."""
+    """The images.
+
+    Raises:
+      ImpossibleError: a result differs from the encoder's.
+    """
     x = np.zeros((header.num_images, *header.event_shape), np.int64)
     stored = {*header.first, *header.last}
     by_flow = [i for i in range(len(x)) if i not in stored]
@@ -120,6 +125,8 @@ def decode(coder: Coder, bits: BitStack, context: Any, header: Header, levels: i
         progress(size)
     x[list(header.first)] = pop_plain(bits, len(header.first), header.event_shape, levels)
     progress(len(header.first))
+    if bits.size:
+        raise ImpossibleError(np.arange(len(x)))
     return x
 
 

@@ -2,9 +2,10 @@
 
 Dequantization makes y = x + u of pixels x by popping u, of which as many bits come back when it is pushed again. The
 grid of y is finer for a learned dequantizer, whose density is not constant within a pixel. The preprocessing then takes
-bins of 1/256 of a pixel to the common grid.
+bins of 1/256 of a pixel, or larger ones of more than 256 levels, to the common grid.
 """
 
+import functools
 from typing import Any, Protocol
 
 import jax
@@ -19,7 +20,8 @@ from realnvp_jax.compression.latents import Latents
 from realnvp_jax.models.dequantizers import UniformDequantizer, VariationalDequantizer
 from realnvp_jax.models.dequantizers.variational import couplings_of
 
-_BINS_PER_PIXEL_BITS = 8
+_MOST_BINS_BITS = 8  # of the bins in a pixel
+_LEVELS_AND_BINS_BITS = 16  # with more, a bin would be smaller than the steps of the common grid
 _UNIFORM_BITS, _LEARNED_BITS = 12, 20  # of the steps of y in a pixel
 _NOISE_BIN_BITS = grid.STEP_BITS - 4  # bins of 1/16 of the logit of a learned u
 _LARGEST_NOISE_BIN = 32 * 16  # the logit of u lies between -32 and 32
@@ -27,21 +29,21 @@ _LARGEST_NOISE = 16  # before the couplings
 
 
 class ExactDequantizer(Protocol):
-    """Draws y = x + u, floor(y) = x, with bits from the stack."""
+    """Draws y = x + u with floor(y) = x by bits from the stack."""
 
     step_bits: int  # log2 of the number of steps of y in a pixel
 
     def forward(self, bits: BitStack, x: grid.Integers, context: Any) -> grid.Integers:
-        """Y, in steps."""
+        """Pixels x to y, in steps."""
         ...
 
     def inverse(self, bits: BitStack, y: grid.Integers, context: Any) -> grid.Integers:
-        """X; the bits of u go back to the stack."""
+        """The pixels of y; the bits of u go back to the stack."""
         ...
 
 
 class _Uniform:
-    """U is uniform."""
+    """Uniform noise."""
 
     step_bits = _UNIFORM_BITS
 
@@ -119,14 +121,10 @@ def exact_dequantizer(flow: Any, variables: Any, batch_size: int) -> ExactDequan
 class ExactPreprocessing:
     """A flow's preprocessing, from the steps of y to those of the common grid."""
 
-    def __init__(self, preprocessing: Any, step_bits: int, batch_size: int):
-        self._step, self._bin_bits = 2.0**-step_bits, step_bits - _BINS_PER_PIXEL_BITS
-        low, high = preprocessing.support
-        margin = 2.0 ** -(_BINS_PER_PIXEL_BITS + 1)  # the support may be open
-        low, high = low + margin, high - margin
-        self._batch_size = batch_size
-        self._forward = jax.jit(lambda x: preprocessing.forward(x.clip(low, high))[0])
-        self._inverse = jax.jit(lambda y: preprocessing.inverse(y)[0])
+    def __init__(self, preprocessing: Any, levels: int, step_bits: int, batch_size: int):
+        self._bins_bits = max(0, min(_MOST_BINS_BITS, _LEVELS_AND_BINS_BITS - (levels - 1).bit_length()))
+        self._step, self._bin_bits = 2.0**-step_bits, step_bits - self._bins_bits
+        self._preprocessing, self._batch_size = preprocessing, batch_size
 
     def forward(self, bits: BitStack, y: grid.Integers) -> grid.Integers:
         """To the bijection's input."""
@@ -134,9 +132,23 @@ class ExactPreprocessing:
 
     def inverse(self, bits: BitStack, z: grid.Integers) -> grid.Integers:
         """The inverse of `forward`."""
-        guess = padded_call(self._inverse, self._batch_size, (z + 0.5) * grid.STEP) / self._step
+        inverse = functools.partial(_preprocessed_back, self._preprocessing)
+        guess = padded_call(inverse, self._batch_size, (z + 0.5) * grid.STEP) / self._step
         return grid.inverse(bits, z, self._edges, guess, self._bin_bits)
 
     def _edges(self, bins: grid.Integers) -> np.ndarray:
         values = (bins << self._bin_bits) * self._step
-        return padded_call(self._forward, self._batch_size, values) / grid.STEP
+        forward = functools.partial(_preprocessed, self._preprocessing, self._bins_bits)
+        return padded_call(forward, self._batch_size, values) / grid.STEP
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _preprocessed(preprocessing: Any, bins_bits: int, x: Any) -> Any:
+    low, high = preprocessing.support
+    margin = 2.0 ** -(bins_bits + 1)  # the support may be open
+    return preprocessing.forward(x.clip(low + margin, high - margin))[0]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _preprocessed_back(preprocessing: Any, y: Any) -> Any:
+    return preprocessing.inverse(y)[0]

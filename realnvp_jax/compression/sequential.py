@@ -1,6 +1,6 @@
 """Arithmetic coding of images by an autoregressive flow, element by element.
 
-The probability of a value is the mass that the mixture gives to its interval, with the tails in the outermost two,
+The probability of a value is the mass that the flow gives to its interval, with the tails in the outermost two,
 
     P(x_k = v | x_1 ... x_{k-1}) = F(v + 1) - F(v),    F the CDF given y_j = x_j + 1/2, j < k,
 
@@ -17,10 +17,11 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Int
 
-from realnvp_jax.base import Uniform
+from realnvp_jax.base import Logistic, Normal, Uniform
 from realnvp_jax.compression.bits import BitStack, Table
 from realnvp_jax.models.inputs import check_discrete
 
+_CDFS = {Uniform: lambda z: z, Normal: ndtr, Logistic: jax.nn.sigmoid}
 _TOTAL = 2.0**22  # what the frequencies of all values add up to, about
 
 
@@ -28,14 +29,19 @@ class Sequential:
     """Codes images of an autoregressive flow, up to a batch at a time.
 
     Args:
-      flow: a flow of discrete data whose bijection is `Autoregressive`, with a mixture as its transform.
+      flow: a flow of discrete data whose bijection is `Autoregressive`.
       variables: its parameters in double precision.
       batch_size: largest number of images that are coded together.
+
+    Raises:
+      ValueError: the base distribution has no CDF here.
     """
 
     takes_bits = False
 
     def __init__(self, flow: Any, variables: Any, batch_size: int):
+        if type(flow.base) not in _CDFS:
+            raise ValueError(f"expected a uniform, normal or logistic base; got {type(flow.base).__name__}")
         self._flow, self._batch_size = flow, batch_size
         self._order = np.asarray(flow.bijection.conditioner.sequence)
         self._start = _start(flow, batch_size, variables)
@@ -48,7 +54,7 @@ class Sequential:
         state, context, found = self._start, self._padded(context), []
         for k in range(len(self._order)):
             frequencies, state = self._frequencies(state, k, context)
-            found.append(np.asarray(frequencies)[: len(x)])
+            found.append(np.asarray(frequencies, np.float32)[: len(x)])  # they are integers below 2^23
             state = self._put(state, k, self._padded(elements[:, k]))
         for k in reversed(range(len(self._order))):
             bits.push_symbols(elements[:, k], Table(found[k]))
@@ -79,7 +85,7 @@ def _frequencies(flow: Any, variables: Any, state: Any, k: Any, context: Any) ->
         raw, changed = bijection.conditioner.parameters_of(state, k, context)
         each = jnp.broadcast_to(edges, (raw.shape[0], levels - 1))
         z, _ = bijection.transform.forward(each, jnp.tile(raw, (1, levels - 1)))
-        return z if isinstance(flow.base, Uniform) else ndtr(z), changed
+        return _CDFS[type(flow.base)](z), changed
 
     with jax.default_matmul_precision("highest"):
         below, changed = flow.bijection.apply(variables, method=cdf)

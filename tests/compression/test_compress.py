@@ -1,5 +1,8 @@
 """Files: what they give back, what they cost, and what is refused."""
 
+import dataclasses
+import zlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -134,7 +137,7 @@ def test_noise_and_single_images_are_stored_as_they_are(affine):
     x = np.random.default_rng(0).integers(0, LEVELS, (50, *SHAPE)).astype(np.uint8)
     for some in (x, x[:1]):
         data = realnvp_jax.compress(*affine, some)
-        header, words, _ = file.unpack(data)
+        header, words = file.unpack(data)
         assert header.first == tuple(range(len(some)))
         assert 32 * len(words) / some.size == pytest.approx(np.log2(LEVELS), abs=64 / some.size)
 
@@ -160,7 +163,7 @@ def test_progress_counts_every_image(affine, compressed):
     assert sum(counts) == len(x)
 
 
-def test_every_flipped_byte_is_detected(affine, compressed):
+def test_flipped_bytes_are_detected(affine, compressed):
     _, data = compressed
     rng = np.random.default_rng(0)
     for place in rng.integers(0, len(data), 200):
@@ -261,8 +264,9 @@ def test_vectors_of_integers(optimized):
 def test_an_image_that_the_flow_cannot_code_is_stored_without_it(affine, monkeypatch):
     flow, params = affine
     x = images(20)
-    encode = compressing.BitsBack.encode
-    hard = x[7]
+    stored = file.unpack(realnvp_jax.compress(flow, params, x, batch_size=4))[0].first
+    place = max(set(range(20)) - set(stored))
+    encode, hard = compressing.BitsBack.encode, x[place]
 
     def refusing(self, bits, some, context):
         rows = np.flatnonzero([np.array_equal(image, hard) for image in some])
@@ -274,8 +278,8 @@ def test_an_image_that_the_flow_cannot_code_is_stored_without_it(affine, monkeyp
 
     monkeypatch.setattr(compressing.BitsBack, "encode", refusing)
     data = realnvp_jax.compress(flow, params, x, batch_size=4)
-    header, _, _ = file.unpack(data)
-    assert header.last == (7,) or 7 in header.first
+    header, _ = file.unpack(data)
+    assert header.last == (place,)
     monkeypatch.undo()
     np.testing.assert_array_equal(realnvp_jax.decompress(flow, params, data), x)
 
@@ -288,5 +292,93 @@ def test_without_constriction_one_sentence_says_what_to_install(affine, monkeypa
 def test_float64_parameters_and_jax_arrays(affine):
     flow, params = affine
     x = jnp.asarray(images(12))
+    data = realnvp_jax.compress(flow, params, x, batch_size=np.int64(8))
+    double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    np.testing.assert_array_equal(realnvp_jax.decompress(flow, double, data), np.asarray(x))
+
+
+@pytest.mark.parametrize("levels", [2, 4096, 65536])
+def test_other_numbers_of_levels(levels):
+    flow = make("affine", levels)
+    x = np.random.default_rng(0).binomial(levels - 1, 0.5, (24, *SHAPE))
+    params = flow.init(jax.random.key(0))
     data = realnvp_jax.compress(flow, params, x)
-    np.testing.assert_array_equal(realnvp_jax.decompress(flow, params, data), np.asarray(x))
+    header, _ = file.unpack(data)
+    assert not header.last
+    np.testing.assert_array_equal(realnvp_jax.decompress(flow, params, data), x)
+
+
+def test_a_flow_whose_density_of_the_probe_is_0():
+    flow = realnvp_jax.image_flow(SHAPE, 1, base_features=2, num_blocks=1, levels=LEVELS, base="uniform")
+    params, x = flow.init(jax.random.key(0)), images(12)
+    data = realnvp_jax.compress(flow, params, x)
+    np.testing.assert_array_equal(realnvp_jax.decompress(flow, params, data), x)
+    assert summary(data, LEVELS).own <= np.log2(LEVELS) + 0.01
+
+
+def repacked(data: bytes, **changes) -> bytes:
+    header, words = file.unpack(data)
+    return file.pack(dataclasses.replace(header, **changes), words)
+
+
+def test_a_wrong_value_in_a_group_is_never_returned(affine, compressed, monkeypatch):
+    _, data = compressed
+    for place in range(0, 16, 5):
+        decode = compressing.BitsBack.decode
+
+        def wrong(self, bits, num, context, place=place, decode=decode):
+            found = decode(self, bits, num, context).copy()
+            if num == file.unpack(data)[0].group_sizes()[0]:
+                found.reshape(num, -1)[0, place] ^= 1
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(compressing.BitsBack, "decode", wrong)
+            refusal(realnvp_jax.decompress, *affine, data)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"groups": (1, 10**12)},
+        {"groups": (-1, -1)},
+        {"groups": (3,)},
+        {"batch": (10**6,)},
+        {"batch_size": 2**40},
+        {"first": (0, 0)},
+        {"last": (10**6,)},
+        {"dtype": "U1000000"},
+    ],
+)
+def test_a_header_that_contradicts_itself_is_refused(affine, compressed, changes):
+    message = refusal(realnvp_jax.decompress, *affine, repacked(compressed[1], **changes))
+    assert message.endswith("got one whose header contradicts itself: do not trust it")
+
+
+@pytest.mark.parametrize("name", ["../a.png", "/a.png", "C:a.png", "x\\..\\a.png", "\\a.png"])
+def test_a_picture_outside_of_the_folder_is_refused(compressed, name):
+    names = "\0".join([name, *(f"{i}.png" for i in range(39))])
+    header, _ = file.unpack(repacked(compressed[1], names=zlib.compress(names.encode())))
+    assert "names of pictures inside of a folder" in refusal(header.picture_names)
+
+
+def test_names_of_another_number_and_names_without_end_are_refused(compressed):
+    def named(names: bytes):
+        return file.unpack(repacked(compressed[1], names=zlib.compress(names)))[0]
+
+    assert "got 2" in refusal(named(b"a.png\0b.png").picture_names)
+    assert "far more text" in refusal(named(b"a" * 10**6).picture_names)
+    names = [b"a\nb.png", b"\xff.png", *(b"%d.png" % i for i in range(38))]
+    assert named(b"\0".join(names)).picture_names()[0] == "a\nb.png"
+
+
+def test_the_number_of_images_until_the_start_up_is_small(compressed):
+    found = summary(compressed[1], LEVELS)
+    num = found.images_for(0.01)
+    once = (found.start_up + found.framing) * found.num_images
+    assert once / num <= 0.01 * found.own < once / (num - 1)
+
+
+def test_too_many_levels_are_refused():
+    flow = realnvp_jax.image_flow(SHAPE, 1, base_features=2, num_blocks=1, levels=2**25)
+    assert "expected at most" in refusal(realnvp_jax.compress, flow, flow.init(jax.random.key(0)), images(2))
