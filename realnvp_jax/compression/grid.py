@@ -77,13 +77,14 @@ def inverse(
     """
     check(np.abs(guess) < _LARGEST)
     bins = np.floor(guess).astype(np.int64) >> bin_bits
+    start, end = _rounded(edges(bins)), _rounded(edges(bins + 1))
     for _ in range(_MOST_CORRECTIONS):
-        start, end = _rounded(edges(bins)), _rounded(edges(bins + 1))
         correction = (z >= end).astype(np.int64) - (z < start)
         if not correction.any():
             break
         bins = bins + correction
-    check((correction == 0) & (end - start <= LARGEST_SIZE))
+        start, end = _rounded(edges(bins)), _rounded(edges(bins + 1))
+    check((start <= z) & (z < end) & (end - start <= LARGEST_SIZE))
     bits.push(z - start, end - start)
     return (bins << bin_bits) + bits.pop(np.full_like(z, 2**bin_bits))
 
