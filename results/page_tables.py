@@ -278,29 +278,22 @@ def autoregressive_tables() -> str:
 
 def compression() -> str:
     """Sizes of compressed images, beside other codes."""
-    rows = []
-    for name in ("digits", "mnist", "cifar10"):
-        found = read("compression", f"{name}.json")
-        other = found.get("other", {})
-        numbers = (found[key] for key in ("bits_per_dim", "own", "start_up", "framing", "coding"))
-        codes = (f"{other[code]:.2f}" if code in other else "" for code in ("PNG", "WebP", "JPEG XL"))
-        images = (f"{found[f'images_for_{percent}_percent']:,}" for percent in (3, 1))
-        rows.append(
-            (f"{name}, {found['num_images']:,} images", *(f"{value:.3f}" for value in numbers), *codes, *images)
-        )
-    header = (
-        "file",
-        "own",
-        "start-up",
-        "header and checksums",
-        "coding",
-        "PNG",
-        "WebP",
-        "JPEG XL",
-        "3% from",
-        "1% from",
-    )
-    return lay_out(("", *header), rows)
+    files = {name: read("compression", f"{name}.json") for name in ("digits", "mnist", "cifar10")}
+    parts = {
+        "the file": "bits_per_dim",
+        "the flow's own": "own",
+        "start-up": "start_up",
+        "header and checksums": "framing",
+        "coding": "coding",
+    }
+    rows = [(name, *(f"{found[key]:.4f}" for found in files.values())) for name, key in parts.items()]
+    for code in ("PNG", "WebP", "JPEG XL"):
+        found = (file.get("other", {}).get(code) for file in files.values())
+        rows.append((code, *("" if bits is None else f"{bits:.2f}" for bits in found)))
+    for percent in (3, 1):
+        images = (f"{found[f'images_for_{percent}_percent']:,}" for found in files.values())
+        rows.append((f"images until start-up and header are {percent}%", *images))
+    return lay_out(("", *(f"{name}, {found['num_images']:,} images" for name, found in files.items())), rows)
 
 
 TABLES = {  # page -> the names of the tables between its marks, and what makes them
