@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,8 +35,9 @@ def main(
     """Compress images without loss, to about as many bits as the flow's bits/dim say.
 
     FILES are pictures, folders of pictures, or one .npz or .npy file of images; without them, a split of the run's data
-    is compressed. `realnvp decompress` gives the pixels back, bit for bit. It needs this run: the flow is not in the
-    file. The first images cost more than the others, so compress many together.
+    is compressed. They are prepared as the run's own images were, so that a run that crops or resizes crops and resizes
+    them first. `realnvp decompress` gives the prepared pixels back, bit for bit. It needs this run: the flow is not in
+    the file. The first images cost more than the others, so compress many together.
     """
     from tqdm import tqdm
 
@@ -51,7 +53,8 @@ def main(
     names: list[str] = []
     if files:
         examples, names = read_examples(run, files, split=split or "all")
-        names = [] if Path(names[0]).name == names[0] and names[0].isdecimal() else _relative(names)
+        is_array = names[0].isdecimal()  # its rows have numbers
+        names = [] if is_array or levels < 256 else _relative(names)
     else:
         examples = run.split(split or "test")
     num = len(examples) if num is None else min(num, len(examples))
@@ -71,13 +74,13 @@ def main(
     found = summary(data, levels)
     rows = [
         ["", "bits/dim", "bytes"],
-        *_row("the file", found.bits_per_dim, found),
-        *_row("the flow's own, one dequantization", found.own, found),
-        *_row("overhead", found.overhead, found),
-        *_row("  start-up", found.start_up, found),
-        *_row("  header and checksums", found.framing, found),
-        *(_row("  names and context", found.attached, found) if found.attached else []),
-        *_row("  coding", found.coding_overhead, found),
+        _row("the file", found.bits_per_dim, found),
+        _row("the flow's own, one dequantization", found.own, found),
+        _row("overhead", found.overhead, found),
+        _row("  start-up", found.start_up, found),
+        _row("  header and checksums", found.framing, found),
+        _row("  names and context", found.attached, found),
+        _row("  coding", found.coding_overhead, found),
     ]
     click.echo(common.table(rows))
     click.echo(f"{num} images, {found.stored} of them stored without the flow")
@@ -98,9 +101,9 @@ def main(
     click.echo(f"compressed: {path}")
 
 
-def _row(name: str, bits_per_dim: float, found) -> list[list[str]]:
+def _row(name: str, bits_per_dim: float, found: Any) -> list[str]:
     size = bits_per_dim * found.num_images * found.num_dims / 8
-    return [[name, f"{bits_per_dim:.4f}", f"{size:,.0f}"]]
+    return [name, f"{bits_per_dim:.4f}", f"{size:,.0f}"]
 
 
 def _relative(names: list[str]) -> list[str]:

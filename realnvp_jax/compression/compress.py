@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
@@ -68,7 +69,7 @@ def compress(
       params: its parameters.
       x: integers in {0, ..., levels - 1}, (*batch, *event_shape).
       context: what a conditional flow is conditioned on, (*batch, context_size); it becomes part of the result.
-      batch_size: number of images that are coded together. It takes memory, and part of the speed.
+      batch_size: number of images that are coded together: more take more memory, and fewer are slower.
       progress: called with the number of images, whenever some have been compressed.
 
     Raises:
@@ -159,7 +160,7 @@ def decompress(
             raise _other_arithmetic(header, "other bits") from None
     if file.checksum(images) != header.pixels:
         raise _other_arithmetic(header, "images with another checksum")
-    return images.astype(header.dtype).reshape(header.batch + header.event_shape)
+    return images.astype(jnp.dtype(header.dtype)).reshape(header.batch + header.event_shape)
 
 
 @contextmanager

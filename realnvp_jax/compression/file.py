@@ -1,9 +1,11 @@
 """The format of a compressed file.
 
-5 bytes     magic number;  1 byte: format version;  4 bytes: size of the header, little-endian
-header      a msgpack array of the fields of `Header`, in their order
-words       the stack of bits, little-endian 32-bit words, its top at the end
-8 bytes     the first bytes of the SHA-256 of everything before
+    5 bytes     magic number;  1 byte: format version;  4 bytes: size of the header
+    header      a msgpack array of the fields of `Header`, in their order
+    words       the stack of bits in 32-bit words, its top at the end
+    8 bytes     the first bytes of the SHA-256 of everything before
+
+Integers are little-endian.
 """
 
 import dataclasses
@@ -13,6 +15,7 @@ import zlib
 from pathlib import PureWindowsPath
 from typing import Any
 
+import jax.numpy as jnp
 import msgpack
 import numpy as np
 from jaxtyping import Int, UInt32
@@ -86,14 +89,14 @@ class Header:
         by_flow = sum(size * count for size, count in zip(sizes, counts, strict=False))
         stored = {*self.first, *self.last}
         return (
-            min((*self.batch, *self.event_shape, *counts, 0)) == 0
+            all(size >= 0 for size in (*self.batch, *self.event_shape, *counts))
             and all(1 <= size <= self.batch_size for size in sizes)
             and self.batch_size <= _LARGEST_BATCH
             and len(stored) == len(self.first) + len(self.last)
             and all(0 <= image < self.num_images for image in stored)
             and by_flow + len(stored) == self.num_images
             and len(sizes) == len(counts)
-            and np.dtype(self.dtype).kind in "iu"
+            and jnp.issubdtype(jnp.dtype(self.dtype), jnp.integer)
         )
 
     def picture_names(self) -> list[str]:

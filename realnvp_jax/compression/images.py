@@ -78,7 +78,10 @@ def encode(
     rest = [i for i in range(len(x)) if i not in stored]
     cost = 1.0  # bits that an image takes before the stack grows: the most until now
     while rest:
-        size = int(min(batch_size, max(1, bits.size // cost), len(rest))) if groups or not coder.takes_bits else 1
+        affordable = batch_size
+        if coder.takes_bits:
+            affordable = max(1, int(bits.size // cost)) if groups else 1
+        size = min(batch_size, affordable)
         group, rest = rest[:size], rest[size:]
         bits, group, impossible = _encode_group(coder, bits, x, context, group)
         last += impossible

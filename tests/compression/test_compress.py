@@ -379,6 +379,13 @@ def test_the_number_of_images_until_the_start_up_is_small(compressed):
     assert once / num <= 0.01 * found.own < once / (num - 1)
 
 
+def test_small_integers_of_jax_come_back(affine):
+    x = jnp.asarray(images(12)).astype(jnp.uint4)
+    found = realnvp_jax.decompress(*affine, realnvp_jax.compress(*affine, x))
+    assert found.dtype == jnp.uint4
+    np.testing.assert_array_equal(found.astype(np.uint8), images(12))
+
+
 def test_too_many_levels_are_refused():
     flow = realnvp_jax.image_flow(SHAPE, 1, base_features=2, num_blocks=1, levels=2**25)
     assert "expected at most" in refusal(realnvp_jax.compress, flow, flow.init(jax.random.key(0)), images(2))
