@@ -143,7 +143,7 @@ def fit(
     num_steps = number_of_steps(num_steps, num_epochs, data, batch_size)
     validate_every = validation_interval(validate_every, patience, data, batch_size)
     update = transformation(flow, optimizer, learning_rate, schedule, clip_norm, num_steps, params)
-    step_fn = jax.jit(functools.partial(train_step, flow=flow, optimizer=update, l2=l2), donate_argnums=0)
+    step_fn = _compiled_step(flow, update, l2)
     state = initial_state(jax.tree.map(jnp.array, params), update)
     record = _Record(flow)
     pending = []
@@ -165,6 +165,11 @@ def fit(
                 break
     fitted = evaluation_params(state) if data.validation is None else record.best_params()
     return (fitted, record.history()) if history else fitted
+
+
+@functools.lru_cache(maxsize=8)  # so that a second `fit` of the same flow does not compile again
+def _compiled_step(flow: Flow, update: optax.GradientTransformation, l2: float) -> Callable[..., Any]:
+    return jax.jit(functools.partial(train_step, flow=flow, optimizer=update, l2=l2), donate_argnums=0)
 
 
 class _Record:

@@ -1,5 +1,6 @@
 """The options of `fit`: the number of updates, how often to validate, and the optimizer."""
 
+import functools
 import math
 from typing import Any
 
@@ -60,15 +61,15 @@ def transformation(
                 f"expected no {without_effect[0].partition('=')[0]} beside a transformation of optax, which has "
                 f"its own; got {' and '.join(without_effect)}: build it into the transformation"
             )
-        update = clipped(optimizer, None, clip_norm)
+        update = _clipped(optimizer, clip_norm)
     else:
         part = make_parts({"optimizer": ("optimizer", optimizer, Optimizer)}, {})["optimizer"]
         rate = 1e-3 if learning_rate is None else arguments.number("learning_rate", learning_rate)
         if rate <= 0:
             raise ValueError(f"expected learning_rate above 0; got {rate:g}")
         check_average(part, 0.0, schedule or "constant")
-        rates = learning_rate_schedule(rate, "constant" if schedule is None else schedule, decay_steps=num_steps)
-        update = clipped(part.for_flow(flow), rates, clip_norm)
+        name = "constant" if schedule is None else schedule
+        update = _clipped(part.for_flow(flow), clip_norm, rate, name, 0 if name == "constant" else num_steps)
     trainable = params["params"]
     try:
         state = jax.eval_shape(lambda tree: update.update(tree, update.init(tree), tree)[1], trainable)
@@ -79,3 +80,13 @@ def transformation(
             f"{describe_error(error)}"
         ) from error
     return update
+
+
+@functools.lru_cache(maxsize=64)  # equal options give the same object, so that `fit` can reuse its compiled step
+def _clipped(
+    optimizer: Any, clip_norm: float, learning_rate: float | None = None, schedule: str = "", decay_steps: int = 0
+) -> optax.GradientTransformation:
+    """Clipping and the optimizer; a transformation of optax has its own learning rate."""
+    if learning_rate is None:
+        return clipped(optimizer, None, clip_norm)
+    return clipped(optimizer, learning_rate_schedule(learning_rate, schedule, decay_steps=decay_steps), clip_norm)

@@ -49,6 +49,17 @@ def test_fit_learns_and_leaves_its_argument_alone():
     chex.assert_trees_all_equal(fitted, again)
 
 
+def test_a_second_fit_does_not_compile_again(caplog):
+    flow = vector_flow(2, num_layers=2, hidden=(3,))
+    first = fit(flow=flow, params=start(flow), num_steps=3)
+    with jax.log_compiles():
+        again = fit(flow=flow, params=start(flow), num_steps=3)
+        assert "train_step" not in caplog.text
+        fit(flow=flow, params=start(flow), num_steps=3, learning_rate=1e-2)
+        assert "train_step" in caplog.text
+    chex.assert_trees_all_equal(first, again)
+
+
 def test_fit_refuses_bad_data():
     params = FLOW.init(jax.random.key(0))
     with pytest.raises(ValueError, match=r"expected x of shape \(n, 4, 4, 1\) with n > 0; got \(3, 4, 4\)"):
