@@ -158,7 +158,7 @@ def _facts(run: Run, result: dict[str, Any] | None) -> str:
         "data": f"{config.dataset.name}: " + ", ".join(f"{part} `{getattr(config.dataset, part)}`" for part in SPLITS),
         "data, SHA-256": "; ".join(f"{part} `{digest}`" for part, digest in hashes.items()),
         "result": describe_result(result) if result is not None else "none yet for these parameters",
-        "step": f"{run.step:,} of {config.num_steps:,}" + (", moving average of the parameters" if run.ema else ""),
+        "step": f"{run.step:,} of {config.num_steps:,}" + (", averaged parameters" if run.ema else ""),
         "commands": ", then ".join(commands),
         "started": ", ".join(_distinct(starts, "date")),
         "devices": ", ".join(_distinct(starts, "devices")),

@@ -82,7 +82,7 @@ def open_run(workdir: Path, step: str, data_dir: str, allow_changed_data: bool) 
     from realnvp_jax.analysis.run import open_run as open_it
 
     run = open_it(workdir, int(step) if step.isdecimal() else step, data_dir, allow_changed_data)
-    average = ", moving average" if run.ema else ""
+    average = ", averaged parameters" if run.ema else ""
     click.echo(f"{workdir}: {run.config.model.name} of {run.config.dataset.name}, step {run.step}{average}")
     return run
 

@@ -29,7 +29,7 @@ def describe_result(result: dict[str, Any]) -> str:
     """The line that reports the test result."""
     which = f"step {result['step']} of {result['num_steps']} by validation"
     lost = f", the better step {result['lost_best']['step']} is lost" if "lost_best" in result else ""
-    average = ", moving average" if result["ema"] else ""
+    average = ", averaged parameters" if result["ema"] else ""
     num = result.get("num_importance_samples", 1)
     bound = f", {num} importance samples" if num > 1 else ""
     mass = ""

@@ -27,7 +27,7 @@ class Optimizer(abc.ABC):
 
     Attributes:
       averages: whether it averages the parameters, as optax.contrib.schedule_free does; the average is what is then
-        evaluated, saved as the moving average, and loaded. It needs neither `ema_decay` nor a schedule that decays.
+        evaluated, saved, and loaded. It needs neither `ema_decay` nor a schedule that decays.
     """
 
     averages: ClassVar[bool] = False

@@ -25,7 +25,7 @@ def test_a_damaged_result_is_named(tmp_path):
 
 def test_the_line_of_a_single_example_has_no_error():
     line = describe_result({**RESULT, "standard_error": None, "num_examples": 1})
-    assert line == "test: 1.000 nats (1 examples, step 2 of 4 by validation, moving average)"
+    assert line == "test: 1.000 nats (1 examples, step 2 of 4 by validation, averaged parameters)"
 
 
 def test_pictures_are_called_after_the_run_its_step_and_its_result(tmp_path):

@@ -65,7 +65,7 @@ def make_report(run: Run, command: str, *, num: int | None = None) -> Report:
     provenance = functools.partial(provenance_section, command=command)
     sections.append(_made("How it was made", provenance, material))
     model, data = run.config.model.name, run.config.dataset.name
-    average = ", moving average" if run.ema else ""
+    average = ", averaged parameters" if run.ema else ""
     html = render(
         f"Report on {run.workdir.resolve().name}",
         f"{model} of {data}, step {run.step:,}{average}; {material.num:,} test examples",
