@@ -7,7 +7,7 @@
 A 1x1 kernel is a matrix product. For larger kernels the gradients that JAX derives are slow on XLA's CPU backend:
 inside a loop, 5 times (x) and 30 times (kernel) slower than the formulas above, which are therefore written out here.
 `convolve` can be differentiated in every mode. `convolve_for_training` can be differentiated in reverse mode only, but
-compiles faster, and uses the gradients that JAX derives on all other backends.
+compiles faster, and uses the gradients that JAX derives on all other backends. Layers call `convolve_in_mode`.
 """
 
 import functools
@@ -18,6 +18,8 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
+
+from realnvp_jax.mode import Mode
 
 Padding = tuple[tuple[int, int], tuple[int, int]]  # ((above, below), (left, right))
 
@@ -49,6 +51,17 @@ def convolve_for_training(
     if kernel.shape[:2] == (1, 1):
         return x @ kernel[0, 0]
     return _convolve_reverse_mode(x, kernel, padding or _same_padding(kernel), _precision())
+
+
+def convolve_in_mode(
+    x: Float[Array, "n height width channels"],
+    kernel: Float[Array, "kh kw channels features"],
+    mode: Mode,
+    padding: Padding | None = None,
+) -> Float[Array, "n height width features"]:
+    """The convolution of a layer in a mode; if x is bfloat16, the kernel and the result are, too."""
+    dtype = x.dtype if x.dtype == jnp.bfloat16 else jnp.promote_types(x.dtype, kernel.dtype)
+    return (convolve_for_training if mode.trains else convolve)(x.astype(dtype), kernel.astype(dtype), padding)
 
 
 def _same_padding(kernel: jax.Array) -> Padding:

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from realnvp_jax.mode import EVALUATE, Mode
 from realnvp_jax.networks.attention import GatedAttention, check_heads
 from realnvp_jax.networks.conditioner import Conditioner, image_inputs
-from realnvp_jax.networks.convolution import convolve, convolve_for_training
+from realnvp_jax.networks.convolution import convolve_in_mode
 from realnvp_jax.networks.dropout import dropout
 from realnvp_jax.random import draw
 from realnvp_jax.registry import parameter, register
@@ -162,6 +162,5 @@ _project.defvjp(_project_forward, _project_backward)
 
 def _convolve(weights: Weights, x: Stream, mode: Mode) -> Any:
     kernel, bias = weights
-    dtype = x.dtype if x.dtype == jnp.bfloat16 else jnp.promote_types(x.dtype, kernel.dtype)
-    y = (convolve_for_training if mode.trains else convolve)(x.astype(dtype), kernel.astype(dtype))
-    return y + bias.astype(dtype).reshape(1, 1, 1, -1)
+    y = convolve_in_mode(x, kernel, mode)
+    return y + bias.astype(y.dtype).reshape(1, 1, 1, -1)

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from realnvp_jax.mode import EVALUATE, Mode
-from realnvp_jax.networks.convolution import Padding, convolve, convolve_for_training
+from realnvp_jax.networks.convolution import Padding, convolve_in_mode
 from realnvp_jax.networks.sequential import SequentialConditioner
 from realnvp_jax.random import draw
 
@@ -86,7 +86,7 @@ class CausalConv(nn.Module):
     def __call__(self, x: Float[Array, "n height width channels"], mode: Mode = EVALUATE) -> Array:
         """Convolve whole images."""
         kernel, bias = self._kernel_and_bias(x.shape[-1])
-        y = (convolve_for_training if mode.trains else convolve)(x, kernel, self.padding)
+        y = convolve_in_mode(x, kernel, mode, self.padding)
         return y + bias.reshape(1, 1, 1, -1)
 
     def start(self, n: Any, height: int, width: int, channels: int, dtype) -> Float[Array, "n rows columns channels"]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from realnvp_jax.copies import fresh_copy
 from realnvp_jax.mode import EVALUATE
 from realnvp_jax.networks.conditioner import Conditioner, image_inputs
-from realnvp_jax.networks.convolution import convolve, convolve_for_training
+from realnvp_jax.networks.convolution import convolve_in_mode
 from realnvp_jax.networks.normalized import NormalizedInput
 from realnvp_jax.random import draw
 from realnvp_jax.registry import parameter, register
@@ -51,8 +51,7 @@ class ThreeConvolutions(Conditioner):
     def _convolve(self, number: int, x, size: int, features: int, mode):
         initial = nn.initializers.zeros if number == 2 else _small
         kernel = self.param(f"kernel_{number}", initial, (size, size, x.shape[-1], features))
-        dtype = x.dtype if x.dtype == jnp.bfloat16 else jnp.promote_types(x.dtype, kernel.dtype)
-        return (convolve_for_training if mode.trains else convolve)(x.astype(dtype), kernel.astype(dtype))
+        return convolve_in_mode(x, kernel, mode)
 
 
 def _small(key, shape):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from realnvp_jax.mode import Mode
-from realnvp_jax.networks.convolution import convolve, convolve_for_training
+from realnvp_jax.networks.convolution import convolve_in_mode
 from realnvp_jax.random import draw
 
 
@@ -51,10 +51,9 @@ class WeightNormConv(nn.Module):
         if self.use_gain:
             gain = self.param("gain", nn.initializers.constant(size / np.sqrt(6)), (self.features,))
             kernel = kernel * gain.reshape(1, 1, 1, -1)
-        dtype = x.dtype if x.dtype == jnp.bfloat16 else jnp.promote_types(x.dtype, kernel.dtype)
-        y = (convolve_for_training if mode.trains else convolve)(x.astype(dtype), kernel.astype(dtype))
+        y = convolve_in_mode(x, kernel, mode)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             bias = jax.lax.stop_gradient(bias) if self.bias_cancels and mode.trains else bias
-            y = y + bias.astype(dtype).reshape(1, 1, 1, -1)
+            y = y + bias.astype(y.dtype).reshape(1, 1, 1, -1)
         return y
