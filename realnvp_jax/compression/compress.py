@@ -258,6 +258,7 @@ def _processor() -> str:
         return platform.processor()
 
 
+@functools.lru_cache(maxsize=64)  # describing a flow traces it, which can take longer than compressing a few images
 def _hash_of_flow(flow: Flow) -> bytes:
     return _hash(json.dumps(_of_density(flow_to_data(flow)), sort_keys=True).encode())
 

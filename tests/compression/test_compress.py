@@ -24,6 +24,8 @@ def make(kind: str, levels: int = LEVELS) -> realnvp_jax.Flow:
     small = {"base_features": 2, "num_blocks": 1, "levels": levels}
     match kind:
         case "affine":
+            return realnvp_jax.image_flow(SHAPE, 1, **small)
+        case "two scales":
             return realnvp_jax.image_flow(SHAPE, 2, **small)
         case "additive, no normalization":
             return realnvp_jax.image_flow(SHAPE, 1, **small, transform="additive", normalization="none", alpha=0.0)
@@ -47,7 +49,7 @@ def make(kind: str, levels: int = LEVELS) -> realnvp_jax.Flow:
     raise AssertionError(kind)
 
 
-QUICK = ("affine", "Glow of mixtures, variational", "PixelCNN, labels, normal base")
+QUICK = ("two scales", "Glow of mixtures, variational", "PixelCNN, labels, normal base")
 KINDS = (
     *QUICK,
     "additive, no normalization",
@@ -117,11 +119,11 @@ def test_any_images_and_any_parameters_come_back(kind):
 
 
 @pytest.mark.parametrize("kind", ["affine", "Glow of mixtures, variational", "PixelCNN"])
-def test_the_size_is_that_of_the_flows_own_bits_per_dim(kind, optimized):
+def test_the_size_is_that_of_the_flows_own_bits_per_dim(kind):
     flow = make(kind, 256)
-    x = images(512, levels=256)
+    x = images(384, levels=256)
     params = flow.init(jax.random.key(0), x.astype(np.float32) + 0.5)
-    params = realnvp_jax.fit(flow, params, x, jax.random.key(1), num_steps=150, progress=False)
+    params = realnvp_jax.fit(flow, params, x, jax.random.key(1), num_steps=100, progress=False)
     data = realnvp_jax.compress(flow, params, x)
     result = summary(data, 256)
     own = np.mean([np.mean(flow.bits_per_dim(params, jax.random.key(seed), x)) for seed in range(4)])
@@ -195,7 +197,7 @@ def test_another_flow_and_other_parameters_are_refused(affine, compressed):
 def test_a_flow_that_differs_in_training_only_is_the_same(affine, compressed):
     x, data = compressed
     small = {"base_features": 2, "num_blocks": 1, "levels": LEVELS}
-    flow = realnvp_jax.image_flow(SHAPE, 2, **small, memory="remat", dtype="bfloat16")
+    flow = realnvp_jax.image_flow(SHAPE, 1, **small, memory="remat", dtype="bfloat16")
     np.testing.assert_array_equal(realnvp_jax.decompress(flow, affine[1], data), x)
 
 
