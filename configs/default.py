@@ -32,6 +32,10 @@ KEYS = {
         "what to do about a loss, gradient or update that is not finite: stop; skip that update; or rewind to the "
         "newest checkpoint, and go on there with the batches after the one at fault",
     ),
+    "patience": (
+        0,
+        "evaluations in a row without a better validation result after which training ends; 0 for no such end",
+    ),
     "max_hours": (0.0, "hours after which the run saves and stops, to be resumed by the same command; 0 for no limit"),
     "tracker": (
         "",

@@ -12,6 +12,7 @@ def get_config():
     """A model for a few hundred to a few hundred thousand rows; validation chooses the best step."""
     config = default.get_config()
     config.num_steps = 10_000
+    config.patience = 20
     config.batch_size = 256
     config.learning_rate = 1e-3
     config.ema_decay = 0.998
@@ -32,7 +33,7 @@ def get_config():
     config.model.num_layers = 8
     config.model.hidden = (128, 128)
     config.checkpoint.every = 1000
-    config.evaluate.every = 500
+    config.evaluate.every = 100
     config.evaluate.batch_size = 5000
     config.evaluate.num_samples = 5000
     return config

@@ -26,6 +26,10 @@ class Best:
             return self
         return Best(step, cost) if cost < self.lost_cost else dataclasses.replace(self, step=step, cost=cost)
 
+    def evaluations_since(self, step: int, every: int) -> int:
+        """The number of evaluations after the best one, until `step`; there is one every so many steps."""
+        return step // every - (self.step or 0) // every
+
     def lost(self) -> "Best":
         """What remains known if the checkpoint of the best step is lost: only the lost result."""
         if self.lost_step is not None:

@@ -38,6 +38,7 @@ _RANGES = {
     "memory": parameter("store", "", choices=MEMORY),
     "dtype": parameter("float32", "", choices=("float32", "bfloat16")),
     "on_nonfinite": parameter("stop", "", choices=("stop", "skip", "rewind")),
+    "patience": _OPTIONAL_COUNT,
     "max_hours": parameter(0.0, "", at_least=0, at_most=1e5),
     "steps_per_dispatch": parameter(1, "", at_least=1, at_most=10_000),
     "profile": parameter(0, "", at_least=0, at_most=10_000),

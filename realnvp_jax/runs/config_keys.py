@@ -18,6 +18,7 @@ from realnvp_jax.training.optimizer import optimizer_keys
 _ADDED = (
     "tracker",
     "accumulate",
+    "patience",
     "dataset.columns",
     "dataset.drop",
     "dataset.categories",
@@ -109,6 +110,11 @@ def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
 
 def unknown_key(key: str) -> str:
     """An unknown key, with the nearest known one."""
+    if key in {**part_keys(), **optimizer_keys()} and key not in default.KEYS:
+        return (
+            f"{shorten(key)}, a parameter of a part that was registered, but is not in this config: add it in "
+            f"get_config by 'with config.unlocked(): config.{key} = ...'"
+        )
     near = difflib.get_close_matches(key, default.KEYS, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{shorten(key)}: {hint}'realnvp train --help' lists all keys"

@@ -19,6 +19,8 @@ from realnvp_jax.runs.result import describe_result, picture_title
 from realnvp_jax.runs.trackers import Trackers
 from realnvp_jax.training.steps import cost
 
+_MANY_EVALUATIONS = 3
+
 
 def finish(
     experiment: Experiment,
@@ -26,6 +28,7 @@ def finish(
     best: Best,
     params: Params,
     score: tuple[float, float | None],
+    last_step: int,
     *,
     is_average: bool,
 ) -> dict[str, Any]:
@@ -37,6 +40,7 @@ def finish(
       best: the best step.
       params: the parameters of that step.
       score: (mean, standard error) of these parameters on the test set.
+      last_step: the step at which training ended.
       is_average: whether the parameters are an average.
 
     Returns:
@@ -62,6 +66,12 @@ def finish(
         warn(
             f"the test result is worse than that of a uniform density, {math.log2(experiment.flow.levels):.3f} "
             f"{experiment.unit}: the training has hardly begun, or it has diverged"
+        )
+    later = best.evaluations_since(last_step, config.evaluate.every)
+    if best.step == config.evaluate.every and later >= _MANY_EVALUATIONS:
+        warn(
+            f"the first evaluation, at step {best.step}, had the best validation result, and {later} later ones were "
+            "worse: the flow overfits the training examples; a smaller flow or a smaller evaluate.every may do better"
         )
     if config.evaluate.num_importance_samples > 1:
         result["num_importance_samples"] = config.evaluate.num_importance_samples

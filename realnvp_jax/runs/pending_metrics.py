@@ -9,6 +9,8 @@ import optax
 
 from realnvp_jax.training.steps import NonFiniteLossError
 
+_AHEAD = 2  # dispatches that the host may be ahead of the device; a request to stop waits for them
+
 
 class PendingMetrics:
     """The metrics of the updates since the last row, and the time that they took.
@@ -30,8 +32,13 @@ class PendingMetrics:
         self.bad_step: int | None = None
 
     def add(self, metrics: dict[str, jax.Array], count: int) -> None:
-        """Add the metrics of one dispatch, of which only the first `count` belong to updates."""
+        """Add the metrics of one dispatch, of which only the first `count` belong to updates.
+
+        Waits until at most two dispatches are unfinished.
+        """
         self._pending.append((metrics, count))
+        if len(self._pending) > _AHEAD:
+            jax.block_until_ready(self._pending[-1 - _AHEAD])
 
     def row(self, step: int) -> dict[str, float]:
         """Means over the updates since the last row, and the largest |log_scale|.

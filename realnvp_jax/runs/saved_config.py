@@ -23,6 +23,7 @@ _MAY_DIFFER = (
     "profile",
     "tracker",
     "max_hours",
+    "patience",
     "on_nonfinite",
     "steps_per_dispatch",
 )

@@ -128,11 +128,15 @@ class Trainer:
             self._validate({}, tqdm(disable=True))
             self.checkpoints.note_best(self.step, self.best)
         params = self._restore_best()
+        if is_main():
+            print(f"evaluating {len(self.experiment.splits.test):,} test examples ...", flush=True)
         message = f"stopped after the last step, which is saved; for the test result, run again: {self._same_call}"
         check = functools.partial(self.stop.check_soon, message)
         score = self.evaluator.test(params, check)
         is_average = bool(self.state.ema)
-        return on_main(lambda: finish(self.experiment, self.trackers, self.best, params, score, is_average=is_average))
+        return on_main(
+            lambda: finish(self.experiment, self.trackers, self.best, params, score, self.step, is_average=is_average)
+        )
 
     def close(self) -> None:
         """Wait until pending saves are complete, and release all resources."""
@@ -164,6 +168,8 @@ class Trainer:
 
     def _train(self) -> None:
         config = self.config
+        if self._is_out_of_patience():  # the run is evaluated again, after it has ended
+            return
         plan = dispatches(self.step, config.num_steps, self._steps_per_dispatch, *self._periods)
 
         def make_batch(dispatch: tuple[int, int]) -> tuple[int, dict[str, jax.Array]]:
@@ -195,13 +201,22 @@ class Trainer:
                     row = self._metrics_row()
                     if must_evaluate:
                         self._validate(row, bar)
+                        if not is_last and self._is_out_of_patience():
+                            is_last = True
+                            bar.write(f"no better validation result in {config.patience} evaluations: training ends")
                     self._show(row, bar)
                     stopping = self.stop.requested()  # a request may arrive while the metrics are fetched
-                    if stopping or must_save or self.best.step == self.step:
+                    if stopping or must_save or is_last or self.best.step == self.step:
                         self._save()
                 if stopping and not is_last:
                     self.checkpoints.wait()
                     self.stop.check(f"stopped and saved at step {self.step}; resume with: {self._same_call}")
+                if is_last:
+                    break
+
+    def _is_out_of_patience(self) -> bool:
+        patience, every = self.config.patience, self.config.evaluate.every
+        return patience > 0 and self.best.evaluations_since(self.step, every) >= patience
 
     def _initial_state(self) -> TrainState:
         """The state before the first step."""

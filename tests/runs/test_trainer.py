@@ -270,6 +270,26 @@ def test_a_run_stops_when_its_time_is_up(config, tmp_path):
     assert np.isfinite(realnvp_jax.train(config, tmp_path / "run")["mean"])
 
 
+def test_training_ends_when_patience_does(config, tmp_path, capsys):
+    config.update(num_steps=20, patience=3, learning_rate=0.0, ema_decay=0.0)
+    config.evaluate.every = 2
+    result = realnvp_jax.train(config, tmp_path / "run")
+    printed = capsys.readouterr()
+    assert result["step"] == 2, "equal results are no better ones"
+    assert "no better validation result in 3 evaluations: training ends" in printed.err + printed.out
+    assert "the first evaluation, at step 2, had the best validation result, and 3 later ones" in printed.err
+    checkpoints = Checkpoints(tmp_path / "run", read_only=True)
+    assert max(checkpoints.steps()) == 8
+    checkpoints.close()
+    (tmp_path / "run" / "result.json").unlink()
+    assert realnvp_jax.train(config, tmp_path / "run") == result
+    config.update(patience=0, num_steps=10)
+    realnvp_jax.train(config, tmp_path / "run")
+    checkpoints = Checkpoints(tmp_path / "run", read_only=True)
+    assert max(checkpoints.steps()) == 10
+    checkpoints.close()
+
+
 def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(config, tmp_path):
     assert "choose another" in refusal(realnvp_jax.train, config, tmp_path / "lr=[1e-3]")
     assert list(tmp_path.iterdir()) == [tmp_path / "rows.csv"]
