@@ -76,13 +76,19 @@ def describe_discrete(values: np.ndarray, column: str) -> str:
 
 
 def discrete_error(values: np.ndarray, columns: Sequence[str], found: Sequence[int]) -> ValueError:
-    """The error to raise for discrete columns, at positions `found` of [n, D]."""
-    others = [columns[i] for i in found[1:]]
+    """The error to raise for discrete columns, at positions `found` of [n, D]; row numbers come first."""
+    row_numbers = [i for i in found if _numbers_rows(values[:, i])]
+    alike = row_numbers or list(found)
+    others = [columns[i] for i in alike[1:]]
     more = f" (likewise {shorten(', '.join(others), 40)})" if others else ""
+    remedy = (
+        "leave it out with --config.dataset.drop, or, if it was measured, set --config.dataset.discrete to dequantize"
+        if row_numbers
+        else "set --config.dataset.discrete to dequantize (adds noise), drop, or continuous (as they are), or leave "
+        "columns out with --config.dataset.drop"
+    )
     return ValueError(
-        f"expected continuous columns; got {describe_discrete(values[:, found[0]], columns[found[0]])}{more}: set "
-        "--config.dataset.discrete to dequantize (adds noise), drop, or continuous (as they are), or leave columns out "
-        "with --config.dataset.drop"
+        f"expected continuous columns; got {describe_discrete(values[:, alike[0]], columns[alike[0]])}{more}: {remedy}"
     )
 
 
