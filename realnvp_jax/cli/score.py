@@ -9,6 +9,7 @@ import numpy as np
 
 from realnvp_jax.cli import common
 
+_LOW_MEDIAN = 25  # percentile of a split, of which 50 is expected
 _CAUTION = """\b
 What a likelihood cannot do: smooth or simple images are often MORE
 likely than every training image, and a flow trained on CIFAR-10 finds SVHN
@@ -81,6 +82,7 @@ def main(
     """Anomaly scores of FILES: pictures, folders of pictures, a .npz or .npy file of images, or a table."""
     from realnvp_jax.analysis.anomalies import Scores, aurocs, score_examples
     from realnvp_jax.analysis.read import read_examples
+    from realnvp_jax.analysis.run import SPLITS
     from realnvp_jax.data.vectors.csv_tables import write_csv
 
     path = common.free_path(output, workdir, "score.csv", overwrite, (".csv",))
@@ -101,6 +103,13 @@ def main(
     failing = [name for name, area in areas.items() if area < 0.5]
     if failing:
         click.echo(f"below 0.5, so these rate the scored data as more normal: {', '.join(failing)}")
+    median = float(np.median(inside.columns()["percentile"]))
+    if median < _LOW_MEDIAN and set(against) <= set(SPLITS):
+        click.echo(
+            f"warning: the median percentile of {', '.join(against)} is {median:.1f} instead of about 50, so the flow "
+            "overfits its training data, and percentiles of all other data are too small",
+            err=True,
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_csv(path, [{id_column or "example": names, **outside.columns()}])
     common.write_note(path, run, {"num": len(names), "reference": len(training), "aurocs": areas})

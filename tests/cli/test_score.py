@@ -41,7 +41,7 @@ def test_scores_of_images(digits, tmp_path):
     assert not (tmp_path / "other.csv").exists()
 
 
-def test_scores_of_vectors(moons, tmp_path):
+def test_scores_of_vectors(moons, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     np.savetxt(tmp_path / "far.csv", rng.normal(5, 1, (30, 2)), delimiter=",", header="x,y", comments="")
     printed = realnvp("score", tmp_path / "far.csv", "-w", moons)
@@ -51,6 +51,10 @@ def test_scores_of_vectors(moons, tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == 30
     assert all(float(row["percentile"]) < 5 for row in rows)
+    assert "overfits" not in printed
+    monkeypatch.setattr("realnvp_jax.cli.score._LOW_MEDIAN", 100)
+    printed = realnvp("score", tmp_path / "far.csv", "-w", moons, "-o", tmp_path / "again.csv")
+    assert "instead of about 50, so the flow overfits its training data" in printed
 
 
 def stations(num: int = 400) -> pd.DataFrame:
