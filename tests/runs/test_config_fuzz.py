@@ -19,13 +19,13 @@ def _nothing_is_written():
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.usefixtures("_nothing_is_written")
 def test_nonsense_is_refused_in_one_sentence(key, tmp_path):
-    """Two of the ten values of each key, for each kind of flow, which change from key to key."""
+    """One of the ten values of each key, for each kind of flow, which changes from key to key."""
     for number, base in enumerate(configs.BASES):
         mine = [case for case in _OF_ONE_KEY if case.base == base and list(case.changes) == [key]]
         assert len(mine) == 10
-        for case in (mine[(len(key) + number) % 10], mine[(len(key) + number + 5) % 10]):
-            _, faults = configs.refusal(case, _new(tmp_path, case), PATIENCE)
-            assert not faults, case
+        case = mine[(len(key) + 3 * number) % 10]
+        _, faults = configs.refusal(case, _new(tmp_path, case), PATIENCE)
+        assert not faults, case
 
 
 @pytest.mark.parametrize("case", [case for case in _CASES if case.is_contradiction()], ids=str)
