@@ -61,6 +61,11 @@ def kept_runs() -> list[tuple[str, dict, dict, dict]]:
     return [(name, *(read(name, file) for file in files)) for name in names]
 
 
+def commands_of(run: dict[str, Any]) -> list[str]:
+    """The different commands of a run's starts: several if a run was resumed with other keys."""
+    return list(dict.fromkeys(start["command"] for start in run.get("starts", [run])))
+
+
 def cells_of_runs() -> list[dict[str, str]]:
     """The cells of each run, for both tables."""
     all_cells = []
@@ -77,7 +82,7 @@ def cells_of_runs() -> list[dict[str, str]]:
             "data": f"{data}, {result['num_examples']:,} test images",
             "cost": cost,
             "how": f"{steps}, {run['date']}, version {run['version']}",
-            "command": f"`{run['command']}`",
+            "command": "; resumed by ".join(f"`{command}`" for command in commands_of(run)),
         }
         all_cells.append(cells)
     return all_cells
