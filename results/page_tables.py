@@ -301,6 +301,16 @@ def compression() -> str:
     return lay_out(("", *(f"{name}, {found['num_images']:,} images" for name, found in files.items())), rows)
 
 
+def anomalies() -> str:
+    """docs/after_training.md: AUROC of the scores; values below a half are bold."""
+    found = read("comparisons.json")["anomalies"]
+    rows = []
+    for name, cells in found.items():
+        if name not in ("command", "columns"):
+            rows.append((name, *(f"**{cell}**" if cell and float(cell) < 0.5 else cell for cell in cells)))
+    return lay_out(("", *found["columns"]), rows)
+
+
 TABLES = {  # page -> the names of the tables between its marks, and what makes them
     "README.md": {"runs": short_runs},
     "docs/results.md": {
@@ -317,6 +327,7 @@ TABLES = {  # page -> the names of the tables between its marks, and what makes 
         "images": images,
         "tables": autoregressive_tables,
     },
+    "docs/after_training.md": {"anomalies": anomalies},
     "docs/compression.md": {"compression": compression},
     "results/ablation/README.md": {"ingredients": all_ingredients, "optimizers": optimizers},
 }

@@ -10,6 +10,8 @@ from jax.scipy import stats
 from realnvp_jax.mixtures import BASES, COMPONENTS, mixture_forward, mixture_inverse, normal_quantile, num_parameters
 
 KEY = jax.random.key(0)
+forward = jax.jit(mixture_forward, static_argnums=(2, 3))
+inverse = jax.jit(mixture_inverse, static_argnums=(2, 3))
 
 
 mixtures = pytest.mark.parametrize(("component", "base"), [(c, b) for c in COMPONENTS for b in BASES])
@@ -25,13 +27,13 @@ def latents(base: str, num: int) -> jax.Array:
 def test_a_mixture_is_invertible_and_knows_its_derivative(component, base, num_components, x64):
     raw = 2 * jax.random.normal(KEY, (300, num_parameters(num_components)))
     z = latents(base, 300)
-    x, inverse_log_derivative = jax.jit(mixture_inverse, static_argnums=(2, 3))(z, raw, component, base)
-    back, log_derivative = mixture_forward(x, raw, component, base)
+    x, inverse_log_derivative = inverse(z, raw, component, base)
+    back, log_derivative = forward(x, raw, component, base)
     np.testing.assert_allclose(back, z, atol=1e-11)
     np.testing.assert_allclose(inverse_log_derivative, -log_derivative, atol=1e-9)
-    slopes = jax.vmap(jax.grad(lambda x, raw: mixture_forward(x, raw, component, base)[0]))(x, raw)
+    slopes = jax.jit(jax.vmap(jax.grad(lambda x, raw: forward(x, raw, component, base)[0])))(x, raw)
     np.testing.assert_allclose(log_derivative, jnp.log(slopes), atol=1e-7)
-    one_by_one = jax.vmap(lambda z, raw: mixture_inverse(z, raw, component, base)[0])(z[:20], raw[:20])
+    one_by_one = jax.jit(jax.vmap(lambda z, raw: inverse(z, raw, component, base)[0]))(z[:20], raw[:20])
     np.testing.assert_allclose(one_by_one, x[:20], atol=1e-11)
 
 
@@ -39,7 +41,7 @@ def test_the_density_is_that_of_the_mixture(x64):
     """Two components, written out."""
     raw = jnp.array([[0.3, -0.4, 1.0, -1.5, 0.2, -0.1]])
     x = jnp.linspace(-4, 4, 50)
-    z, log_density = mixture_forward(x, jnp.broadcast_to(raw, (50, 6)), "gaussian", "uniform")
+    z, log_density = forward(x, jnp.broadcast_to(raw, (50, 6)), "gaussian", "uniform")
     quantile = stats.norm.ppf(0.75)  # means start at the quartiles, scales such that the variance is 1
     weights = jax.nn.softmax(raw[0, :2])
     means = np.array([1 - quantile, -1.5 + quantile])
@@ -55,7 +57,7 @@ def test_the_density_is_that_of_the_mixture(x64):
 def test_a_mixture_starts_at_mean_0_and_its_components_own_variance(component, variance, num_components, x64):
     x = jnp.linspace(-60, 60, 200_001)
     raw = jnp.zeros((len(x), num_parameters(num_components)))
-    density = jnp.exp(mixture_forward(x, raw, component, "uniform")[1]) * (x[1] - x[0])
+    density = jnp.exp(forward(x, raw, component, "uniform")[1]) * (x[1] - x[0])
     np.testing.assert_allclose(density.sum(), 1, atol=1e-6)  # and the probabilities of a fine grid sum to 1
     np.testing.assert_allclose((density * x).sum(), 0, atol=1e-6)
     np.testing.assert_allclose((density * x**2).sum(), variance, rtol=1e-6)
@@ -64,7 +66,7 @@ def test_a_mixture_starts_at_mean_0_and_its_components_own_variance(component, v
 @pytest.mark.parametrize("base", BASES)
 def test_one_component_is_the_normal_distribution_itself(base, x64):
     x = jnp.linspace(-9, 9, 201)
-    z, log_derivative = mixture_forward(x, jnp.zeros((201, 3)), "gaussian", base)
+    z, log_derivative = forward(x, jnp.zeros((201, 3)), "gaussian", base)
     expected, log_prob = (stats.norm.cdf(x), stats.norm.logpdf(x)) if base == "uniform" else (x, 0)
     np.testing.assert_allclose(z, expected, atol=1e-9)
     np.testing.assert_allclose(log_derivative, log_prob, atol=1e-9)
@@ -73,14 +75,15 @@ def test_one_component_is_the_normal_distribution_itself(base, x64):
 def test_the_normal_quantile_in_both_tails(x64):
     from scipy.special import ndtri_exp
 
+    quantile = jax.jit(normal_quantile)
     log_odds = np.concatenate([np.linspace(-3000, 3000, 1001), np.linspace(-30, 30, 1001)])
     expected = -np.sign(log_odds) * ndtri_exp(-np.logaddexp(0, np.abs(log_odds)))
-    np.testing.assert_allclose(normal_quantile(jnp.asarray(log_odds)), expected, rtol=1e-9, atol=1e-9)
-    in_single = normal_quantile(jnp.asarray(log_odds, jnp.float32))
+    np.testing.assert_allclose(quantile(jnp.asarray(log_odds)), expected, rtol=1e-9, atol=1e-9)
+    in_single = quantile(jnp.asarray(log_odds, jnp.float32))
     np.testing.assert_allclose(in_single, expected, rtol=1e-5, atol=1e-6)
     far = np.geomspace(1e3, 1e35, 1001).astype(np.float32)  # there z^2 is 2 |log-odds|, and its slope 1 / |z|
     far = jnp.concatenate([-far, far])
-    z, slope = jax.vmap(jax.value_and_grad(normal_quantile))(far)
+    z, slope = jax.jit(jax.vmap(jax.value_and_grad(normal_quantile)))(far)
     np.testing.assert_allclose(z * jnp.abs(z), 2 * far, rtol=0.02)
     np.testing.assert_allclose(slope * jnp.abs(z), 1, rtol=2e-3)
 
@@ -92,7 +95,7 @@ def test_far_points_have_finite_densities_and_gradients_in_float32(component, ba
     raw = jax.random.normal(KEY, (len(x), num_parameters(5)))
 
     def log_prob(x, raw):
-        z, log_derivative = mixture_forward(x, raw, component, base)
+        z, log_derivative = forward(x, raw, component, base)
         return jnp.sum(log_derivative + (0 if base == "uniform" else stats.norm.logpdf(z)))
 
     value, gradient = jax.jit(jax.value_and_grad(log_prob, (0, 1)))(x, raw)
@@ -100,16 +103,16 @@ def test_far_points_have_finite_densities_and_gradients_in_float32(component, ba
     assert (gradient[0] * x <= 0).all()  # towards the data
     assert (gradient[0] * x < 0)[jnp.abs(x) < 1e12].all()
     with jax.enable_x64(True):
-        exact = jax.vmap(log_prob)(x[:2].astype(jnp.float64), raw[:2].astype(jnp.float64))
-    single = jax.vmap(log_prob)(x[:2], raw[:2])
+        exact = jax.jit(jax.vmap(log_prob))(x[:2].astype(jnp.float64), raw[:2].astype(jnp.float64))
+    single = jax.jit(jax.vmap(log_prob))(x[:2], raw[:2])
     np.testing.assert_allclose(single, exact, rtol=1e-5)
 
 
 def test_small_latents_have_quantiles_of_their_own():
     x = jnp.array([-12.0, -9.0, -7.0, -5.5, 0.0, 4.0])
     raw = jnp.zeros((6, 3))
-    z, log_derivative = mixture_forward(x, raw, "gaussian", "uniform")
-    back, inverse_log_derivative = mixture_inverse(z, raw, "gaussian", "uniform")
+    z, log_derivative = forward(x, raw, "gaussian", "uniform")
+    back, inverse_log_derivative = inverse(z, raw, "gaussian", "uniform")
     np.testing.assert_allclose(back, x, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(inverse_log_derivative, -log_derivative, rtol=1e-3)
 
@@ -118,15 +121,13 @@ def test_random_mixtures_have_probability_one(x64):
     x = jnp.linspace(-300, 300, 600_001)
     for seed in range(3):
         raw = jnp.broadcast_to(jax.random.normal(jax.random.key(seed), (num_parameters(4),)), (len(x), 12))
-        density = jnp.exp(mixture_forward(x, raw, COMPONENTS[seed % 2], "uniform")[1])
+        density = jnp.exp(forward(x, raw, COMPONENTS[seed % 2], "uniform")[1])
         np.testing.assert_allclose(density.sum() * (x[1] - x[0]), 1, atol=1e-6)
 
 
 def test_the_inverse_at_the_ends_of_the_square():
     raw = jax.random.normal(KEY, (4, num_parameters(3)))
-    x, log_derivative = jax.jit(mixture_inverse, static_argnums=(2, 3))(
-        jnp.array([0.0, 1.0, -0.1, 1.1]), raw, "gaussian", "uniform"
-    )
+    x, log_derivative = inverse(jnp.array([0.0, 1.0, -0.1, 1.1]), raw, "gaussian", "uniform")
     assert np.isfinite(x[:2]).all()
     assert np.isfinite(log_derivative[:2]).all()
     assert np.isnan(x[2:]).all()
@@ -144,18 +145,18 @@ def test_the_inverse_is_differentiable(component, base, x64):
     raw = jax.random.normal(KEY, (5, num_parameters(3)))
     z = latents(base, 5)
 
-    def inverse(z, raw):
-        return mixture_inverse(jnp.asarray(z), jnp.asarray(raw), component, base)
+    def quantile(z, raw):
+        return inverse(jnp.asarray(z), jnp.asarray(raw), component, base)
 
-    jax.test_util.check_grads(jax.jit(inverse), (z, raw), order=1)
+    jax.test_util.check_grads(quantile, (z, raw), order=1)
 
 
 def test_the_search_ends_for_components_of_very_different_scales():
     """Two sharp modes far apart, and one that is very wide."""
     raw = jnp.broadcast_to(jnp.array([[0.0, 0.0, -3.0, -40.0, 40.0, 0.0, -7.0, -7.0, 7.0]]), (1001, 9))
     z = jnp.linspace(1e-4, 1 - 1e-4, 1001)
-    x, _ = jax.jit(mixture_inverse, static_argnums=(2, 3))(z, raw, "gaussian", "uniform")
+    x, _ = inverse(z, raw, "gaussian", "uniform")
     assert (jnp.diff(x) >= 0).all()
-    back, log_density = mixture_forward(x, raw, "gaussian", "uniform")
+    back, log_density = forward(x, raw, "gaussian", "uniform")
     resolution = np.spacing(np.abs(x)) * np.exp(log_density)  # of x, seen through the steep CDF
     np.testing.assert_array_less(np.abs(back - z), 1e-6 + 2 * resolution)
