@@ -18,6 +18,8 @@ _SMALL = ("breast_cancer", "wine")
 def get_config(name: str = "synthetic_table"):
     """`table`, with a smaller model for small tables and more steps for the MAF paper's tables."""
     config = table.get_config()
+    config.patience = 0
+    config.evaluate.every = 500
     config.dataset.name = name
     if name in (*_PAPERS, "gaussian_mixture"):
         config.dataset.train = "train"

@@ -82,7 +82,6 @@ def main(
     """Anomaly scores of FILES: pictures, folders of pictures, a .npz or .npy file of images, or a table."""
     from realnvp_jax.analysis.anomalies import Scores, aurocs, score_examples
     from realnvp_jax.analysis.read import read_examples
-    from realnvp_jax.analysis.run import SPLITS
     from realnvp_jax.data.vectors.csv_tables import write_csv
 
     path = common.free_path(output, workdir, "score.csv", overwrite, (".csv",))
@@ -104,10 +103,10 @@ def main(
     if failing:
         click.echo(f"below 0.5, so these rate the scored data as more normal: {', '.join(failing)}")
     median = float(np.median(inside.columns()["percentile"]))
-    if median < _LOW_MEDIAN and set(against) <= set(SPLITS):
+    if median < _LOW_MEDIAN and set(against) <= {"validation", "test"}:
         click.echo(
-            f"warning: the median percentile of {', '.join(against)} is {median:.1f} instead of about 50, so the flow "
-            "overfits its training data, and percentiles of all other data are too small",
+            f"warning: the median percentile of {', '.join(against)} is {median:.1f} instead of about 50: the flow "
+            "probably overfits its training data, which makes the percentiles of other data too small",
             err=True,
         )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -258,8 +258,13 @@ def _processor() -> str:
         return platform.processor()
 
 
-@functools.lru_cache(maxsize=64)  # describing a flow traces it, which can take longer than compressing a few images
 def _hash_of_flow(flow: Flow) -> bytes:
+    return _hash_of_description(flow, repr(flow))  # equal flows can have different descriptions, by alpha=0 and 0.0
+
+
+@functools.lru_cache(maxsize=64)  # describing a flow traces it, which can take longer than compressing a few images
+def _hash_of_description(flow: Flow, text: str) -> bytes:
+    del text
     return _hash(json.dumps(_of_density(flow_to_data(flow)), sort_keys=True).encode())
 
 

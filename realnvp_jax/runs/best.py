@@ -13,22 +13,20 @@ class Best:
       cost: the result as a cost: smaller is better.
       lost_step: a better step whose checkpoint is lost, or None.
       lost_cost: the cost of that lost step.
+      waited: the number of evaluations since the best one.
     """
 
     step: int | None = None
     cost: float = math.inf
     lost_step: int | None = None
     lost_cost: float = math.inf
+    waited: int = dataclasses.field(default=0, compare=False)
 
     def after(self, step: int, cost: float) -> "Best":
         """The best result after one more; the first of several equal results is the best."""
         if not cost < self.cost:
-            return self
-        return Best(step, cost) if cost < self.lost_cost else dataclasses.replace(self, step=step, cost=cost)
-
-    def evaluations_since(self, step: int, every: int) -> int:
-        """The number of evaluations after the best one, until `step`; there is one every so many steps."""
-        return step // every - (self.step or 0) // every
+            return dataclasses.replace(self, waited=self.waited + 1)
+        return Best(step, cost) if cost < self.lost_cost else dataclasses.replace(self, step=step, cost=cost, waited=0)
 
     def lost(self) -> "Best":
         """What remains known if the checkpoint of the best step is lost: only the lost result."""

@@ -67,11 +67,13 @@ def finish(
             f"the test result is worse than that of a uniform density, {math.log2(experiment.flow.levels):.3f} "
             f"{experiment.unit}: the training has hardly begun, or it has diverged"
         )
-    later = best.evaluations_since(last_step, config.evaluate.every)
-    if best.step == config.evaluate.every and later >= _MANY_EVALUATIONS:
+    if last_step < config.num_steps:
+        result["patience"] = config.patience
+    is_first = best.lost_step is None and best.step is not None and best.step <= config.evaluate.every
+    if is_first and best.waited >= _MANY_EVALUATIONS:
         warn(
-            f"the first evaluation, at step {best.step}, had the best validation result, and {later} later ones were "
-            "worse: the flow overfits the training examples; a smaller flow or a smaller evaluate.every may do better"
+            f"none of {best.waited} evaluations had a better validation result than the first, at step {best.step}: "
+            "the flow probably overfits the training examples; a smaller one or a smaller evaluate.every may do better"
         )
     if config.evaluate.num_importance_samples > 1:
         result["num_importance_samples"] = config.evaluate.num_importance_samples
@@ -86,12 +88,14 @@ def finish(
     write_json(files.result_path, result)
     attempt(files.run_path, note_finish, files.run_path)
     trackers.result(result)
-    _draw(experiment, trackers, params, grid, picture_title(files.path, result["step"], result))
+    _draw(experiment, trackers, params, grid, picture_title(files.path, result["step"], result), last_step)
     print(describe_result(result), flush=True)
     return result
 
 
-def _draw(experiment: Experiment, trackers: Trackers, params: Params, grid: DensityGrid | None, title: str) -> None:
+def _draw(
+    experiment: Experiment, trackers: Trackers, params: Params, grid: DensityGrid | None, title: str, last_step: int
+) -> None:
     """Write the pictures of a finished run, whose result has already been written and does not depend on them."""
     files = experiment.files
     samples, curve = files.path / "samples.png", files.path / "curves.png"
@@ -99,7 +103,7 @@ def _draw(experiment: Experiment, trackers: Trackers, params: Params, grid: Dens
     continuous = samples.with_name("samples_continuous.png")
     if attempt(samples, pictures.save_samples, experiment, params, samples, title, continuous):
         drawn.append(f"samples: {samples}")
-        trackers.image(experiment.config.num_steps, "samples", samples)
+        trackers.image(last_step, "samples", samples)
     if grid is not None:
         pictures.save_plane(experiment, params, grid, title)
         print(f"density on a grid of {grid.density.size:,} points: integrates to {grid.mass:.4f}")

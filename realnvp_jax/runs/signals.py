@@ -1,7 +1,7 @@
 """Requests to stop a run set a flag, which the run reads wherever it can stop.
 
-Ctrl-C (SIGINT), SIGTERM and a closed terminal (SIGHUP) ask the run to stop after the current step, once it has saved; a
-second signal ends the program at once. The exit code is 128 + the signal's number: 130, 143 and 129.
+Ctrl-C (SIGINT), SIGTERM and a closed terminal (SIGHUP) ask the run to stop after the updates at hand, once it has
+saved; a second signal ends the program at once. The exit code is 128 + the signal's number: 130, 143 and 129.
 """
 
 import contextlib

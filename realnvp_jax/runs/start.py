@@ -113,11 +113,15 @@ def _open(config: Config | str | Path, workdir: str | Path) -> tuple[Config, Flo
 
 
 def _finished_result(config: Config, files: Workdir) -> dict[str, Any] | None:
-    """The result of the run in the workdir, or None unless it has finished."""
+    """The result of the run in the workdir, or None unless it has finished.
+
+    A run that ended before num_steps, since its patience did, goes on with more of it.
+    """
     result = files.result()
     is_finished = (
         result is not None
         and result["num_steps"] == config.num_steps
+        and ("patience" not in result or 0 < config.patience <= result["patience"])
         and result.get("num_importance_samples", 1) == config.evaluate.num_importance_samples
     )
     return result if is_finished else None

@@ -124,12 +124,15 @@ class Trainer:
         self._train_to_the_end()
         if is_main() and self.profile.close():
             print(f"profile: {self.profile.path}")
-        if first_step == self.step:  # the run may have stopped here before num_steps was lowered to this step
+        if self.step < self.config.num_steps:
+            print(
+                f"no better validation result in {self.config.patience} evaluations: training ends at step {self.step}"
+            )
+        elif first_step == self.step:  # the run may have stopped here before num_steps was lowered to this step
             self._validate({}, tqdm(disable=True))
             self.checkpoints.note_best(self.step, self.best)
         params = self._restore_best()
-        if is_main():
-            print(f"evaluating {len(self.experiment.splits.test):,} test examples ...", flush=True)
+        print(f"evaluating {len(self.experiment.splits.test):,} test examples ...", flush=True)
         message = f"stopped after the last step, which is saved; for the test result, run again: {self._same_call}"
         check = functools.partial(self.stop.check_soon, message)
         score = self.evaluator.test(params, check)
@@ -168,7 +171,7 @@ class Trainer:
 
     def _train(self) -> None:
         config = self.config
-        if self._is_out_of_patience():  # the run is evaluated again, after it has ended
+        if self._is_out_of_patience():  # the run had ended
             return
         plan = dispatches(self.step, config.num_steps, self._steps_per_dispatch, *self._periods)
 
@@ -194,16 +197,14 @@ class Trainer:
                 if is_main() and self.profile.after(self.step, metrics):
                     bar.write(f"profile: {self.profile.path}")
                 is_last = self.step == config.num_steps
-                must_save = is_last or self.step % config.checkpoint.every == 0
                 must_evaluate = is_last or self.step % config.evaluate.every == 0
+                must_save = is_last or self.step % config.checkpoint.every == 0
                 stopping = self.stop.requested_soon()
                 if stopping or must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
                     row = self._metrics_row()
                     if must_evaluate:
                         self._validate(row, bar)
-                        if not is_last and self._is_out_of_patience():
-                            is_last = True
-                            bar.write(f"no better validation result in {config.patience} evaluations: training ends")
+                        is_last = is_last or self._is_out_of_patience()
                     self._show(row, bar)
                     stopping = self.stop.requested()  # a request may arrive while the metrics are fetched
                     if stopping or must_save or is_last or self.best.step == self.step:
@@ -215,8 +216,7 @@ class Trainer:
                     break
 
     def _is_out_of_patience(self) -> bool:
-        patience, every = self.config.patience, self.config.evaluate.every
-        return patience > 0 and self.best.evaluations_since(self.step, every) >= patience
+        return 0 < self.config.patience <= self.best.waited
 
     def _initial_state(self) -> TrainState:
         """The state before the first step."""

@@ -82,11 +82,24 @@ def transformation(
     return update
 
 
-@functools.lru_cache(maxsize=64)  # equal options give the same object, so that `fit` can reuse its compiled step
-def _clipped(
+def _clipped(optimizer: Any, *options: Any) -> optax.GradientTransformation:
+    """Clipping and the optimizer: the same object for equal options, so that `fit` can reuse its compiled step."""
+    attributes = tuple(vars(optimizer).items()) if isinstance(optimizer, Optimizer) else ()  # all, not fields alone
+    try:
+        return _clipped_once(attributes, optimizer, *options)
+    except TypeError:  # an attribute cannot be hashed
+        return _make_clipped(optimizer, *options)
+
+
+def _make_clipped(
     optimizer: Any, clip_norm: float, learning_rate: float | None = None, schedule: str = "", decay_steps: int = 0
 ) -> optax.GradientTransformation:
-    """Clipping and the optimizer; a transformation of optax has its own learning rate."""
-    if learning_rate is None:
+    if learning_rate is None:  # a transformation of optax, which has its own
         return clipped(optimizer, None, clip_norm)
     return clipped(optimizer, learning_rate_schedule(learning_rate, schedule, decay_steps=decay_steps), clip_norm)
+
+
+@functools.lru_cache(maxsize=8)
+def _clipped_once(attributes: Any, *options: Any) -> optax.GradientTransformation:
+    del attributes
+    return _make_clipped(*options)

@@ -37,7 +37,9 @@ def test_parameters_of_parts_of_ones_own_are_keys():
 
     own = {"model": {"conditioner": "conditioner_of_a_test", "my_size": 7}}
     assert filled(own).model.my_size == 7
-    assert "got 'model.my_size'" in refusal(filled, {"model": {"my_size": 7}})
+    message = refusal(filled, {"model": {"my_size": 7}})
+    assert "got 'model.my_size', a parameter of a part that was registered, but is not in this config" in message
+    assert "config.model.my_size = ..." in refusal(with_overrides, digits.get_config(), ["--config.model.my_size=7"])
 
 
 def test_values_of_a_command_line():

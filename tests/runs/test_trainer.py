@@ -20,7 +20,8 @@ from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.plots import curves, vectors
 from realnvp_jax.runs import pictures, setup
 from realnvp_jax.runs.best import Best
-from realnvp_jax.runs.checkpoints import Checkpoints
+from realnvp_jax.runs.checkpoints import Checkpoints, newest_step
+from realnvp_jax.runs.pending_metrics import PendingMetrics
 from realnvp_jax.runs.result import read_result
 from realnvp_jax.runs.setup import make_optimizer
 from realnvp_jax.runs.signals import InterruptedRunError
@@ -276,18 +277,38 @@ def test_training_ends_when_patience_does(config, tmp_path, capsys):
     result = realnvp_jax.train(config, tmp_path / "run")
     printed = capsys.readouterr()
     assert result["step"] == 2, "equal results are no better ones"
-    assert "no better validation result in 3 evaluations: training ends" in printed.err + printed.out
-    assert "the first evaluation, at step 2, had the best validation result, and 3 later ones" in printed.err
-    checkpoints = Checkpoints(tmp_path / "run", read_only=True)
-    assert max(checkpoints.steps()) == 8
-    checkpoints.close()
-    (tmp_path / "run" / "result.json").unlink()
+    assert "no better validation result in 3 evaluations: training ends at step 8\n" in printed.out
+    assert "none of 3 evaluations had a better validation result than the first, at step 2" in printed.err
+    assert newest_step(tmp_path / "run") == 8
+    (tmp_path / "run" / "result.json").unlink()  # as if the run had been killed before its test
     assert realnvp_jax.train(config, tmp_path / "run") == result
-    config.update(patience=0, num_steps=10)
-    realnvp_jax.train(config, tmp_path / "run")
-    checkpoints = Checkpoints(tmp_path / "run", read_only=True)
-    assert max(checkpoints.steps()) == 10
-    checkpoints.close()
+    assert newest_step(tmp_path / "run") == 8
+    config.patience = 2
+    assert realnvp_jax.train(config, tmp_path / "run") == result
+    assert "holds this finished run" in capsys.readouterr().out
+    config.patience = 0
+    assert realnvp_jax.train(config, tmp_path / "run").keys() == result.keys() - {"patience"}
+    assert newest_step(tmp_path / "run") == 20
+
+
+def test_evaluations_count_from_the_best_one():
+    best = Best().after(10, 2.0)
+    assert [best.waited, best.after(20, 2.0).waited, best.after(20, 2.5).after(30, 3.0).waited] == [0, 1, 2]
+    assert best.after(20, 2.5).after(30, 1.0).waited == 0
+
+
+def test_at_most_two_dispatches_are_unfinished():
+    class Score:
+        is_ready = False
+
+        def block_until_ready(self):
+            self.is_ready = True
+            return self
+
+    pending, scores = PendingMetrics(0, 1, optax.constant_schedule(0.0)), [Score() for _ in range(5)]
+    for i, score in enumerate(scores):
+        pending.add({"score": score}, 1)
+        assert [score.is_ready for score in scores] == [j < i - 1 for j in range(5)]
 
 
 def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(config, tmp_path):

@@ -60,6 +60,23 @@ def test_a_second_fit_does_not_compile_again(caplog):
     chex.assert_trees_all_equal(first, again)
 
 
+class Scaled(realnvp_jax.SGD):
+    """An optimizer that compares equal to others with another factor."""
+
+    def __init__(self, factor):
+        object.__setattr__(self, "factor", factor)
+
+    def transformation(self, schedule):
+        return optax.chain(super().transformation(schedule), optax.scale(np.ravel(self.factor)[0]))
+
+
+def test_optimizers_that_compare_equal_do_not_share_a_step():
+    assert Scaled(0.0) == Scaled(1.0)
+    chex.assert_trees_all_equal(fit(num_steps=2, optimizer=Scaled(0.0)), start())
+    assert jax.tree.leaves(fit(num_steps=2, optimizer=Scaled(1.0)))[0].tolist() != jax.tree.leaves(start())[0].tolist()
+    chex.assert_trees_all_equal(fit(num_steps=2, optimizer=Scaled([0.0])), start())  # cannot be hashed
+
+
 def test_fit_refuses_bad_data():
     params = FLOW.init(jax.random.key(0))
     with pytest.raises(ValueError, match=r"expected x of shape \(n, 4, 4, 1\) with n > 0; got \(3, 4, 4\)"):

@@ -67,7 +67,7 @@ def describe_discrete(values: np.ndarray, column: str) -> str:
     _, counts = np.unique(values, return_counts=True)
     repeated = counts[counts > 1]
     if not repeated.size:
-        return f"column {shorten(column, 40)} numbers the rows: its values are distinct whole numbers"
+        return f"column {shorten(column, 40)}, which numbers the rows (its values are distinct whole numbers)"
     value = f"one of {repeated.size:,} values" if repeated.size > 1 else "one value"
     return (
         f"{repeated.sum() / len(values):.0%} of the rows of column {shorten(column, 40)} repeat {value}: "
@@ -82,7 +82,8 @@ def discrete_error(values: np.ndarray, columns: Sequence[str], found: Sequence[i
     others = [columns[i] for i in alike[1:]]
     more = f" (likewise {shorten(', '.join(others), 40)})" if others else ""
     remedy = (
-        "leave it out with --config.dataset.drop, or, if it was measured, set --config.dataset.discrete to dequantize"
+        "leave such columns out with --config.dataset.drop, or, if they were measured, set --config.dataset.discrete "
+        "to dequantize"
         if row_numbers
         else "set --config.dataset.discrete to dequantize (adds noise), drop, or continuous (as they are), or leave "
         "columns out with --config.dataset.drop"

@@ -66,12 +66,12 @@ def test_the_sentence_says_how_much_repeats():
     assert "38% of the rows of column 'c' repeat one value: its" in describe_discrete(
         np.array([0.0] * 3 + [*"12345"]).astype(float), "c"
     )
-    assert "column 'id' numbers the rows" in describe_discrete(np.arange(9), "id")
+    assert "column 'id', which numbers the rows" in describe_discrete(np.arange(9), "id")
     error = discrete_error(np.stack([values] * 3, axis=1), ["a" * 300, "b" * 300, "c"], [0, 1, 2])
     assert len(str(error)) <= 400
     assert "set --config.dataset.discrete to dequantize" in str(error)
     error = discrete_error(np.stack([values, np.arange(8), values], axis=1), ["a", "id", "c"], [0, 1, 2])
-    assert "got column 'id' numbers the rows: its values are distinct whole numbers: leave it out" in str(error)
+    assert "got column 'id', which numbers the rows (its values are distinct whole numbers): leave such" in str(error)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
