@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from tqdm import tqdm
 
-from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.prefetch import prefetch
 from realnvp_jax.models.flow import Params
 from realnvp_jax.processes import is_main, on_main
@@ -21,6 +20,7 @@ from realnvp_jax.runs.divergence import divergence
 from realnvp_jax.runs.evaluator import Evaluator
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.finish import finish
+from realnvp_jax.runs.fresh_state import fresh_state, state_shapes
 from realnvp_jax.runs.history import note_start
 from realnvp_jax.runs.metrics_log import MetricsLog
 from realnvp_jax.runs.pending_metrics import PendingMetrics
@@ -31,14 +31,13 @@ from realnvp_jax.runs.setup import noise_scale
 from realnvp_jax.runs.start_message import print_start
 from realnvp_jax.runs.stop import Stop
 from realnvp_jax.runs.trackers import Trackers
-from realnvp_jax.training.augmentation import augment
 from realnvp_jax.training.parallel import (
     dispatches,
     parallel_train_step,
     replicate,
     training_batch,
 )
-from realnvp_jax.training.state import TrainState, create_state, evaluation_params
+from realnvp_jax.training.state import evaluation_params
 from realnvp_jax.training.steps import NonFiniteLossError, cost
 
 
@@ -63,7 +62,7 @@ class Trainer:
     def __init__(self, experiment: Experiment, stop: Stop):
         self.experiment, self.stop = experiment, stop
         self.config, self.flow, self.files = experiment.config, experiment.flow, experiment.files
-        self._init_key, self.key, _ = experiment.keys()
+        _, self.key, _ = experiment.keys()
         periods = self.config.checkpoint.every, self.config.evaluate.every, self.config.evaluate.log_every
         self._periods = periods
         self._steps_per_dispatch = min(self.config.steps_per_dispatch, self.config.num_steps, *periods)
@@ -81,8 +80,7 @@ class Trainer:
         )
         self.evaluator = Evaluator(experiment)
         self._rewound_to: int | None = None
-        initial = functools.partial(create_state, self.flow, optimizer=experiment.optimizer)
-        self._shapes = jax.eval_shape(functools.partial(initial, ema_decay=self.config.ema_decay), self._init_key)
+        self._shapes = state_shapes(experiment)
         with contextlib.ExitStack() as resources:  # if something fails, those that are open are released
             self._open(resources)
             self._resources = resources.pop_all()
@@ -102,7 +100,7 @@ class Trainer:
     def _starting_point(self) -> tuple[list[jax.Array], Best, int]:
         """The leaves of the state to start from, the best result so far, and the number of batches passed over."""
         restored = self.checkpoints.restore(self._shapes)
-        state, best = (self._initial_state(), Best()) if restored is None else restored
+        state, best = (fresh_state(self.experiment), Best()) if restored is None else restored
         return jax.tree.leaves(state), best, self.checkpoints.passed_over
 
     def _open_records(self, resources: contextlib.ExitStack) -> None:
@@ -218,32 +216,6 @@ class Trainer:
     def _is_out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.best.waited
 
-    def _initial_state(self) -> TrainState:
-        """The state before the first step."""
-        first = self._first_examples()
-        return jax.jit(create_state, static_argnums=(0, 2, 3))(
-            self.flow,
-            self._init_key,
-            self.experiment.optimizer,
-            self.config.ema_decay,
-            first["x"],
-            first.get("context"),
-        )
-
-    def _first_examples(self) -> dict[str, Any]:
-        """The examples for layers that are initialized from data: the first batch, augmented as in training, or more.
-
-        Rows of tables come without `dataset.noise`, as in evaluation.
-        """
-        examples = self.experiment.splits.train
-        num = min(self.config.init_examples or self.config.batch_size, len(examples))
-        batch = examples.batch(batch_indices(self.config.seed, 0, num, len(examples)))
-        key = jax.random.fold_in(self.key, 0)
-        dataset, shape = self.config.dataset, self.flow.event_shape
-        x = jnp.asarray(batch["x"])
-        x = augment(key, jnp.arange(num), x, flip=dataset.flip, shift_pixels=dataset.shift, shape=shape)
-        return {**batch, "x": x}
-
     @property
     def _same_call(self) -> str:
         return self.experiment.command or "the same call"
@@ -267,7 +239,7 @@ class Trainer:
 
     def _divergence(self, what: str, step: int) -> NonFiniteLossError:
         number, params = step - 1 + self.checkpoints.passed_over, self.state.params
-        initial = self._initial_state  # made only if it is needed
+        initial = functools.partial(fresh_state, self.experiment)  # made only if it is needed
         return on_main(lambda: divergence(what, step, number, self.experiment, self.checkpoints, params, initial))
 
     def _validate(self, row: dict[str, float], bar: tqdm) -> None:
