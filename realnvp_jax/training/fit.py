@@ -167,10 +167,9 @@ def fit(
     return (fitted, record.history()) if history else fitted
 
 
-@functools.lru_cache(
-    maxsize=8
-)  # which keeps 8 programs in memory, so that a second `fit` of the same flow does not compile again
+@functools.lru_cache(maxsize=8)
 def _compiled_step(flow: Flow, update: optax.GradientTransformation, l2: float) -> Callable[..., Any]:
+    """The compiled training step, kept so that a second `fit` of the same flow does not compile again."""
     return jax.jit(functools.partial(train_step, flow=flow, optimizer=update, l2=l2), donate_argnums=0)
 
 
