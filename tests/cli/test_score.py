@@ -54,7 +54,7 @@ def test_scores_of_vectors(moons, tmp_path, monkeypatch):
     assert "overfits" not in printed
     monkeypatch.setattr("realnvp_jax.cli.score._LOW_MEDIAN", 100)
     printed = realnvp("score", tmp_path / "far.csv", "-w", moons, "-o", tmp_path / "again.csv")
-    assert "instead of about 50, so the flow overfits its training data" in printed
+    assert "instead of about 50: the flow probably overfits its training data" in printed
 
 
 def stations(num: int = 400) -> pd.DataFrame:
