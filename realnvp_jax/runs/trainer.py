@@ -80,6 +80,7 @@ class Trainer:
         )
         self.evaluator = Evaluator(experiment)
         self._rewound_to: int | None = None
+        self._evaluated: int | None = None  # the last step with a finite validation result in this call
         self._shapes = state_shapes(experiment)
         with contextlib.ExitStack() as resources:  # if something fails, those that are open are released
             self._open(resources)
@@ -118,7 +119,6 @@ class Trainer:
         print_start(self.experiment, self.state, is_resumed=self.is_resumed)
         if self.best.step is not None:
             self._restore_best()  # early, so that if the best checkpoint is lost, the run uses the best one left
-        first_step = self.step
         self._train_to_the_end()
         if is_main() and self.profile.close():
             print(f"profile: {self.profile.path}")
@@ -126,7 +126,7 @@ class Trainer:
             print(
                 f"no better validation result in {self.config.patience} evaluations: training ends at step {self.step}"
             )
-        elif first_step == self.step:  # the run may have stopped here before num_steps was lowered to this step
+        elif self._evaluated != self.step:  # stopped at its evaluation, or before num_steps was lowered to this step
             self._validate({}, tqdm(disable=True))
             self.checkpoints.note_best(self.step, self.best)
         params = self._restore_best()
@@ -200,11 +200,16 @@ class Trainer:
                 stopping = self.stop.requested_soon()
                 if stopping or must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
                     row = self._metrics_row()
+                    if is_last:
+                        self._save()  # before the evaluation, which may fail or be interrupted
                     if must_evaluate:
                         self._validate(row, bar)
-                        is_last = is_last or self._is_out_of_patience()
                     self._show(row, bar)
                     stopping = self.stop.requested()  # a request may arrive while the metrics are fetched
+                    if is_last:
+                        self.checkpoints.note_best(self.step, self.best)
+                        break
+                    is_last = self._is_out_of_patience()
                     if stopping or must_save or is_last or self.best.step == self.step:
                         self._save()
                 if stopping and not is_last:
@@ -256,7 +261,7 @@ class Trainer:
             batch_statistics = f" (with batch statistics {train_mode:.3f})"
         if not math.isfinite(mean):
             raise self._divergence(f"validation result {mean} at step {self.step}", self.step)
-        self.best = self.best.after(self.step, cost(self.flow, mean))
+        self.best, self._evaluated = self.best.after(self.step, cost(self.flow, mean)), self.step
         train = f"train {row['train']:.3f}, " if "train" in row else ""
         bar.write(
             f"step {self.step} of {self.config.num_steps}: {train}validation {mean:.3f}{batch_statistics}, "
