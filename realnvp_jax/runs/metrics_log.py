@@ -48,7 +48,9 @@ class MetricsLog:
         text = io.StringIO()
         writer = csv.DictWriter(text, self.COLUMNS, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(row for row in rows if int(row["step"]) <= step)
+        kept = [row for row in rows if int(row["step"]) <= step]
+        writer.writerows(kept)
+        self._last_step = max((int(row["step"]) for row in kept), default=0)
         write_text(path, text.getvalue())
         self._path = path
         with writing(path):
@@ -60,6 +62,12 @@ class MetricsLog:
         with writing(self._path):
             self._writer.writerow({"step": step, **values})
             self._file.flush()
+        self._last_step = step
+
+    def write_if_missing(self, step: int, values: dict[str, float]) -> None:
+        """Add a row, unless that step has one."""
+        if step > self._last_step:
+            self.write(step, values)
 
     def sync(self) -> None:
         """Wait until the rows are on the disk."""

@@ -127,7 +127,9 @@ class Trainer:
                 f"no better validation result in {self.config.patience} evaluations: training ends at step {self.step}"
             )
         elif self._evaluated != self.step:  # stopped at its evaluation, or before num_steps was lowered to this step
-            self._validate({}, tqdm(disable=True))
+            row: dict[str, float] = {}
+            self._validate(row, tqdm(disable=True))
+            on_main(lambda: self.log.write_if_missing(self.step, row))
             self.checkpoints.note_best(self.step, self.best)
         params = self._restore_best()
         print(f"evaluating {len(self.experiment.splits.test):,} test examples ...", flush=True)

@@ -96,6 +96,27 @@ def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch)
     assert (tmp_path / "checkpoints" / "3").is_dir()
 
 
+def test_the_last_step_is_saved_before_its_evaluation(config, tmp_path, monkeypatch):
+    from realnvp_jax.runs import evaluator
+
+    whole = realnvp_jax.train(config, tmp_path / "whole")
+    validation = evaluator.Evaluator.validation
+
+    def no_memory_at_the_end(self, params):
+        if (tmp_path / "run" / "checkpoints" / "2").is_dir():
+            raise MemoryError
+        return validation(self, params)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluator.Evaluator, "validation", no_memory_at_the_end)
+        with pytest.raises(MemoryError):
+            realnvp_jax.train(config, tmp_path / "run")
+    assert steps(tmp_path / "run") == [2, 4]
+    result = realnvp_jax.train(config, tmp_path / "run")
+    assert result == whole
+    assert validations(tmp_path / "run") == validations(tmp_path / "whole")
+
+
 NAMES = ("cost_US$_per_$", "price ($)", "rate $%$")
 
 
