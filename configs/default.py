@@ -169,7 +169,10 @@ KEYS = {
     "schedule.decay_steps": (0, "update at which a cosine reaches zero, or one_cycle ends; 0 for num_steps"),
     "checkpoint.every": (1000, "updates between checkpoints; a better validation result is always saved as well"),
     "checkpoint.keep": (2, "number of newest checkpoints to keep, besides the best one"),
-    "evaluate.every": (1000, "updates between evaluations on the validation split"),
+    "evaluate.every": (
+        1000,
+        "updates between evaluations on the validation split; vectors are also evaluated before the first update",
+    ),
     "evaluate.num_examples": (0, "examples of the validation and test splits to evaluate; 0 for all"),
     "evaluate.batch_size": (200, "examples per evaluation step; rounded up to a multiple of the number of devices"),
     "evaluate.num_importance_samples": (

@@ -17,6 +17,7 @@ def get_config():
     config.learning_rate = 1e-3
     config.ema_decay = 0.998
     config.schedule.name = "cosine"
+    config.schedule.warmup_steps = 200
     config.optimizer.l2 = 0.0
     config.optimizer.clip_norm = 10.0
     config.init_examples = 100_000

@@ -14,6 +14,7 @@ class Best:
       lost_step: a better step whose checkpoint is lost, or None.
       lost_cost: the cost of that lost step.
       waited: the number of evaluations since the best one.
+      evaluated: the step of the latest evaluation; None before the first one.
     """
 
     step: int | None = None
@@ -21,12 +22,14 @@ class Best:
     lost_step: int | None = None
     lost_cost: float = math.inf
     waited: int = dataclasses.field(default=0, compare=False)
+    evaluated: int | None = dataclasses.field(default=None, compare=False)
 
     def after(self, step: int, cost: float) -> "Best":
         """The best result after one more; the first of several equal results is the best."""
         if not cost < self.cost:
-            return dataclasses.replace(self, waited=self.waited + 1)
-        return Best(step, cost) if cost < self.lost_cost else dataclasses.replace(self, step=step, cost=cost, waited=0)
+            return dataclasses.replace(self, waited=self.waited + 1, evaluated=step)
+        lost = (None, math.inf) if cost < self.lost_cost else (self.lost_step, self.lost_cost)
+        return Best(step, cost, *lost, evaluated=step)
 
     def lost(self) -> "Best":
         """What remains known if the checkpoint of the best step is lost: only the lost result."""

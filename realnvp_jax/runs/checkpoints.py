@@ -99,7 +99,7 @@ class Checkpoints:
 
     @_of_main
     def save(self, state: TrainState, best: Best) -> None:
-        """Save in the background; a step that has already been saved is left as it is.
+        """Save in the background; of a step that has already been saved, only the best result is replaced.
 
         Args:
           state: the replicated state.
@@ -111,6 +111,7 @@ class Checkpoints:
         """
         step = int(state.step)
         if step in self._manager.all_steps():
+            self.note_best(step, best)
             return
         items = {name: jax.tree.map(np.array, getattr(state, name)) for name in _ITEMS}  # copies on the host
         # of a full disk, the threads of Orbax would print several screens

@@ -69,12 +69,8 @@ def finish(
         )
     if last_step < config.num_steps:
         result["patience"] = config.patience
-    is_first = best.lost_step is None and best.step is not None and best.step <= config.evaluate.every
-    if is_first and best.waited >= _MANY_EVALUATIONS:
-        warn(
-            f"none of {best.waited} evaluations had a better validation result than the first, at step {best.step}: "
-            "the flow probably overfits the training examples; a smaller one or a smaller evaluate.every may do better"
-        )
+    if best.lost_step is None and best.waited >= _MANY_EVALUATIONS:
+        _warn_of_overfitting(best, config.evaluate.every)
     if config.evaluate.num_importance_samples > 1:
         result["num_importance_samples"] = config.evaluate.num_importance_samples
     if best.lost_step is not None:
@@ -91,6 +87,20 @@ def finish(
     _draw(experiment, trackers, params, grid, picture_title(files.path, result["step"], result), last_step)
     print(describe_result(result), flush=True)
     return result
+
+
+def _warn_of_overfitting(best: Best, period: int) -> None:
+    if best.step == 0:
+        warn(
+            f"none of {best.waited} evaluations had a better validation result than the flow before the first update: "
+            "training overfits the examples from the start, or takes too large steps; a smaller flow, a smaller "
+            "learning_rate or more schedule.warmup_steps may do better"
+        )
+    elif best.step is not None and best.step <= period:
+        warn(
+            f"none of {best.waited} evaluations had a better validation result than the first, at step {best.step}: "
+            "the flow probably overfits the training examples; a smaller one or a smaller evaluate.every may do better"
+        )
 
 
 def _draw(

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.runs.files import write_text, writing
@@ -49,25 +50,27 @@ class MetricsLog:
         writer = csv.DictWriter(text, self.COLUMNS, extrasaction="ignore")
         writer.writeheader()
         kept = [row for row in rows if int(row["step"]) <= step]
-        writer.writerows(kept)
-        self._last_step = max((int(row["step"]) for row in kept), default=0)
+        writer.writerows(kept[:-1])
+        self._start = text.tell()  # of the latest row
+        writer.writerows(kept[-1:])
+        self._latest: dict[str, Any] = kept[-1] if kept else {}
         write_text(path, text.getvalue())
         self._path = path
         with writing(path):
-            self._file = path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, self.COLUMNS)
+            self._file = path.open("r+", newline="", encoding="utf-8")
+            self._file.seek(0, io.SEEK_END)
+        self._writer = csv.DictWriter(self._file, self.COLUMNS, extrasaction="ignore")
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Add a row."""
+        """Add a row, or add values to the latest one if it is this step's."""
         with writing(self._path):
-            self._writer.writerow({"step": step, **values})
-            self._file.flush()
-        self._last_step = step
-
-    def write_if_missing(self, step: int, values: dict[str, float]) -> None:
-        """Add a row, unless that step has one."""
-        if step > self._last_step:
-            self.write(step, values)
+            if int(self._latest.get("step", -1)) == step:
+                values = {**self._latest, **values}
+                self._file.seek(self._start)
+            self._start = self._file.tell()
+            self._latest = {"step": step, **values}
+            self._writer.writerow(self._latest)
+            self._file.truncate()  # flushes
 
     def sync(self) -> None:
         """Wait until the rows are on the disk."""

@@ -80,7 +80,6 @@ class Trainer:
         )
         self.evaluator = Evaluator(experiment)
         self._rewound_to: int | None = None
-        self._evaluated: int | None = None  # the last step with a finite validation result in this call
         self._shapes = state_shapes(experiment)
         with contextlib.ExitStack() as resources:  # if something fails, those that are open are released
             self._open(resources)
@@ -126,11 +125,6 @@ class Trainer:
             print(
                 f"no better validation result in {self.config.patience} evaluations: training ends at step {self.step}"
             )
-        elif self._evaluated != self.step:  # stopped at its evaluation, or before num_steps was lowered to this step
-            row: dict[str, float] = {}
-            self._validate(row, tqdm(disable=True))
-            on_main(lambda: self.log.write_if_missing(self.step, row))
-            self.checkpoints.note_best(self.step, self.best)
         params = self._restore_best()
         print(f"evaluating {len(self.experiment.splits.test):,} test examples ...", flush=True)
         message = f"stopped after the last step, which is saved; for the test result, run again: {self._same_call}"
@@ -189,6 +183,11 @@ class Trainer:
             disable=None if is_main() else True,
         )
         with bar, prefetch(make_batch, plan) as batches:
+            if self._must_evaluate() and self.best.evaluated != self.step:  # new, or the evaluation was interrupted
+                row: dict[str, float] = {}
+                self._validate(row, bar)
+                self._show(row, bar)
+                self._save(row)
             for count, examples in batches:
                 self.state, metrics = self.step_fn(self.state, examples, self.key, count)
                 self.step += count
@@ -197,28 +196,31 @@ class Trainer:
                 if is_main() and self.profile.after(self.step, metrics):
                     bar.write(f"profile: {self.profile.path}")
                 is_last = self.step == config.num_steps
-                must_evaluate = is_last or self.step % config.evaluate.every == 0
                 must_save = is_last or self.step % config.checkpoint.every == 0
+                must_evaluate = self._must_evaluate()
                 stopping = self.stop.requested_soon()
                 if stopping or must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
                     row = self._metrics_row()
-                    if is_last:
-                        self._save()  # before the evaluation, which may fail or be interrupted
+                    if must_save:
+                        self._save(row)  # before the evaluation, which may fail or be interrupted
                     if must_evaluate:
                         self._validate(row, bar)
+                        is_last = is_last or self._is_out_of_patience()
                     self._show(row, bar)
                     stopping = self.stop.requested()  # a request may arrive while the metrics are fetched
-                    if is_last:
-                        self.checkpoints.note_best(self.step, self.best)
-                        break
-                    is_last = self._is_out_of_patience()
-                    if stopping or must_save or is_last or self.best.step == self.step:
-                        self._save()
+                    if stopping or is_last or (must_evaluate and (must_save or self.best.step == self.step)):
+                        self._save(row)
                 if stopping and not is_last:
                     self.checkpoints.wait()
                     self.stop.check(f"stopped and saved at step {self.step}; resume with: {self._same_call}")
                 if is_last:
                     break
+
+    def _must_evaluate(self) -> bool:
+        """At every `evaluate.every` steps, after the last one, and, where that is cheap, before the first one."""
+        if self.step == 0:
+            return self.flow.levels is None
+        return self.step == self.config.num_steps or self.step % self.config.evaluate.every == 0
 
     def _is_out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.best.waited
@@ -234,13 +236,14 @@ class Trainer:
         except NonFiniteLossError as error:
             raise self._divergence(str(error), self.pending.bad_step or self.step) from None
 
-    def _save(self) -> None:
+    def _save(self, row: dict[str, float]) -> None:
         """Save the state, or raise NonFiniteLossError if the last update left parameters that are not finite."""
         if not _all_finite((self.state.params, self.state.ema)):
             raise self._divergence(f"parameters that are not finite after step {self.step}", self.step)
-        on_main(self._save_files)
+        on_main(lambda: self._save_files(row))
 
-    def _save_files(self) -> None:
+    def _save_files(self, row: dict[str, float]) -> None:
+        self.log.write(self.step, row)
         self.log.sync()
         self.checkpoints.save(self.state, self.best)
 
@@ -261,9 +264,11 @@ class Trainer:
         if train_mode is not None:
             row.update(validation_train_mode=train_mode)
             batch_statistics = f" (with batch statistics {train_mode:.3f})"
-        if not math.isfinite(mean):
+        if not math.isfinite(mean) and self.step > 0:
+            self.checkpoints.wait()
+            self.checkpoints.put_aside([step for step in self.checkpoints.steps() if step == self.step])
             raise self._divergence(f"validation result {mean} at step {self.step}", self.step)
-        self.best, self._evaluated = self.best.after(self.step, cost(self.flow, mean)), self.step
+        self.best = self.best.after(self.step, cost(self.flow, mean))
         train = f"train {row['train']:.3f}, " if "train" in row else ""
         bar.write(
             f"step {self.step} of {self.config.num_steps}: {train}validation {mean:.3f}{batch_statistics}, "
@@ -286,7 +291,9 @@ class Trainer:
             self.trackers.metrics(self.step, row)
 
         on_main(write)
-        bar.set_postfix_str(f"{row['train']:.3f} {self.experiment.unit}, {row['examples_per_second']:.0f} examples/s")
+        if "train" in row:
+            speed = f"{row['examples_per_second']:.0f} examples/s"
+            bar.set_postfix_str(f"{row['train']:.3f} {self.experiment.unit}, {speed}")
 
     def _restore_best(self) -> Params:
         params, self.best = restore_best(self.checkpoints, self.best, self.state, self.evaluator.validation_cost)

@@ -38,3 +38,20 @@ def test_damaged_lines_of_metrics_are_left_out(tmp_path, capsys, damage, rows_le
     aside = [file.read_bytes() for file in (tmp_path / "damaged").glob("metrics_*.csv")]
     assert aside == ([damaged] if num_damaged else [])
     assert ("damaged lines of" in capsys.readouterr().err) == bool(num_damaged)
+
+
+def test_values_of_one_step_are_one_row(tmp_path):
+    workdir = Workdir(tmp_path, smoke.get_config())
+    log = MetricsLog(workdir, 0)
+    log.write(0, {"validation": 3.0})
+    log.write(1, {"train": 2.0})
+    log.close()
+    log = MetricsLog(workdir, 1)
+    log.write(1, {"validation": 2.5})
+    log.write(1, {"train": 2.0, "validation": 2.5})
+    log.write(2, {"train": 1.0})
+    log.close()
+    rows, num_damaged = read_metrics(tmp_path / "metrics.csv")
+    values = [(row["step"], row["train"], row["validation"]) for row in rows]
+    assert values == [("0", "", "3.0"), ("1", "2.0", "2.5"), ("2", "1.0", "")]
+    assert num_damaged == 0
