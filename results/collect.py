@@ -28,7 +28,8 @@ def training_seconds(metrics: Path, batch_size: int) -> float:
     with metrics.open() as file:
         for row in csv.DictReader(file):
             step = int(row["step"])
-            total += (step - before) * batch_size / float(row["examples_per_second"])
+            if step > before:  # not the evaluation before the first update
+                total += (step - before) * batch_size / float(row["examples_per_second"])
             before = step
     return total
 

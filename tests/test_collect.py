@@ -32,7 +32,7 @@ def test_runs_are_kept_and_tabulated(collect, tmp_path, monkeypatch):
     config = smoke.get_config()
     config.dataset.data_dir = "somewhere"
     (run / "config.json").write_text(config.to_json())
-    (run / "metrics.csv").write_text("step,examples_per_second\n10,32\n40,96\n")
+    (run / "metrics.csv").write_text("step,examples_per_second\n0,\n10,32\n40,96\n")
     for picture in ("curves.png", "samples.png"):
         (run / picture).touch()
     result = {"mean": 2.5, "standard_error": 0.25, "num_examples": 1000, "num_steps": 40, "devices": "1 x cpu"}

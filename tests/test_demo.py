@@ -144,9 +144,9 @@ def test_the_command_with_a_run_of_ones_own(tmp_path, monkeypatch, capsys):
     assert " MB" in capsys.readouterr().out
     data = (tmp_path / "out.html").read_text(encoding="utf-8").split('id="flows">')[1].split("</script>")[0]
     assert list(json.loads(data)["planar"]) == ["mine", "moons"]
-    with pytest.raises(SystemExit, match=r"error: expected a flow on the plane in .*; got the event shape \(3,\)"):
+    with pytest.raises(SystemExit, match=r"Error: expected a flow on the plane in .*; got the event shape \(3,\)"):
         call(tmp_path / "none.html", tmp_path / "other")
-    with pytest.raises(SystemExit, match="error: expected"):
+    with pytest.raises(SystemExit, match="Error: expected"):
         call(tmp_path / "none.html", tmp_path / "nothing")
     assert not (tmp_path / "none.html").exists()
 

@@ -218,7 +218,7 @@ def main() -> None:
     try:
         html = page(arguments.workdirs)
     except ValueError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"Error: {error}")
     Path(arguments.out).write_text(html, encoding="utf-8")
     print(f"wrote {arguments.out}, {len(html.encode()) / 1e6:.2f} MB")
 

@@ -36,12 +36,9 @@ def main(workdir: Path, whole_config: bool) -> None:
         rows = [row for row in read_metrics(workdir / "metrics.csv")[0] if row["validation"]]
     if rows:
         shown = [rows[i * (len(rows) - 1) // 7] for i in range(8)] if len(rows) > 8 else rows
-        click.echo(
-            common.table(
-                [["step", "train", "validation"]]
-                + [[row["step"], *(f"{float(row[key]):.3f}" for key in ("train", "validation"))] for row in shown]
-            )
-        )
+        columns = ("train", "validation")  # before the first update there is only the latter
+        cells = [[row["step"], *(row[key] and f"{float(row[key]):.3f}" for key in columns)] for row in shown]
+        click.echo(common.table([["step", *columns], *cells]))
     result = workdir / "result.json"
     click.echo(describe_result(read_result(result)) if result.is_file() else "no test result yet")
     sizes = [(sum(f.stat().st_size for f in _files(path)), path.name) for path in sorted(workdir.iterdir())]

@@ -132,7 +132,7 @@ def _exit(error: Exception, traceback: bool) -> None:
     if traceback:
         raise error
     if isinstance(error, NonFiniteLossError):
-        sys.exit(f"error: {error}")
+        sys.exit(f"Error: {error}")
     if isinstance(error, ValueError | TypeError | OSError):
-        sys.exit(f"error: {sentence(error)}")
-    sys.exit(f"error: {sentence(error)} (unexpected: --traceback shows where it came from)")
+        sys.exit(f"Error: {sentence(error)}")
+    sys.exit(f"Error: {sentence(error)} (unexpected: --traceback shows where it came from)")

@@ -13,6 +13,7 @@ unless `--examples` says otherwise. The table has the mean over the seeds and it
 """
 
 import argparse
+import dataclasses
 import functools
 import json
 import time
@@ -23,9 +24,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from realnvp_jax.bijections.squeeze import Squeeze
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.create import create
+from realnvp_jax.models.flow import Flow
+from realnvp_jax.models.glow import Glow
+from realnvp_jax.models.multiscale import Scale
 from realnvp_jax.models.pure import count_parameters
 from realnvp_jax.registry import parameters, part_class
 from realnvp_jax.runs.config_keys import with_overrides
@@ -51,7 +56,8 @@ INGREDIENTS = {
         "schedule.name=cosine",
     ),
     "moving average": ("ema_decay=0.98",),
-    "Glow steps, split priors": ("model.name=glow_flow", "model.num_steps=4", "model.normalization=act_norm"),
+    "Glow steps": ("model.name=glow_flow", "model.num_steps=4", "model.normalization=act_norm"),
+    "split priors": (),
     "gated dense conditioners": ("model.conditioner=gated_dense",),
     "variational dequantization": (
         "model.dequantizer=variational",
@@ -62,7 +68,7 @@ INGREDIENTS = {
     "attention": ("model.attention_heads=2",),
 }
 
-_GATED = tuple(override for overrides in list(INGREDIENTS.values())[:5] for override in overrides)
+_GATED = tuple(override for overrides in list(INGREDIENTS.values())[:6] for override in overrides)
 _CONSTANT = ("schedule.name=constant", "ema_decay=0.0")
 _RATES = {
     "adam": (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2),
@@ -106,11 +112,29 @@ def rate_at(share: float, config: Any) -> float:
     return config.learning_rate * 0.5 * (1 + np.cos(np.pi * min(1.0, (share - _WARM_UP) / (1 - _WARM_UP))))
 
 
+class GlowWithoutSplitPriors(Glow):
+    """Glow whose factored-out halves are standard normal, as RealNVP's are."""
+
+    def _scale(self, k: int) -> Scale:
+        is_last = k == self.num_scales - 1
+        return super()._scale(k) if is_last else Scale(squeeze=Squeeze(), behind=self._steps(k), factors_out=True)
+
+
+def flow_of(name: str, config: Any) -> Flow:
+    """The flow of a rung."""
+    flow = create(config)
+    if name != "Glow steps":
+        return flow
+    fields = {field.name: getattr(flow.bijection, field.name) for field in dataclasses.fields(Glow)}
+    plain = GlowWithoutSplitPriors(**{key: value for key, value in fields.items() if key not in ("parent", "name")})
+    return dataclasses.replace(flow, bijection=plain)
+
+
 class Rung:
     """One rung: its flow, data and compiled step, which all seeds share."""
 
-    def __init__(self, config: Any):
-        self.config, self.flow = config, create(config)
+    def __init__(self, name: str, config: Any):
+        self.config, self.flow = config, flow_of(name, config)
         self.splits = load_data(config, self.flow)
         part = part_class("optimizer", config.optimizer.name)
         options = {name: config.optimizer[name] for name in parameters(part) if name in config.optimizer}
@@ -175,7 +199,7 @@ class Rung:
 
 def measure(name: str, config: Any, options: argparse.Namespace, clock: Any) -> dict[str, Any]:
     """One row of the table."""
-    rung = Rung(config)
+    rung = Rung(name, config)
     rows = []
     for seed in options.seeds:
         state, num_steps = rung.train(seed, options.seconds, clock)

@@ -18,5 +18,5 @@ def test_show_of_images(digits):
 def test_show_of_vectors(shop):
     assert "dataset.context = 'kind'" in realnvp("show", "-w", shop, "--config")
     printed = realnvp("show", "-w", shop)
-    for expected in ("data: table", "checkpoints: steps 2", "test: ", "VectorRealNVP("):
+    for expected in ("data: table", "checkpoints: steps 0, 2", "test: ", "VectorRealNVP("):
         assert expected in printed

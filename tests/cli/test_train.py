@@ -178,7 +178,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(environment, tmp_path):
         environment, f"--workdir={tmp_path}", "--config.learning_rate=1e4", "--config.optimizer.clip_norm=0"
     )
     assert completed.returncode == 1
-    assert re.search(r"error: loss .* at step \d+: .* try a lower learning_rate", completed.stderr)
+    assert re.search(r"Error: loss .* at step \d+: .* try a lower learning_rate", completed.stderr)
     assert not (tmp_path / "result.json").exists()
 
 
@@ -449,7 +449,7 @@ def test_a_folder_of_pictures(environment, tmp_path):
     changed = run(environment, *arguments, "--config.num_steps=6")
     assert changed.returncode == 1
     assert re.search(
-        r"error: expected the images that the run in .* was started with.*; got \d+ files added, removed",
+        r"Error: expected the images that the run in .* was started with.*; got \d+ files added, removed",
         changed.stderr,
     )
     strict = run(environment, *arguments, f"--workdir={tmp_path / 'strict'}", "--config.dataset.strict=True")
@@ -515,7 +515,7 @@ def test_a_mistake_on_the_command_line_gets_one_sentence(monkeypatch, tmp_path, 
     assert result.exit_code == 1
     assert message in result.output
     last_line = result.output.splitlines()[-1]
-    assert last_line.startswith("error: ")
+    assert last_line.startswith("Error: ")
     assert message in last_line
     assert not (tmp_path / "run").exists()
 
@@ -524,7 +524,7 @@ def test_a_mistake_in_a_process(environment, tmp_path):
     completed = run(environment, f"--workdir={tmp_path / 'run'}", "--config.lerning_rate=3")
     assert completed.returncode == 1
     assert completed.stderr == (
-        "error: expected a config key; got 'lerning_rate': did you mean 'learning_rate'? "
+        "Error: expected a config key; got 'lerning_rate': did you mean 'learning_rate'? "
         "'realnvp train --help' lists all keys\n"
     )
 

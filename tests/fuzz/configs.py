@@ -289,7 +289,7 @@ def _command_faults(case: Case, workdir: Path) -> list[str]:
         return []
     faults = [] if done.returncode == 1 else [f"exit code {done.returncode}"]
     lines = done.stderr.strip().splitlines()
-    if "Traceback" in done.stderr or not lines or not lines[-1].startswith("error: "):
+    if "Traceback" in done.stderr or not lines or not lines[-1].startswith("Error: "):
         faults.append(f"as a command: {done.stderr[-500:]!r}")
     if workdir.exists() and "checkpoint" not in lines[-1]:  # a run whose loss is not finite
         faults.append("the command leaves something in the workdir")
