@@ -1,5 +1,6 @@
 """What a run prints before its first step."""
 
+import sys
 from collections.abc import Mapping
 
 import jax
@@ -10,16 +11,15 @@ from realnvp_jax.text import shorten, split_names
 from realnvp_jax.training.state import TrainState
 
 
-def print_start(experiment: Experiment, state: TrainState, *, is_resumed: bool) -> None:
-    """Print the devices, the model, the data and the workdir of a run.
+def print_start(experiment: Experiment, shapes: TrainState) -> None:
+    """Print the devices, the model and the data of a run.
 
     Args:
       experiment: the run.
-      state: the state that the run starts from.
-      is_resumed: whether that state comes from a checkpoint.
+      shapes: the shapes of its state.
     """
     splits = experiment.splits
-    count = sum(leaf.size for leaf in jax.tree.leaves(state.params["params"]))
+    count = sum(leaf.size for leaf in jax.tree.leaves(shapes.params["params"]))
     devices = jax.devices()
     print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
     print(f"model: {experiment.flow}")
@@ -40,8 +40,7 @@ def print_start(experiment: Experiment, state: TrainState, *, is_resumed: bool) 
         print(line)
     for line in describe_left_out(splits.left_out):
         print(line)
-    print(f"workdir: {experiment.files.path}" + (f", resumed at step {int(state.step)}" if is_resumed else ""))
-    print("compiling (the first step takes a while) ...", flush=True)
+    sys.stdout.flush()  # initializing takes a while
 
 
 def describe_left_out(left_out: Mapping[str, str], most: int = 10) -> list[str]:

@@ -81,6 +81,7 @@ class Trainer:
         self.evaluator = Evaluator(experiment)
         self._rewound_to: int | None = None
         self._shapes = state_shapes(experiment)
+        print_start(experiment, self._shapes)
         with contextlib.ExitStack() as resources:  # if something fails, those that are open are released
             self._open(resources)
             self._resources = resources.pop_all()
@@ -92,7 +93,6 @@ class Trainer:
         leaves, self.best, self.checkpoints.passed_over = on_main(self._starting_point)
         self.state = replicate(jax.tree.unflatten(jax.tree.structure(self._shapes), leaves))
         self.step = int(self.state.step)
-        self.is_resumed = self.step > 0
         on_main(lambda: self._open_records(resources))
         skips = self.config.on_nonfinite == "skip"
         self.pending = PendingMetrics(self.step, self.config.batch_size, self.experiment.schedule, skips)
@@ -115,7 +115,8 @@ class Trainer:
 
     def run(self) -> dict[str, Any]:
         """Train to the last step, evaluate the best one on the test set, and return the contents of result.json."""
-        print_start(self.experiment, self.state, is_resumed=self.is_resumed)
+        print(f"workdir: {self.files.path}" + (f", resumed at step {self.step}" if self.step else ""))
+        print("compiling (the first step takes a while) ...", flush=True)
         if self.best.step is not None:
             self._restore_best()  # early, so that if the best checkpoint is lost, the run uses the best one left
         self._train_to_the_end()
@@ -175,13 +176,8 @@ class Trainer:
                 train, config.seed, config.batch_size, number, dispatch[1], self._steps_per_dispatch
             )
 
-        bar = tqdm(
-            total=config.num_steps,
-            initial=self.step,
-            unit="step",
-            dynamic_ncols=True,
-            disable=None if is_main() else True,
-        )
+        hidden = None if is_main() else True  # None: unless this is a terminal
+        bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=hidden)
         with bar, prefetch(make_batch, plan) as batches:
             if self._must_evaluate() and self.best.evaluated != self.step:  # new, or the evaluation was interrupted
                 row: dict[str, float] = {}
