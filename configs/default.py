@@ -171,7 +171,7 @@ KEYS = {
     "checkpoint.keep": (2, "number of newest checkpoints to keep, besides the best one"),
     "evaluate.every": (
         1000,
-        "updates between evaluations on the validation split; vectors are also evaluated before the first update",
+        "updates between evaluations on the validation split; flows of vectors have one before the first update, too",
     ),
     "evaluate.num_examples": (0, "examples of the validation and test splits to evaluate; 0 for all"),
     "evaluate.batch_size": (200, "examples per evaluation step; rounded up to a multiple of the number of devices"),

@@ -19,7 +19,7 @@ def get_config(name: str = "synthetic_table"):
     """`table`, with a smaller model for small tables and more steps for the MAF paper's tables."""
     config = table.get_config()
     config.patience = 0
-    config.schedule.warmup_steps = 0
+    config.schedule.warmup_steps = 0  # as in the recorded results
     config.evaluate.every = 500
     config.dataset.name = name
     if name in (*_PAPERS, "gaussian_mixture"):

@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 PUBLISHED = {"cifar10": "3.49 (the paper)", "mnist": "1.06 (RealNVP in FFJORD's paper)"}
 INGREDIENTS = {  # what docs/results.md calls them, for readers who do not know the code
     "Muon, cosine": "Muon at ten times the learning rate, cosine to zero",
+    "split priors": "split priors, which did not help",
     "attention": "attention, which did not help",
 }
 OPTIMIZERS = {

@@ -98,12 +98,13 @@ class Checkpoints:
         return sorted(self._manager.all_steps(), reverse=True)
 
     @_of_main
-    def save(self, state: TrainState, best: Best) -> None:
+    def save(self, state: TrainState, best: Best, awaits_evaluation: bool = False) -> None:
         """Save in the background; of a step that has already been saved, only the best result is replaced.
 
         Args:
           state: the replicated state.
-          best: the best validation result so far, including this step's.
+          best: the best validation result so far.
+          awaits_evaluation: whether the best result will be saved again, after the evaluation of this step.
 
         Raises:
           RuntimeError: Orbax refused to save.
@@ -121,12 +122,11 @@ class Checkpoints:
             "best": dataclasses.asdict(best),
             "sha256": {n: sha256_of_arrays(v) for n, v in items.items()},
         }
-        meta["passed_over"] = self.passed_over
-        meta["version"] = realnvp_jax.__version__
+        meta |= {"passed_over": self.passed_over, "version": realnvp_jax.__version__}
         meta["dtypes"] = {n: [leaf.dtype.name for leaf in jax.tree.leaves(v)] for n, v in items.items()}
         meta["shapes"] = {n: [list(leaf.shape) for leaf in jax.tree.leaves(v)] for n, v in items.items()}
         meta["sha256"]["meta"] = sha256_of_meta(meta)
-        self._policy.best_of[step] = best.step
+        self._policy.best_of[step], self._policy.awaits_evaluation = best.step, awaits_evaluation
         with self._saving():
             saved = self._manager.save(
                 step,
@@ -140,12 +140,14 @@ class Checkpoints:
 
     @_of_main
     def note_best(self, step: int, best: Best) -> None:
-        """Atomically replace the best validation result that a saved step names."""
+        """Atomically replace the best validation result that a saved step names, and delete what is no longer kept."""
         self.wait()
         meta = {**self.meta(step), "best": dataclasses.asdict(best)}
         meta["sha256"]["meta"] = sha256_of_meta(meta)
         write_text(self.directory / str(step) / "meta" / "metadata", json.dumps(meta))
-        self._policy.best_of[step] = best.step
+        self._policy.best_of[step], self._policy.awaits_evaluation = best.step, False
+        for old in set(self.steps()) - self._policy.kept(self.steps()):
+            self._manager.delete(old)
 
     @_of_main
     def restore(self, target: TrainState) -> tuple[TrainState, Best] | None:

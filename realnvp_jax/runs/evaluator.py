@@ -1,11 +1,12 @@
 """The evaluations of a run, each over a whole split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.flow import Params
+from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.training.evaluation import evaluate, evaluate_train_mode
 from realnvp_jax.training.parallel import parallel_eval_step, replicate
@@ -20,7 +21,7 @@ class Evaluator:
     """
 
     def __init__(self, experiment: Experiment):
-        self._flow, self._splits = experiment.flow, experiment.splits
+        self._experiment, self._flow, self._splits = experiment, experiment.flow, experiment.splits
         self._batch_size = experiment.config.evaluate.batch_size
         self._training_batch_size = experiment.config.batch_size
         self._num_importance_samples = experiment.config.evaluate.num_importance_samples
@@ -39,6 +40,28 @@ class Evaluator:
         examples = self._splits.validation
         scores = evaluate_train_mode(self._train_mode_step, params, examples, self._training_batch_size)
         return float(scores.mean(dtype=np.float64))
+
+    def validation_row(self, params: Params) -> dict[str, float]:
+        """The columns of metrics.csv that an evaluation has, for parameters on every device."""
+        mean, standard_error = self.validation(params)
+        row = {
+            "validation": mean,
+            "validation_standard_error": standard_error,
+            "validation_train_mode": self.validation_train_mode(params),
+        }
+        return {name: value for name, value in row.items() if value is not None}
+
+    def describe(self, step: int, row: Mapping[str, float], best: Best) -> str:
+        """The line that reports a row of metrics.csv with an evaluation."""
+        train = f"train {row['train']:.3f}, " if "train" in row else ""
+        batch_statistics = ""
+        if "validation_train_mode" in row:
+            batch_statistics = f" (with batch statistics {row['validation_train_mode']:.3f})"
+        best_one = "" if best.step is None else f", best {cost(self._flow, best.cost):.3f} at step {best.step}"
+        return (
+            f"step {step} of {self._experiment.config.num_steps}: {train}validation {row['validation']:.3f}"
+            f"{batch_statistics}{best_one} {self._experiment.unit}"
+        )
 
     def validation_cost(self, params: Params) -> float:
         """The validation result as a cost (smaller is better), for parameters on one device."""

@@ -69,8 +69,7 @@ def finish(
         )
     if last_step < config.num_steps:
         result["patience"] = config.patience
-    if best.lost_step is None and best.waited >= _MANY_EVALUATIONS:
-        _warn_of_overfitting(best, config.evaluate.every)
+    warn_of_overfitting(best, config.evaluate.every)
     if config.evaluate.num_importance_samples > 1:
         result["num_importance_samples"] = config.evaluate.num_importance_samples
     if best.lost_step is not None:
@@ -89,17 +88,20 @@ def finish(
     return result
 
 
-def _warn_of_overfitting(best: Best, period: int) -> None:
+def warn_of_overfitting(best: Best, period: int) -> None:
+    """Warn if no later evaluation, each after `period` updates, was better than the first."""
+    if best.step is None or best.step > period or best.waited < _MANY_EVALUATIONS or best.lost_step is not None:
+        return
+    none = f"none of {best.waited} evaluations had a better validation result than"
     if best.step == 0:
         warn(
-            f"none of {best.waited} evaluations had a better validation result than the flow before the first update: "
-            "training overfits the examples from the start, or takes too large steps; a smaller flow, a smaller "
-            "learning_rate or more schedule.warmup_steps may do better"
+            f"{none} the flow before the first update: the data can hardly be told from its initial density (of the "
+            "config table, a Gaussian), or a smaller flow or a lower learning_rate is needed to learn more"
         )
-    elif best.step is not None and best.step <= period:
+    else:
         warn(
-            f"none of {best.waited} evaluations had a better validation result than the first, at step {best.step}: "
-            "the flow probably overfits the training examples; a smaller one or a smaller evaluate.every may do better"
+            f"{none} the first one after training began, at step {best.step}: the flow probably overfits the training "
+            "examples; a smaller one or a smaller evaluate.every may do better"
         )
 
 

@@ -61,15 +61,21 @@ class MetricsLog:
             self._file.seek(0, io.SEEK_END)
         self._writer = csv.DictWriter(self._file, self.COLUMNS, extrasaction="ignore")
 
+    def values(self, step: int) -> dict[str, float]:
+        """What the latest row has, if it is this step's."""
+        if int(self._latest.get("step", -1)) != step:
+            return {}
+        return {name: float(value) for name, value in self._latest.items() if name != "step" and value != ""}
+
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Add a row, or add values to the latest one if it is this step's."""
+        """Add a row, or complete the latest one if it is this step's."""
         with writing(self._path):
+            row: dict[str, Any] = {"step": step, **values}
             if int(self._latest.get("step", -1)) == step:
-                values = {**self._latest, **values}
+                row |= {name: value for name, value in self._latest.items() if value != ""}
                 self._file.seek(self._start)
-            self._start = self._file.tell()
-            self._latest = {"step": step, **values}
-            self._writer.writerow(self._latest)
+            self._start, self._latest = self._file.tell(), row
+            self._writer.writerow(row)
             self._file.truncate()  # flushes
 
     def sync(self) -> None:

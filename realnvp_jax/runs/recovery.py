@@ -1,5 +1,6 @@
 """The parameters of the best step, or of the best remaining step if its checkpoint is lost."""
 
+import dataclasses
 from collections.abc import Callable
 
 from realnvp_jax.models.flow import Params
@@ -46,7 +47,7 @@ def restore_best(
         checkpoints.save(state, best)
         return evaluation_params(state), best
     left = checkpoints.steps()
-    best, best_params = best.lost(), None
+    evaluated, best, best_params = best.evaluated, best.lost(), None
     for step in reversed(left):
         try:
             params = restore(step)
@@ -61,6 +62,7 @@ def restore_best(
             f"expected a usable checkpoint in {shorten(checkpoints.directory, 150)}; got none with a finite "
             "validation result: start again in a new workdir"
         )
+    best = dataclasses.replace(best, evaluated=evaluated)  # the evaluations of a run go on where they were
     warn(f"the best remaining step is {best.step} of {left}")
     checkpoints.note_best(int(state.step), best)
     return best_params, best

@@ -1,6 +1,7 @@
 """The loop over the updates of one run, and what happens between them."""
 
 import contextlib
+import dataclasses
 import functools
 import math
 from typing import Any
@@ -101,6 +102,9 @@ class Trainer:
         """The leaves of the state to start from, the best result so far, and the number of batches passed over."""
         restored = self.checkpoints.restore(self._shapes)
         state, best = (fresh_state(self.experiment), Best()) if restored is None else restored
+        step = int(state.step)
+        if best.evaluated is None and best.step is not None and step % self.config.evaluate.every == 0:
+            best = dataclasses.replace(best, evaluated=step)  # versions before 0.11 evaluated before they saved
         return jax.tree.leaves(state), best, self.checkpoints.passed_over
 
     def _open_records(self, resources: contextlib.ExitStack) -> None:
@@ -166,8 +170,6 @@ class Trainer:
 
     def _train(self) -> None:
         config = self.config
-        if self._is_out_of_patience():  # the run had ended
-            return
         plan = dispatches(self.step, config.num_steps, self._steps_per_dispatch, *self._periods)
 
         def make_batch(dispatch: tuple[int, int]) -> tuple[int, dict[str, jax.Array]]:
@@ -180,10 +182,14 @@ class Trainer:
         bar = tqdm(total=config.num_steps, initial=self.step, unit="step", dynamic_ncols=True, disable=hidden)
         with bar, prefetch(make_batch, plan) as batches:
             if self._must_evaluate() and self.best.evaluated != self.step:  # new, or the evaluation was interrupted
-                row: dict[str, float] = {}
+                row = on_main(lambda: self.log.values(self.step))
                 self._validate(row, bar)
                 self._show(row, bar)
-                self._save(row)
+                self._save()
+                if self.step < config.num_steps:
+                    self._stop_if_requested()
+            if self._is_out_of_patience():
+                return
             for count, examples in batches:
                 self.state, metrics = self.step_fn(self.state, examples, self.key, count)
                 self.step += count
@@ -197,18 +203,18 @@ class Trainer:
                 stopping = self.stop.requested_soon()
                 if stopping or must_save or must_evaluate or self.step % config.evaluate.log_every == 0:
                     row = self._metrics_row()
-                    if must_save:
-                        self._save(row)  # before the evaluation, which may fail or be interrupted
+                    self._write(row)
+                    if must_save:  # before the evaluation, which may fail or be interrupted
+                        self._save(awaits_evaluation=must_evaluate)
                     if must_evaluate:
                         self._validate(row, bar)
                         is_last = is_last or self._is_out_of_patience()
                     self._show(row, bar)
                     stopping = self.stop.requested()  # a request may arrive while the metrics are fetched
                     if stopping or is_last or (must_evaluate and (must_save or self.best.step == self.step)):
-                        self._save(row)
+                        self._save()
                 if stopping and not is_last:
-                    self.checkpoints.wait()
-                    self.stop.check(f"stopped and saved at step {self.step}; resume with: {self._same_call}")
+                    self._stop_if_requested()
                 if is_last:
                     break
 
@@ -232,16 +238,19 @@ class Trainer:
         except NonFiniteLossError as error:
             raise self._divergence(str(error), self.pending.bad_step or self.step) from None
 
-    def _save(self, row: dict[str, float]) -> None:
+    def _save(self, *, awaits_evaluation: bool = False) -> None:
         """Save the state, or raise NonFiniteLossError if the last update left parameters that are not finite."""
         if not _all_finite((self.state.params, self.state.ema)):
             raise self._divergence(f"parameters that are not finite after step {self.step}", self.step)
-        on_main(lambda: self._save_files(row))
+        on_main(lambda: self._save_files(awaits_evaluation))
 
-    def _save_files(self, row: dict[str, float]) -> None:
-        self.log.write(self.step, row)
+    def _save_files(self, awaits_evaluation: bool) -> None:
         self.log.sync()
-        self.checkpoints.save(self.state, self.best)
+        self.checkpoints.save(self.state, self.best, awaits_evaluation)
+
+    def _stop_if_requested(self) -> None:
+        self.checkpoints.wait()
+        self.stop.check(f"stopped and saved at step {self.step}; resume with: {self._same_call}")
 
     def _divergence(self, what: str, step: int) -> NonFiniteLossError:
         number, params = step - 1 + self.checkpoints.passed_over, self.state.params
@@ -251,25 +260,17 @@ class Trainer:
     def _validate(self, row: dict[str, float], bar: tqdm) -> None:
         """Evaluate the state, add the result to the row, and draw samples of images."""
         params = evaluation_params(self.state)
-        mean, standard_error = self.evaluator.validation(params)
-        row["validation"] = mean
-        if standard_error is not None:
-            row["validation_standard_error"] = standard_error
-        train_mode = self.evaluator.validation_train_mode(params)
-        batch_statistics = ""
-        if train_mode is not None:
-            row.update(validation_train_mode=train_mode)
-            batch_statistics = f" (with batch statistics {train_mode:.3f})"
-        if not math.isfinite(mean) and self.step > 0:
+        row |= self.evaluator.validation_row(params)
+        mean = row["validation"]
+        if math.isfinite(mean):
+            self.best = self.best.after(self.step, cost(self.flow, mean))
+        elif self.step == 0:
+            self.best = dataclasses.replace(self.best, evaluated=0)
+        else:
             self.checkpoints.wait()
             self.checkpoints.put_aside([step for step in self.checkpoints.steps() if step == self.step])
             raise self._divergence(f"validation result {mean} at step {self.step}", self.step)
-        self.best = self.best.after(self.step, cost(self.flow, mean))
-        train = f"train {row['train']:.3f}, " if "train" in row else ""
-        bar.write(
-            f"step {self.step} of {self.config.num_steps}: {train}validation {mean:.3f}{batch_statistics}, "
-            f"best {cost(self.flow, self.best.cost):.3f} at step {self.best.step} {self.experiment.unit}"
-        )
+        bar.write(self.evaluator.describe(self.step, row, self.best))
         if self.flow.levels is not None:  # those of vectors, which take longer, are drawn only at the end
             on_main(lambda: self._draw(params))
         self.pending.restart_clock(self.step)
@@ -282,14 +283,14 @@ class Trainer:
             self.trackers.image(self.step, "samples", path)
 
     def _show(self, row: dict[str, float], bar: tqdm) -> None:
-        def write() -> None:
-            self.log.write(self.step, row)
-            self.trackers.metrics(self.step, row)
-
-        on_main(write)
-        if "train" in row:
+        self._write(row)
+        if "train" in row:  # not before the first update
+            on_main(lambda: self.trackers.metrics(self.step, row))
             speed = f"{row['examples_per_second']:.0f} examples/s"
             bar.set_postfix_str(f"{row['train']:.3f} {self.experiment.unit}, {speed}")
+
+    def _write(self, row: dict[str, float]) -> None:
+        on_main(lambda: self.log.write(self.step, row))
 
     def _restore_best(self) -> Params:
         params, self.best = restore_best(self.checkpoints, self.best, self.state, self.evaluator.validation_cost)

@@ -113,7 +113,7 @@ def rate_at(share: float, config: Any) -> float:
 
 
 class GlowWithoutSplitPriors(Glow):
-    """Glow whose factored-out halves are standard normal, as RealNVP's are."""
+    """Glow whose factored-out halves are standard normal, as RealNVP's are; the top has its learned prior."""
 
     def _scale(self, k: int) -> Scale:
         is_last = k == self.num_scales - 1

@@ -21,6 +21,7 @@ from realnvp_jax.plots import curves, vectors
 from realnvp_jax.runs import pictures, setup
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints, newest_step
+from realnvp_jax.runs.finish import warn_of_overfitting
 from realnvp_jax.runs.pending_metrics import PendingMetrics
 from realnvp_jax.runs.result import read_result
 from realnvp_jax.runs.setup import make_optimizer
@@ -96,29 +97,94 @@ def test_a_stop_that_comes_during_the_evaluation_is_saved(tmp_path, monkeypatch)
     assert (tmp_path / "checkpoints" / "3").is_dir()
 
 
-@pytest.mark.parametrize("failing", [2, 4])
-def test_a_step_is_saved_before_its_evaluation(config, failing, tmp_path, monkeypatch):
+def interrupt_evaluation(monkeypatch, at_step):
+    """Runs fail at the evaluation of a step, until the returned function is called."""
     from realnvp_jax.runs import trainer
 
-    whole = realnvp_jax.train(config, tmp_path / "whole")
     validate = trainer.Trainer._validate
 
     def without_memory(self, row, bar):
-        if self.step == failing:
+        if self.step == at_step:
             raise MemoryError
         validate(self, row, bar)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "_validate", without_memory)
-        with pytest.raises(MemoryError):
-            realnvp_jax.train(config, tmp_path / "run")
+    monkeypatch.setattr(trainer.Trainer, "_validate", without_memory)
+    return lambda: monkeypatch.setattr(trainer.Trainer, "_validate", validate)
+
+
+def rows_without_speed(workdir):
+    with (workdir / "metrics.csv").open() as file:
+        return [{**row, "examples_per_second": ""} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize(("failing", "patience"), [(2, 0), (4, 0), (8, 2)])
+def test_a_step_is_saved_before_its_evaluation_which_a_resumed_run_makes_up_for(
+    config, failing, patience, tmp_path, monkeypatch
+):
+    config.patience = patience
+    config.num_steps = 12 if patience else 4  # the best is step 4
+    whole = realnvp_jax.train(config, tmp_path / "whole")
+    calls = []
+    restore = interrupt_evaluation(monkeypatch, failing)
+    with pytest.raises(MemoryError):
+        realnvp_jax.train(config, tmp_path / "run", tracker=lambda *call: calls.append(call))
     assert steps(tmp_path / "run")[-1] == failing
-    assert realnvp_jax.train(config, tmp_path / "run") == whole
-    without_speed = []
-    for name in ("whole", "run"):
-        with (tmp_path / name / "metrics.csv").open() as file:
-            without_speed.append([{**row, "examples_per_second": ""} for row in csv.DictReader(file)])
-    assert without_speed[0] == without_speed[1]
+    assert all(step < failing for step, _ in calls)
+    restore()
+    assert realnvp_jax.train(config, tmp_path / "run", tracker=lambda *call: calls.append(call)) == whole
+    assert rows_without_speed(tmp_path / "run") == rows_without_speed(tmp_path / "whole")
+    assert steps(tmp_path / "run") == steps(tmp_path / "whole")
+    assert len(whole.keys() & {"patience"}) == bool(patience)
+    values = dict(calls)
+    assert list(values) == sorted(values) == list(range(2, max(values) + 1, 2))
+    assert all({"train", "validation", "parameter_norm"} <= row.keys() for row in values.values())
+
+
+def test_a_validation_result_that_is_not_finite_leaves_the_checkpoint_before(config, tmp_path, monkeypatch):
+    from realnvp_jax.runs import evaluator
+
+    config.checkpoint.keep = 1
+    config.evaluate.every = 4
+    validation = evaluator.Evaluator.validation
+
+    def infinite_at_the_end(self, params):
+        is_at_the_end = (tmp_path / "run" / "checkpoints" / "2").is_dir()
+        return (-np.inf, None) if is_at_the_end else validation(self, params)
+
+    monkeypatch.setattr(evaluator.Evaluator, "validation", infinite_at_the_end)
+    with pytest.raises(NonFiniteLossError, match=r"result -inf at step 4: .*the last good checkpoint is step 2"):
+        realnvp_jax.train(config, tmp_path / "run")
+    assert steps(tmp_path / "run") == [0, 2]
+    assert [path.name.split("_")[0] for path in (tmp_path / "run" / "damaged").iterdir()] == ["4"]
+    monkeypatch.setattr(evaluator.Evaluator, "validation", validation)
+    realnvp_jax.train(config, tmp_path / "run")
+    assert steps(tmp_path / "run") == [4]
+
+
+def test_a_validation_result_before_training_may_be_infinite(config, tmp_path, monkeypatch, capsys):
+    from realnvp_jax.runs import evaluator
+
+    validation = evaluator.Evaluator.validation
+    results = [(np.nan, None)]
+    monkeypatch.setattr(
+        evaluator.Evaluator, "validation", lambda self, params: results.pop() if results else validation(self, params)
+    )
+    config.patience = 1
+    assert realnvp_jax.train(config, tmp_path / "run")["step"] == 4
+    assert "\nstep 0 of 4: validation nan nats\n" in capsys.readouterr().out
+
+
+def test_checkpoints_of_older_versions_are_not_evaluated_again(config, tmp_path, capsys):
+    realnvp_jax.train(config, tmp_path / "run")
+    checkpoints = Checkpoints(tmp_path / "run")
+    best = Best(**checkpoints.meta(4)["best"])
+    checkpoints.note_best(4, dataclasses.replace(best, evaluated=None))
+    checkpoints.close()
+    (tmp_path / "run" / "result.json").unlink()
+    capsys.readouterr()
+    config.num_steps = 6
+    realnvp_jax.train(config, tmp_path / "run")
+    assert re.findall(r"^step (\d+) of", capsys.readouterr().out, re.MULTILINE) == ["6"]
 
 
 NAMES = ("cost_US$_per_$", "price ($)", "rate $%$")
@@ -181,6 +247,18 @@ def test_the_best_step_is_kept_when_a_run_goes_on_and_is_replaced_when_it_is_los
     realnvp_jax.load(workdir)
     config.num_steps = 11
     assert "num_steps of at least 12" in refusal(realnvp_jax.train, config, workdir)
+
+
+def test_a_missing_evaluation_is_made_up_for_although_the_best_step_is_lost(config, tmp_path, monkeypatch, capsys):
+    config.num_steps = 10
+    restore = interrupt_evaluation(monkeypatch, 8)
+    with pytest.raises(MemoryError):
+        realnvp_jax.train(config, tmp_path / "run")
+    restore()
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "4")
+    realnvp_jax.train(config, tmp_path / "run")
+    assert list(validations(tmp_path / "run")) == [0, 2, 4, 6, 8, 10]
+    assert "step 8 of 10: train" in capsys.readouterr().out
 
 
 def test_a_picture_that_cannot_be_drawn_is_a_warning(config, tmp_path, monkeypatch, capsys):
@@ -315,6 +393,14 @@ def test_training_ends_when_patience_does(config, tmp_path, capsys):
     config.patience = 0
     assert realnvp_jax.train(config, tmp_path / "run").keys() == result.keys() - {"patience"}
     assert newest_step(tmp_path / "run") == 20
+
+
+def test_a_first_evaluation_that_was_the_best_is_a_warning(capsys):
+    warn_of_overfitting(Best(100, -1.0, waited=3), 100)
+    assert "none of 3 evaluations had a better validation result than the first one" in capsys.readouterr().err
+    warn_of_overfitting(Best(200, -1.0, waited=3), 100)
+    warn_of_overfitting(Best(100, -1.0, waited=2), 100)
+    assert not capsys.readouterr().err
 
 
 def test_evaluations_count_from_the_best_one():
