@@ -50,8 +50,9 @@ def test_two_processes_train_as_one_does(environment, tmp_path):
     assert json.loads((tmp_path / "two" / "result.json").read_text())["num_examples"] == 200
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("config", ["smoke", "act_norm"])
+@pytest.mark.parametrize(
+    "config", [pytest.param("smoke", marks=pytest.mark.slow), pytest.param("act_norm", marks=pytest.mark.matrix)]
+)
 def test_a_run_goes_on_with_other_numbers_of_processes_and_devices(environment, tmp_path, config):
     choices = ["--config.model.normalization=act_norm"] if config == "act_norm" else []
     of_run = ["--config=configs/smoke.py", *choices, "--config.checkpoint.every=10", "--config.evaluate.every=10"]
