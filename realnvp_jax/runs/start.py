@@ -50,7 +50,7 @@ def train(
         name of a config that ships ("digits", "toy2d:moons"), or the path of a config file.
       workdir: directory of the run's files (see docs/training.md).
       command: what the user typed, for run.json and for the message that says how to resume.
-      tracker: called as tracker(step, metrics) with each row of metrics, instead of `config.tracker`.
+      tracker: called as tracker(step, metrics) with each row of metrics after updates, instead of `config.tracker`.
 
     Returns:
       The contents of result.json.
