@@ -119,8 +119,8 @@ from realnvp_jax.runs.checkpoints import Checkpoints
 
 save = Checkpoints.save
 
-def save_and_die(self, state, best):
-    save(self, state, best)
+def save_and_die(self, state, *others):
+    save(self, state, *others)
     if int(state.step) == 30:  # the checkpoint of step 20 is complete; this one may be
         os.kill(os.getpid(), signal.SIGKILL)
 
