@@ -95,8 +95,8 @@ def warn_of_overfitting(best: Best, period: int) -> None:
     none = f"none of {best.waited} evaluations had a better validation result than"
     if best.step == 0:
         warn(
-            f"{none} the flow before the first update: either the data can hardly be told from samples of that flow (with "
-            "the config table, of a Gaussian), or it takes a smaller flow or a lower learning_rate to learn more"
+            f"{none} the flow before the first update: either the data can hardly be told from samples of that flow "
+            "(with the config table, of a Gaussian), or it takes a smaller flow or a lower learning_rate to learn more"
         )
     else:
         warn(
