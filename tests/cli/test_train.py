@@ -254,11 +254,10 @@ def test_eight_devices_and_one_agree(memories, environment, tmp_path):
     results = []
     for count in (1, 8):
         path = tmp_path / f"devices_{count}.npz"
-        flags = f"--xla_force_host_platform_device_count={count}"
         subprocess.run(
             [sys.executable, "-c", ON_DEVICES, str(path), *memories],
             cwd=ROOT,
-            env={**environment, "XLA_FLAGS": flags},
+            env={**environment, "JAX_NUM_CPU_DEVICES": str(count)},
             check=True,
         )
         results.append(np.load(path))
@@ -460,7 +459,7 @@ def test_a_folder_of_pictures(environment, tmp_path):
 
 @pytest.mark.slow
 def test_a_batch_that_the_devices_do_not_divide_is_refused(environment, tmp_path):
-    eight = {**environment, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    eight = {**environment, "JAX_NUM_CPU_DEVICES": "8"}
     completed = run(eight, f"--workdir={tmp_path}", "--config.batch_size=12")
     assert completed.returncode == 1
     assert "expected a batch_size that 8 device(s) divide; got 12: use a multiple of 8" in completed.stderr
