@@ -38,9 +38,9 @@ def find_or_prepare(name: str, data_dir: str = "", manual_dir: str = "") -> Path
         have the same names and can lie in subfolders mnist and fashion_mnist.
 
     Raises:
-      ValueError: TFDS does not know the data set, or TensorFlow is needed to prepare it; the original files are not in
-        manual_dir and cannot be downloaded (which is known within 5 seconds), or are not the right ones; data_dir
-        cannot be written.
+      ValueError: data_dir is the directory of the data set itself; TFDS does not know the data set, or TensorFlow is
+        needed to prepare it; the original files are not in manual_dir and cannot be downloaded (which is known within
+        5 seconds), or are not the right ones; data_dir cannot be written.
     """
     root = data_dir_or_default(data_dir)
     if not re.fullmatch(r"\w+(/\w[\w.+-]*)?", name):
@@ -48,6 +48,7 @@ def find_or_prepare(name: str, data_dir: str = "", manual_dir: str = "") -> Path
     found = find_prepared(name, root)
     if found is not None:
         return found
+    _refuse_own_directory(name, root)
     builder = _builder(name, root)
     files = archives(builder)
     manual = _manual_dir(name, manual_dir, files)
@@ -63,6 +64,17 @@ def find_or_prepare(name: str, data_dir: str = "", manual_dir: str = "") -> Path
             return find_prepared(name, root) or _prepare(builder, name, root, manual_dir, manual, needed or files)
     except OSError as error:
         raise _cannot_write(root, error) from None
+
+
+def _refuse_own_directory(name: str, root: Path) -> None:
+    """Refuse the directory of a prepared data set itself, instead of preparing the data set in it once more."""
+    inner = Path(name.partition("/")[0])
+    for outer in list(root.parents)[:3]:
+        if root.is_relative_to(outer / inner) and find_prepared(name, outer) is not None:
+            raise ValueError(
+                f"expected the directory that contains {str(inner)!r} as dataset.data_dir; "
+                f"got {shorten(root, 150)}: use {shorten(outer, 150)}"
+            )
 
 
 def _builder(name: str, root: Path) -> Any:

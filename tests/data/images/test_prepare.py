@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from realnvp_jax.data.images.prepare import find_or_prepare
 from tests.data.images.archives import cifar10_archive, expect_these_archives, load_named, mnist_archives
 from tests.helpers import PATIENCE, ROOT, refusal
 
@@ -36,6 +37,15 @@ def test_without_network_and_files_the_answer_says_where_to_put_what(name, expec
         load_named("../x", tmp_path)
     assert "which is not a directory" in refusal(load_named, "cifar10", tmp_path, str(tmp_path / "nowhere"))
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("below", ["tiny", "tiny/8x8", "tiny/8x8/1.0.0"])
+def test_the_directory_of_the_data_set_itself_is_refused(below, tmp_path):
+    (tmp_path / "data/tiny/8x8/1.0.0").mkdir(parents=True)
+    (tmp_path / "data/tiny/8x8/1.0.0/dataset_info.json").write_text("{}")
+    message = refusal(find_or_prepare, "tiny/8x8", str(tmp_path / "data" / below))
+    assert "expected the directory that contains 'tiny' as dataset.data_dir" in message
+    assert message.endswith(f"use {str(tmp_path / 'data')!r}")
 
 
 def test_a_host_that_is_silent_is_given_up_after_two_seconds(tmp_path, manual_dir, monkeypatch):
@@ -75,6 +85,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, "tests")
 import pytest
+from realnvp_jax.data.images.prepare import find_or_prepare
 from tests.data.images.archives import expect_these_archives, load_named
 from realnvp_jax.data.images import prepare
 prepare._answers = lambda url: False
