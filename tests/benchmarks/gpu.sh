@@ -3,13 +3,14 @@
 #
 #     tests/benchmarks/gpu.sh check                  the recordings of the authors' code, on this device
 #     tests/benchmarks/gpu.sh table FILE [SECONDS]   speed, memory and longest kernels of training steps, into FILE (JSON)
-#     tests/benchmarks/gpu.sh record SECONDS WORKDIR OUT [FLAGS]         a training run of cifar10_ten_minutes, kept in OUT
+#     tests/benchmarks/gpu.sh record SECONDS WORKDIR OUT [FLAGS]         a training run of CONFIG, kept in OUT
 #
 # `table` begins no case after SECONDS (150), most wanted cases first; CASES names others, to try it on a CPU. `record` is
-# train.py, stopped after SECONDS as by Ctrl-C, with everything saved; then OUT gets what the run has written so far, and
-# its parameters, kernels in bfloat16, in files of at most 15 MiB. Leave a minute for that. The same call goes on with
-# training, or with the evaluation of the test images if only that is missing; the exit code is 130 as long as there is more
-# to do. Initializing and compiling take about two minutes. One process at a time: tracing does not run in parallel.
+# train.py with cifar10_ten_minutes, or with the config that the variable CONFIG names (cifar10 is the paper's). It stops
+# after SECONDS as by Ctrl-C, with everything saved; then OUT gets what the run has written so far, and its parameters,
+# kernels in bfloat16, in files of at most 15 MiB. Leave a minute for that. The same call goes on with training, or with the
+# evaluation of the test images if only that is missing; the exit code is 130 as long as there is more to do. Initializing
+# and compiling take about two minutes. One process at a time: tracing does not run in parallel.
 set -euo pipefail
 what=${1:?check, table or record}
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -35,7 +36,7 @@ record)
     cd "$here"
     status=0
     timeout --preserve-status --signal=INT "$seconds" \
-        python train.py --config=configs/cifar10_ten_minutes.py --workdir="$workdir" "$@" || status=$?
+        python train.py --config="${CONFIG:-cifar10_ten_minutes}" --workdir="$workdir" "$@" || status=$?
     mkdir -p "$out"
     for file in config.json run.json metrics.csv result.json curves.png samples.png; do
         if [ -e "$workdir/$file" ]; then cp "$workdir/$file" "$out"; fi
