@@ -114,3 +114,13 @@ def test_infinite_values_must_agree(monkeypatch):
     monkeypatch.setitem(FUNCTIONS, "log_prob", lambda flow, params, x: np.where(x[:, 0] < 0, -np.inf, 0.0))
     assert largest_difference(flow, params, "log_prob", lambda x: np.where(x[:, 0] < 0, -np.inf, 0.0)) == 0
     assert largest_difference(flow, params, "log_prob", lambda x: np.zeros(len(x))) == math.inf
+
+
+@needs_onnx
+def test_the_density_of_outliers_in_onnx():
+    flow = realnvp_jax.autoregressive_flow(2, 3, (8,), base="normal")
+    params = flow.init(jax.random.key(0), np.random.default_rng(0).standard_normal((500, 2)).astype(np.float32))
+    x = np.linspace(-9, 9, 37, dtype=np.float32)
+    x = np.stack([x, x[::-1]], 1)
+    exported = onnx_function(export_onnx(flow, params, "log_prob"))
+    np.testing.assert_allclose(exported(x), flow.log_prob(params, x), rtol=1e-3)

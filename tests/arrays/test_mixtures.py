@@ -6,8 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy import stats
+from scipy.special import log_ndtr
 
-from realnvp_jax.mixtures import BASES, COMPONENTS, mixture_forward, mixture_inverse, normal_quantile, num_parameters
+from realnvp_jax.mixtures import (
+    BASES,
+    COMPONENTS,
+    _log_normal_tails,
+    mixture_forward,
+    mixture_inverse,
+    normal_quantile,
+    num_parameters,
+)
 
 KEY = jax.random.key(0)
 forward = jax.jit(mixture_forward, static_argnums=(2, 3))
@@ -160,3 +169,27 @@ def test_the_search_ends_for_components_of_very_different_scales():
     back, log_density = forward(x, raw, "gaussian", "uniform")
     resolution = np.spacing(np.abs(x)) * np.exp(log_density)  # of x, seen through the steep CDF
     np.testing.assert_array_less(np.abs(back - z), 1e-6 + 2 * resolution)
+
+
+@pytest.mark.parametrize(("double", "tolerance"), [(False, 1e-5), (True, 1e-12)])
+def test_the_tails_of_the_normal_and_two_derivatives(double, tolerance):
+    u = np.concatenate([np.linspace(-12, 12, 241), [-40, 40]])
+    log_below, log_above = log_ndtr(u), log_ndtr(-u)
+    slope = np.exp(-0.5 * u**2 - 0.5 * np.log(2 * np.pi) - log_below)
+    with jax.enable_x64(double):
+        values = jnp.asarray(u)
+        found = _log_normal_tails(values)
+        np.testing.assert_allclose(found[0], log_below, rtol=tolerance, atol=1e-30)
+        np.testing.assert_allclose(found[1], log_above, rtol=tolerance, atol=1e-30)
+        derivative = jax.grad(lambda t: _log_normal_tails(t)[0])
+        np.testing.assert_allclose(jax.vmap(derivative)(values), slope, rtol=10 * tolerance, atol=1e-30)
+        second = jax.vmap(jax.grad(derivative))(values)
+        curvature = -slope * (u + slope)
+        np.testing.assert_allclose(second, curvature, atol=100 * tolerance)
+        np.testing.assert_allclose(derivative(jnp.asarray(-1e6)), 1e6, rtol=1e-5)
+
+
+def test_autodiff_is_right_a_thousand_standard_deviations_away():
+    raw = jnp.asarray([0.3, -0.2, 0.5, 0.1, 0.4, -0.3, 0.2, -0.1, 0.0])
+    slopes = [jax.grad(lambda x: mixture_forward(x, raw, "gaussian", "normal")[0])(x) for x in (1e2, 1e3, 1e5)]
+    np.testing.assert_allclose(slopes, slopes[0], rtol=0.01)
