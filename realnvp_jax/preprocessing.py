@@ -217,13 +217,10 @@ class Logit:
         width = self.levels / (1 - 2 * self.alpha)
         return -self.alpha * width, (1 - self.alpha) * width
 
-    def _squash(self, x: Float[Array, "..."]) -> Array:
-        return self.alpha + (1 - 2 * self.alpha) * x / self.levels
-
     def contains(self, x: Float[Array, "..."]) -> Bool[Array, "..."]:
         """Whether x is in the support, elementwise."""
-        p = self._squash(x)
-        return (p > 0) & (p < 1)
+        low, high = self.support
+        return (x > low) & (x < high)
 
     def interior_point(self) -> float:
         """A point inside the support."""
@@ -231,7 +228,8 @@ class Logit:
 
     def forward(self, x: Float[Array, "..."]) -> tuple[Array, Array]:
         """Value and elementwise log-derivative."""
-        p = self._squash(x)
+        p = self.alpha + (1 - 2 * self.alpha) * x / self.levels
+        p = jnp.clip(p, jnp.finfo(x.dtype).tiny, 1 - jnp.finfo(x.dtype).epsneg)  # rounding may give 0 or 1
         log_p, log_not_p = jnp.log(p), jnp.log1p(-p)
         return log_p - log_not_p, np.log((1 - 2 * self.alpha) / self.levels) - log_p - log_not_p
 

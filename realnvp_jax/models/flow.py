@@ -90,8 +90,9 @@ class Flow:
 
         Raises:
           TypeError: x holds integers.
-          ValueError: x does not end in the event shape, is empty, holds NaN or infinite values, or has a constant
-            column (vectors only); context has the wrong shape.
+          ValueError: x does not end in the event shape, is empty, holds NaN or infinite values or values outside the
+            support, or has a column that is constant or varies too little for float32 (vectors only); context has the
+            wrong shape.
         """
         variables = pure.init(self, threefry_key(key))
         if x is None:
@@ -99,7 +100,7 @@ class Flow:
         if context is None and self.context_size:
             context = np.zeros(self.context_size)
         x, context, _ = self._continuous(x, context)
-        inputs.check_data(x, context)
+        inputs.check_data(x, context, self.preprocessing)
         return pure.init_from_data(self, variables, x, context)
 
     def log_prob(self, params: Params, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "*batch"]:
@@ -132,7 +133,7 @@ class Flow:
     def forward(
         self, params: Params, x: ArrayLike, context: ArrayLike | None = None
     ) -> tuple[Float[Array, "..."], Float[Array, "*batch"]]:
-        """Data to latent: (z, log |det dz/dx|). Values outside the support have no latent and give NaN.
+        """Data to latent: (z, log |det dz/dx|), which have no meaning for values outside the support.
 
         Raises:
           TypeError, ValueError: as `log_prob`.

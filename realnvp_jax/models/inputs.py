@@ -1,5 +1,6 @@
 """The arguments of a flow's methods: checks, each with a one-sentence error, and flattened batches."""
 
+import functools
 import operator
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.export import is_symbolic_dim
 
-from realnvp_jax.checks import check_finite, check_not_constant
+from realnvp_jax.checks import check_finite, check_not_constant, check_scale
 from realnvp_jax.native import device_array, native_array
 from realnvp_jax.preprocessing import check_pixels
 from realnvp_jax.random import threefry_key
@@ -34,7 +35,7 @@ def checked_params(params: Any) -> dict[str, Any]:
     return {"params": {}, "batch_stats": {}, **params}
 
 
-def check_data(x: jax.Array, context: Any) -> None:
+def check_data(x: jax.Array, context: Any, preprocessing: Any) -> None:
     """Raise ValueError for a batch [n, *event] that parameters cannot be initialized from, if its values are known."""
     if isinstance(x, Tracer):
         return
@@ -44,6 +45,18 @@ def check_data(x: jax.Array, context: Any) -> None:
         check_finite(context, what="context")
     if values.ndim == 2:
         check_not_constant(values)
+        if values.dtype == np.float32 and len(values) > 1:
+            check_scale(values)
+    if jnp.issubdtype(values.dtype, jnp.floating) and not np.asarray(_contains(preprocessing, x)).all():
+        raise ValueError(
+            f"expected x in the support of {preprocessing}, outside of which the density is 0; got {values.min():g} to "
+            f"{values.max():g}: rescale x"
+        )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _contains(preprocessing: Any, x: jax.Array) -> jax.Array:
+    return preprocessing.contains(x)
 
 
 def batch_shape(x: Any, event_shape: Shape) -> Shape:
@@ -210,12 +223,12 @@ def checked_temperature(temperature: Any, base: Any) -> jax.Array:
       TypeError: it is not one number.
       ValueError: it is negative or not finite; or it is not 1, for a base without a standard deviation to scale.
     """
-    if isinstance(temperature, Tracer):
+    if isinstance(temperature, Tracer) and temperature.ndim == 0:
         if not base.has_scale:
             raise ValueError(f"expected no temperature: {base} has no standard deviation to scale")
         return temperature
-    value = jax.device_get(temperature)
-    if np.ndim(value) or np.asarray(value).dtype.kind not in "iuf":
+    value = temperature if isinstance(temperature, Tracer) else np.asarray(jax.device_get(temperature))
+    if value.ndim or not (jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)):
         raise TypeError(f"expected a temperature that is one number; got {shorten(temperature)}")
     if not 0 <= value < np.inf:
         raise ValueError(f"expected a finite temperature of at least 0; got {temperature}")

@@ -42,7 +42,17 @@ def _apply(
     if method == "forward":
         arguments = (*arguments, mode)
     with _explaining_wrong_params(flow, variables), precision(mode):
-        return flow.bijection.apply(dict(variables), *arguments, method=method, mutable=list(mutable))
+        return flow.bijection.apply(_promoted(variables), *arguments, method=method, mutable=list(mutable))
+
+
+def _promoted(variables: Variables) -> dict[str, Any]:
+    """The variables in float32 at least: in half precision, the map and its log-determinant would not fit together."""
+
+    def promote(leaf: Any) -> Any:
+        is_half = jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype.itemsize < 4
+        return leaf.astype(jnp.float32) if is_half else leaf
+
+    return jax.tree.map(promote, dict(variables))
 
 
 def _map(
@@ -154,7 +164,7 @@ def dequantize(flow: Any, variables: Variables, key, indices, x, context, mode: 
     mutable = [*(_SET_FROM_DATA if mode.initializes else ()), *(["batch_stats"] if mode.uses_batch_statistics else ())]
     explaining = _explaining_wrong_params(flow, variables) if flow.dequantizer.is_learned else contextlib.nullcontext()
     with explaining, precision(mode):
-        value, updates = flow.dequantizer.apply(mine, x, key, indices, context, mode, mutable=mutable)
+        value, updates = flow.dequantizer.apply(_promoted(mine), x, key, indices, context, mode, mutable=mutable)
     y, log_q = value
     check_returned(flow.dequantizer, "continuous values", y, x.shape)
     check_returned(flow.dequantizer, "log q(y | x)", log_q, x.shape[:1])

@@ -214,7 +214,7 @@ def _set_by(x: Float[Array, "*n channels"], cells: Cells, axis_name: str | None)
         totals = jnp.sum(weights * values, axes), jnp.sum(weights, axes)
         if axis_name is not None:
             totals = jax.lax.psum(totals, axis_name)
-        return totals[0] / totals[1]
+        return totals[0] / jnp.maximum(totals[1], 1)  # 0 cells are transformed by a mask of 1x1 images
 
     mean = average(x)
     variance = average(jnp.square(x - per_channel(mean, x)))

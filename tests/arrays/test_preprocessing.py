@@ -120,3 +120,13 @@ def test_levels_that_make_no_sense_are_refused(levels, without_type_checks):
     for make in (lambda: Logit(levels, 0.1), lambda: Rescale(levels), lambda: Center(levels)):
         with pytest.raises(ValueError, match=r"expected (levels to be an integer|at least 2 levels); got "):
             make()
+
+
+@pytest.mark.parametrize("levels", [7, 17, 255, 256])
+def test_the_largest_dequantized_value_has_a_density_without_a_margin(levels):
+    logit = Logit(levels, 0.0)
+    x = jnp.nextafter(jnp.float32(levels), jnp.float32(0))
+    assert bool(jax.jit(logit.contains)(x))
+    assert np.isfinite(jax.jit(logit.forward)(x)).all()
+    assert not bool(logit.contains(jnp.float32(levels)))
+    assert not bool(logit.contains(jnp.float32(0)))

@@ -271,3 +271,41 @@ def test_everything_but_training_has_full_precision_on_every_device():
         assert precisions(jax.make_jaxpr(function)(*arguments).jaxpr) == {(highest, highest)}, name
     trained = precisions(jax.make_jaxpr(flow.bits_per_dim_train)(params, key, jnp.asarray(x)).jaxpr)
     assert None in trained  # in training, the device's default
+
+
+def test_a_scale_of_one_cell_is_initialized():
+    flow = image_flow((2, 2, 1), 2, 2, 1, 16, normalization="act_norm")
+    x = np.random.default_rng(0).uniform(0, 16, (20, 2, 2, 1)).astype(np.float32)
+    chex.assert_tree_all_finite(flow.init(jax.random.key(0), x))
+
+
+def test_parameters_in_half_precision_are_those_numbers_in_single_precision():
+    flow = realnvp_jax.glow_flow((4, 4, 1), 2, 2, 4, 1, 16)
+    params = perturb(flow.init(jax.random.key(0)), jax.random.key(1), 0.2)
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), half)
+    x = np.random.default_rng(0).uniform(0, 16, (5, 4, 4, 1)).astype(np.float32)
+    chex.assert_trees_all_equal(flow.forward(half, x), flow.forward(single, x))
+    np.testing.assert_allclose(flow.inverse(half, flow.forward(half, x)[0])[0], x, atol=1e-3)
+
+
+def test_data_that_parameters_cannot_be_initialized_from_are_refused():
+    rng = np.random.default_rng(0)
+    stamps = np.stack([1.7e9 + rng.uniform(0, 2000, 300), rng.standard_normal(300)], 1)
+    with pytest.raises(ValueError, match="expected values that float32 can tell apart; got column 0"):
+        vector_flow(2, num_layers=2, hidden=(4,)).init(jax.random.key(0), stamps)
+    pixels = rng.uniform(0, 255, (10, 4, 4, 1)).astype(np.float32)
+    with pytest.raises(ValueError, match=r"expected x in the support of .*levels=16.*got .* to .*: rescale x"):
+        image_flow((4, 4, 1), 1, 2, 1, 16).init(jax.random.key(0), pixels)
+
+
+def test_one_temperature_and_no_examples(without_type_checks):
+    flow = vector_flow(2, num_layers=2, hidden=(4,))
+    params = flow.init(jax.random.key(0))
+    sample = jax.jit(lambda temperature: flow.sample(params, jax.random.key(1), (3,), temperature=temperature))
+    with pytest.raises(TypeError, match="expected a temperature that is one number"):
+        sample(jnp.array([1.0, 5.0]))
+    expected = sample(jnp.float32(0.5))
+    found = flow.sample(params, jax.random.key(1), (3,), temperature=jnp.bfloat16(0.5))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert flow.log_prob_train(params, np.zeros((0, 2), np.float32))[0].shape == (0,)

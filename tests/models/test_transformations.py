@@ -288,6 +288,7 @@ def test_the_table_of_cells_that_cannot_hold_is_right():
 
 def test_the_other_methods_make_explicit_transfers_only(without_type_checks):
     flow, params, inputs, _ = problem("image")
+    conditional, of_conditional, rows, context = problem("vector, spline, context")
     pixels = np.asarray(inputs["pixels"])
     key = jax.random.key(0)
     legacy = np.array([0, 1], np.uint32)
@@ -299,6 +300,5 @@ def test_the_other_methods_make_explicit_transfers_only(without_type_checks):
         flow.bits_per_dim_train(params, key, pixels)
         flow.log_prob_train(params, inputs["x"])
         flow.sample_and_log_prob(params, key, (2,), temperature=0.5, check=True)
-        conditional, params, inputs, context = problem("vector, spline, context")
-        conditional.init(key, inputs["x"])
-        conditional.log_prob(params, np.asarray(inputs["x"]), np.asarray(context))
+        conditional.init(key, rows["x"])
+        conditional.log_prob(of_conditional, np.asarray(rows["x"]), np.asarray(context))

@@ -55,7 +55,7 @@ class Transform(nn.Module):
     def note_log_scales(self, log_derivative: Float[Array, "*n channels"]) -> None:
         """Write the largest |log-derivative| of a training pass into the collection LOG_SCALES, if it is wanted."""
         if self.is_mutable_collection(LOG_SCALES) and not self.is_initializing():
-            self.put_variable(LOG_SCALES, "largest", jax.lax.stop_gradient(jnp.abs(log_derivative).max()))
+            self.put_variable(LOG_SCALES, "largest", jax.lax.stop_gradient(jnp.abs(log_derivative).max(initial=0)))
 
     def placed(self, *, in_cells: bool, before_batch_norm: bool) -> "Transform":
         """The transform as the image RealNVP uses it in one place; by default unchanged.
