@@ -5,6 +5,10 @@ import numbers
 import operator
 from typing import Any
 
+import jax
+import numpy as np
+from jax.core import Tracer
+
 from realnvp_jax.text import shorten
 
 
@@ -20,6 +24,8 @@ def integer(name: str, value: Any) -> int:
 
 def number(name: str, value: Any) -> float:
     """A finite number."""
+    if isinstance(value, np.ndarray | jax.Array) and not isinstance(value, Tracer) and value.ndim == 0:
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise ValueError(f"expected {name} to be a finite number; got {str(value)[:60]!r}")
     return float(value)

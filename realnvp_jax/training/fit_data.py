@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from realnvp_jax.checks import check_finite, check_not_constant
+from realnvp_jax.checks import check_distinct, check_finite, check_not_constant, check_scale
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.models.flow import Flow
 from realnvp_jax.native import native_array
 from realnvp_jax.preprocessing import check_pixels
+from realnvp_jax.text import shorten
 from realnvp_jax.training.steps import Batch
 
 _VALIDATION = 0x76616C69  # distinct from the step numbers that keys are folded with
@@ -58,6 +59,7 @@ def fit_data(flow: Flow, x: Any, context: Any, validation: Any, batch_size: int,
         pair = validation if isinstance(validation, tuple) else (validation, None)
         if len(pair) != 2:
             raise ValueError(f"expected validation to be x or (x, context); got a tuple of {len(pair)}")
+        pair = (_ordered_as(x, pair[0], "validation examples"), _ordered_as(context, pair[1], "validation context"))
         held_out = checked_examples(flow, *pair, "validation examples")
     if callable(x):
         if context is not None:
@@ -78,6 +80,9 @@ def fit_data(flow: Flow, x: Any, context: Any, validation: Any, batch_size: int,
             raise ValueError(f"expected at least batch_size={batch_size} rows; got {len(examples)}: lower batch_size")
         if not np.issubdtype(examples.x.dtype, np.integer):
             check_not_constant(examples.x)
+            if examples.x.dtype == np.float32 and len(examples) > 1:
+                check_scale(examples.x, _names(x))
+            check_distinct(examples.x, _names(x))
     seed = int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
 
     def draw(step: int) -> Batch:
@@ -93,7 +98,6 @@ def checked_examples(flow: Flow, x: Any, context: Any, what: str = "x") -> Examp
       TypeError: the examples are not of a type that the flow takes.
       ValueError: a shape is wrong, a value is not finite or out of range, or has density 0.
     """
-    columns = [str(name) for name in x.columns] if hasattr(x, "columns") else None
     array = np.asarray(native_array(x, what))
     if array.shape[1:] != flow.event_shape or len(array) == 0:
         raise ValueError(f"expected {what} of shape (n, {str(flow.event_shape)[1:]} with n > 0; got {array.shape}")
@@ -103,7 +107,7 @@ def checked_examples(flow: Flow, x: Any, context: Any, what: str = "x") -> Examp
         hint = "x.astype('float32')" if flow.levels is None else "x.astype('uint8') for pixels"
         raise TypeError(f"expected {_types(flow)}; got {array.dtype}: convert them, {hint}")
     else:
-        array = checked_values(array, "values" if what == "x" else what, flow, columns)
+        array = checked_values(array, "values" if what == "x" else what, flow, _names(x))
     return Examples(array, _checked_context(flow, context, len(array)))
 
 
@@ -171,11 +175,27 @@ def _checked_context(flow: Flow, context: Any, num_examples: int) -> np.ndarray 
         return None
     if flow.context_size == 0:
         raise ValueError("expected no context: this flow was built without a context size")
-    columns = [str(name) for name in context.columns] if hasattr(context, "columns") else None
     array = np.asarray(native_array(context, "the context", booleans=True))
     if array.shape != expected:
         raise ValueError(f"expected context of shape {expected}; got {array.shape}")
-    return checked_values(array, "context", columns=columns)
+    return checked_values(array, "context", columns=_names(context))
+
+
+def _names(table: Any) -> list[str] | None:
+    """Names of the columns of a table, or None for an array."""
+    return [str(name) for name in table.columns] if hasattr(table, "columns") else None
+
+
+def _ordered_as(first: Any, other: Any, what: str) -> Any:
+    """The other table with its columns in the order of the first one, if both have names; arrays have none."""
+    names, given = ([] if not hasattr(table, "columns") else list(table.columns) for table in (first, other))
+    if names == given or not all(isinstance(name, str) for name in (*names, *given)) or not (names and given):
+        return other
+    if sorted(names) != sorted(given):
+        raise ValueError(
+            f"expected {what} with the columns {shorten(', '.join(names), 100)}; got {shorten(', '.join(given), 100)}"
+        )
+    return other[names]
 
 
 def _fraction(validation: Any) -> float | None:

@@ -377,3 +377,27 @@ def test_empty_collections_may_be_missing():
     assert updated["batch_stats"] == {}
     nothing = realnvp_jax.Flow((2,), realnvp_jax.Chain())  # no parameters at all
     np.testing.assert_array_equal(nothing.log_prob({}, x), nothing.log_prob(nothing.init(KEY), x))
+
+
+def test_columns_with_names_are_those_of_x():
+    table = pd.DataFrame(POINTS, columns=["time", "height"])
+    swapped = table[["height", "time"]]
+    options = {"num_steps": 2, "history": True}
+    expected = fit(table, validation=table[:70], **options)[1].validation
+    np.testing.assert_array_equal(fit(table, validation=swapped[:70], **options)[1].validation, expected)
+    np.testing.assert_array_equal(fit(table, validation=POINTS[:70], **options)[1].validation, expected)
+    other = swapped.rename(columns={"time": "weight"})
+    assert "the columns 'time, height'; got 'height, weight'" in refusal(fit, table, validation=other, num_steps=1)
+
+
+def test_columns_that_have_no_density_are_refused():
+    far = pd.DataFrame({"a": POINTS[:, 0], "stamp": 1.7e9 + 1000 * POINTS[:, 1]})
+    message = refusal(fit, far, num_steps=1)
+    assert "expected values that float32 can tell apart; got column 'stamp'" in message
+    assert "subtract an offset" in message
+    assert "got the same values in column 0 and column 1" in refusal(fit, POINTS[:, [0, 0]], num_steps=1)
+
+
+def test_a_learning_rate_may_be_an_array():
+    chex.assert_trees_all_equal(fit(num_steps=2, learning_rate=jnp.float32(0.5)), fit(num_steps=2, learning_rate=0.5))
+    assert "finite number" in refusal(fit, num_steps=2, learning_rate=jnp.ones(2))
