@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from realnvp_jax.cli.commands import main
 from realnvp_jax.registry import part_class
-from tests.helpers import PATIENCE, ROOT
+from realnvp_jax.runs.python_files import import_file
+from tests.helpers import PATIENCE, ROOT, refusal
 
 FILE = "examples/own_parts.py"
 
@@ -127,6 +128,21 @@ def test_files_that_cannot_be_imported_are_named(tmp_path, monkeypatch):
         assert expected in " ".join(result.output.split())
         assert len(result.output) <= 500 + len(str(tmp_path))
     assert part_class("optimizer", "imported_by_a_command")().size == 3
+
+
+def test_two_files_of_one_name_are_two_files(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "parts.py").write_text(
+            "import dataclasses, realnvp_jax\n"
+            "@realnvp_jax.register('optimizer', 'of_parts')\n"
+            "@dataclasses.dataclass(frozen=True)\n"
+            "class Mine(realnvp_jax.Optimizer):\n"
+            "    def transformation(self, schedule): return None\n"
+        )
+    import_file(tmp_path / "one" / "parts.py")
+    import_file(tmp_path / "one" / "parts.py")
+    assert "expected a new name for a optimizer; got 'of_parts'" in refusal(import_file, tmp_path / "two" / "parts.py")
 
 
 # The step of one device

@@ -10,7 +10,7 @@ from realnvp_jax.cli import common
 @click.command()
 @common.run_options
 @click.option("--split", default="test", show_default=True, help="train, validation or test.")
-@click.option("--num-samples", default=1, show_default=True, help="K dequantizations per image in the bound.")
+@click.option("--num-samples", type=int, help="K dequantizations per image in the bound; default: as the run's result.")
 @common.noise_seed_option
 @common.batch_size_option
 @click.option(
@@ -24,7 +24,7 @@ def main(
     data_dir: str,
     allow_changed_data: bool,
     split: str,
-    num_samples: int,
+    num_samples: int | None,
     seed: int | None,
     batch_size: int | None,
     csv: Path | None,
@@ -43,8 +43,10 @@ def main(
 
     path = None if csv is None else common.free_path(csv, workdir, csv.name, overwrite, (".csv",))
     run = common.open_run(workdir, step, data_dir, allow_changed_data)
-    result = evaluate(run, split, num_samples=num_samples, seed=seed, batch_size=batch_size)
-    bound = f", {num_samples} samples" if num_samples > 1 else ""
+    own = run.config.evaluate.num_importance_samples if split == "test" else 1
+    count = own if num_samples is None else num_samples
+    result = evaluate(run, split, num_samples=count, seed=seed, batch_size=batch_size)
+    bound = f", {count} samples" if count > 1 else ""
     number = f"{plus_minus(result.mean, result.standard_error)} {result.unit}"
     first = "the first " if run.config.evaluate.num_examples and split != "train" else ""
     click.echo(f"{split}: {number} ({first}{len(result.scores)} examples{bound})")

@@ -49,13 +49,14 @@ def fingerprint(splits: Splits) -> Fingerprint:
         splits.all_columns,
         _without(splits.all_columns, splits.columns),
         {role: len(part) for role, part in parts.items()},
-        dict(splits.sha256) or {role: _sha256(part) for role, part in parts.items()},
+        dict(splits.sha256) or {role: sha256_of_examples(part) for role, part in parts.items()},
         splits.unused_columns,
         splits.grids,
     )
 
 
-def _sha256(examples: Examples) -> str:
+def sha256_of_examples(examples: Examples) -> str:
+    """A hash of examples and their contexts."""
     digest = hashlib.sha256()
     for array in (examples.x, examples.context):
         if array is not None:

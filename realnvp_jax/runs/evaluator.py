@@ -1,9 +1,11 @@
 """The evaluations of a run, each over a whole split."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from realnvp_jax.data.fingerprint import sha256_of_examples
 from realnvp_jax.likelihood import mean_and_standard_error
 from realnvp_jax.models.flow import Params
 from realnvp_jax.runs.best import Best
@@ -27,6 +29,11 @@ class Evaluator:
         self._num_importance_samples = experiment.config.evaluate.num_importance_samples
         self._step = parallel_eval_step(self._flow)
         self._train_mode_step = parallel_eval_step(self._flow, train_mode=True)
+
+    @functools.cached_property
+    def validation_set(self) -> str:
+        """A hash of the validation examples, of which results can be compared."""
+        return sha256_of_examples(self._splits.validation)
 
     def validation(self, params: Params) -> tuple[float, float | None]:
         """(mean, standard error) on the validation split, for parameters on every device."""

@@ -1,5 +1,6 @@
 """The user's Python files: configs, and files that register parts."""
 
+import hashlib
 import importlib.util
 import sys
 import traceback
@@ -27,7 +28,8 @@ def import_file(path: Path, what: str = "a Python file that registers parts") ->
     for folder in (str(Path.cwd()), str(path.parent)):
         if folder not in sys.path:
             sys.path.append(folder)
-    name = f"imported_{path.stem}"  # a file may have the name of a package
+    # a file may have the name of a package, or of a file in another folder
+    name = f"imported_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # the name ends in .py
     assert spec.loader is not None

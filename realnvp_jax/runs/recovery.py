@@ -12,18 +12,24 @@ from realnvp_jax.training.state import TrainState, evaluation_params
 
 
 def restore_best(
-    checkpoints: Checkpoints, best: Best, state: TrainState, validation_cost: Callable[[Params], float]
+    checkpoints: Checkpoints,
+    best: Best,
+    state: TrainState,
+    validation_cost: Callable[[Params], float],
+    validation_set: str,
 ) -> tuple[Params, Best]:
     """Restore the parameters of the best step.
 
     If its checkpoint is lost, it is moved aside, all other checkpoints are evaluated again, and the best of them is
-    recorded in the newest checkpoint. A message on stderr says what was lost and what is left.
+    recorded in the newest checkpoint. A message on stderr says what was lost and what is left. If its result is that of
+    other validation examples, it is evaluated again, so that it can be compared with the results to come.
 
     Args:
       checkpoints: the checkpoints of the run.
       best: the best step so far, after at least one evaluation.
       state: the current state, which has a checkpoint.
       validation_cost: evaluates parameters; smaller is better.
+      validation_set: the hash of the present validation examples.
 
     Returns:
       (parameters, the best remaining step).
@@ -38,7 +44,12 @@ def restore_best(
         return checkpoints.restore_item(step, "ema" if state.ema else "params", state.params)
 
     try:
-        return restore(best.step), best
+        params = restore(best.step)
+        if best.validation_set != validation_set:
+            warn(f"the validation examples have changed: the best step {best.step} is evaluated again")
+            best = best.measured_again(validation_cost(params), validation_set)
+            checkpoints.note_best(int(state.step), best)
+        return params, best
     except ValueError as error:
         warn(f"the checkpoint of the best step {best.step} is lost ({describe_error(error)})")
     if best.step in checkpoints.steps():

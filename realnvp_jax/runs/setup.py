@@ -107,7 +107,7 @@ def evaluated(splits: Splits, num_examples: int) -> Splits:
 
 def noise_scale(config: Config, splits: Splits) -> np.ndarray | None:
     """Standard deviations of the noise on training vectors: `dataset.noise` times those of the columns."""
-    return config.dataset.noise * splits.train.x.std(axis=0) if config.dataset.noise else None
+    return config.dataset.noise * splits.train.x.std(axis=0, dtype=np.float64) if config.dataset.noise else None
 
 
 def completed(config: Config, workdir: Path) -> tuple[Config, Splits | None]:

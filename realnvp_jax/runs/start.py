@@ -21,7 +21,7 @@ from realnvp_jax.runs.experiment import Experiment
 from realnvp_jax.runs.named_configs import get_config
 from realnvp_jax.runs.result import describe_result
 from realnvp_jax.runs.run_data import RunData
-from realnvp_jax.runs.saved_config import flatten
+from realnvp_jax.runs.saved_config import REMEDY, flatten, read_config
 from realnvp_jax.runs.setup import check_disjoint, completed, evaluated, make_optimizer
 from realnvp_jax.runs.signals import InterruptedRunError, StopRequest
 from realnvp_jax.runs.stop import Stop
@@ -123,6 +123,7 @@ def _finished_result(config: Config, files: Workdir) -> dict[str, Any] | None:
         and result["num_steps"] == config.num_steps
         and ("patience" not in result or 0 < config.patience <= result["patience"])
         and result.get("num_importance_samples", 1) == config.evaluate.num_importance_samples
+        and read_config(files.path, REMEDY).evaluate.num_examples == config.evaluate.num_examples
     )
     return result if is_finished else None
 

@@ -103,6 +103,7 @@ class Trainer:
         restored = self.checkpoints.restore(self._shapes)
         state, best = (fresh_state(self.experiment), Best()) if restored is None else restored
         step = int(state.step)
+        best = dataclasses.replace(best, validation_set=best.validation_set or self.evaluator.validation_set)
         if best.evaluated is None and best.step is not None and step % self.config.evaluate.every == 0:
             best = dataclasses.replace(best, evaluated=step)  # versions before 0.11 evaluated before they saved
         return jax.tree.leaves(state), best, self.checkpoints.passed_over
@@ -293,5 +294,6 @@ class Trainer:
         on_main(lambda: self.log.write(self.step, row))
 
     def _restore_best(self) -> Params:
-        params, self.best = restore_best(self.checkpoints, self.best, self.state, self.evaluator.validation_cost)
+        measure, of = self.evaluator.validation_cost, self.evaluator.validation_set
+        params, self.best = restore_best(self.checkpoints, self.best, self.state, measure, of)
         return params

@@ -28,6 +28,7 @@ from realnvp_jax.runs.setup import make_optimizer
 from realnvp_jax.runs.signals import InterruptedRunError
 from realnvp_jax.training.state import create_state, optimizer_average
 from realnvp_jax.training.steps import NonFiniteLossError
+from tests.cli.helpers import realnvp
 from tests.helpers import refusal, slow_but
 
 
@@ -249,6 +250,24 @@ def test_the_best_step_is_kept_when_a_run_goes_on_and_is_replaced_when_it_is_los
     assert "num_steps of at least 12" in refusal(realnvp_jax.train, config, workdir)
 
 
+def test_results_on_other_validation_examples_are_not_compared(config, tmp_path, capsys):
+    config.evaluate.num_examples = 2
+    first = realnvp_jax.train(config, tmp_path / "run")
+    assert first["num_examples"] == 2
+    config.evaluate.num_examples = 0
+    second = realnvp_jax.train(config, tmp_path / "run")  # of a run that had finished, only evaluations are left
+    assert second["num_examples"] > 2
+    assert (second["step"], second["num_steps"]) == (first["step"], first["num_steps"])
+    whole = realnvp_jax.train(config, tmp_path / "whole")
+    assert (second["mean"], second["validation"]) == (whole["mean"], pytest.approx(whole["validation"], rel=1e-6))
+    assert f"the best step {first['step']} is evaluated again" in capsys.readouterr().err
+    assert realnvp_jax.train(config, tmp_path / "run") == second
+    assert "evaluated again" not in capsys.readouterr().err
+    flow, params = realnvp_jax.load(tmp_path / "run")
+    assert realnvp_jax.load(tmp_path / "whole")[0] == flow
+    chex.assert_trees_all_equal(params, realnvp_jax.load(tmp_path / "whole")[1])
+
+
 def test_a_missing_evaluation_is_made_up_for_although_the_best_step_is_lost(config, tmp_path, monkeypatch, capsys):
     config.num_steps = 10
     restore = interrupt_evaluation(monkeypatch, 8)
@@ -458,6 +477,10 @@ def test_a_test_result_of_many_importance_samples(tmp_path, capsys):
     images = setup.load_data(config, flow).test.first(8).x
     expected = flow.bits_per_dim(params, jax.random.key(0), images, num_samples=16).mean()
     assert bound["mean"] == pytest.approx(float(expected), rel=1e-5)
+    printed = realnvp("evaluate", "-w", tmp_path / "run")
+    assert f"test: {bound['mean']:.3f} +- {bound['standard_error']:.3f}" in printed
+    assert "examples, 16 samples)" in printed
+    assert "samples)" not in realnvp("evaluate", "-w", tmp_path / "run", "--split", "validation")
 
 
 def test_a_start_that_fails_half_way_releases_what_it_opened(config, tmp_path, monkeypatch):
