@@ -115,6 +115,12 @@ class Run:
         return getattr(self.splits(), name)
 
 
+def moved_path(path: str, place: Path) -> Path:
+    """Where a file or folder is now: in the directory `place`, or there itself."""
+    inside = place / Path(path).name
+    return inside if inside.exists() and place.name != inside.name else place
+
+
 def open_run(
     workdir: str | Path, step: int | str = "best", data_dir: str = "", allow_changed_data: bool = False
 ) -> Run:
@@ -138,8 +144,7 @@ def open_run(
     if data_dir:
         place, dataset = Path(data_dir).expanduser().absolute(), config.dataset
         if hasattr(find_dataset(dataset, of_images=not is_of_vectors(config)), "path"):
-            inside = place / Path(dataset.path).name
-            dataset.path = str(inside if inside.is_file() else place)
+            dataset.path = str(moved_path(dataset.path, place))
         else:
             dataset.data_dir = str(place)
     return Run(workdir, config, flow, params, number, is_average, allow_changed_data)

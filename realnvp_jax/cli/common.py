@@ -4,6 +4,7 @@ import datetime
 import functools
 import io
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -123,6 +124,7 @@ def free_path(
 
 def note_path(path: Path) -> Path:
     """The path of the note on how the output at `path` was made."""
+    path = Path(os.path.abspath(path))  # "." has no name
     return path.with_name(path.name + ".json")
 
 

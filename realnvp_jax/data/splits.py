@@ -36,7 +36,7 @@ def parse_split(text: str) -> Bounds:
     Raises:
       ValueError: the text is not name, name[a:b] with integers or percentages.
     """
-    match = re.fullmatch(r"([\w./ -]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", text)
+    match = re.fullmatch(r"([^\[\]:]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", text)
     if match is None:
         raise ValueError(f"expected a split such as train, train[:90%] or test[-1000:]; got {text!r}")
     return match[1], match[2] or "", match[3] or ""

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from realnvp_jax.data.limits import MOST_TEXT_BYTES, check_file_size, check_table_size
 from realnvp_jax.data.vectors.csv_dialect import CsvDialect, find_dialect, with_decimal_points
 from realnvp_jax.text import describe_error, shorten
@@ -17,7 +19,9 @@ TEXT_EXTENSIONS = (".csv", ".tsv", ".txt")
 
 
 def read_csv(path: Path) -> Any:
-    """The columns of a CSV file as a pandas DataFrame, each of numbers, booleans or text; empty cells are missing.
+    """The columns of a CSV file as a pandas DataFrame, each of numbers, booleans or text.
+
+    Empty cells are missing, and in columns of numbers or booleans also those that pandas takes for missing, such as NA.
 
     See `find_dialect` for the separators and decimals that are recognised. Column names may be empty or repeated.
 
@@ -50,8 +54,26 @@ def read_csv(path: Path) -> Any:
         texts = [i for i, dtype in enumerate(frame.dtypes) if not pd.api.types.is_numeric_dtype(dtype)]
         for i in texts:
             frame.isetitem(i, with_decimal_points(frame.iloc[:, i], columns[i], path))
+    _restore_texts(frame, path, dialect)
     frame.columns = columns
     return frame
+
+
+def _restore_texts(frame: Any, path: Path, dialect: CsvDialect) -> None:
+    """Put back the cells of text that pandas takes for missing, such as NA for Namibia; empty cells remain missing."""
+    import pandas as pd
+
+    texts = [
+        i
+        for i, (_, column) in enumerate(frame.items())
+        if column.hasnans
+        and pd.api.types.infer_dtype(column, skipna=True) == "string"
+        and np.isnan(np.asarray(pd.to_numeric(column.dropna(), errors="coerce"), np.float64)).all()
+    ]
+    for i in texts:
+        cells = pd.Series(read_csv_column(path, i), dtype=frame.dtypes.iloc[i])
+        column = frame.iloc[:, i]
+        frame.isetitem(i, column.where(column.notna() | (cells == ""), cells))
 
 
 def _read(path: Path, dialect: CsvDialect) -> tuple[Any, str]:

@@ -79,7 +79,7 @@ class TableFile(DataSet):
         """All the rows, as float64."""
         frame, unused = self._chosen()
         context = split_names(self.context)
-        table = to_numbers(frame, Path(self.path), context, self.categories, self.missing)
+        table = to_numbers(frame, Path(self.path).expanduser(), context, self.categories, self.missing)
         order = np.random.default_rng(self.seed).permutation(len(table.values))
         num_dropped = table.num_rows - len(table.values)
         return TableExamples(table.values[order], columns=table.columns, unused=unused, num_dropped=num_dropped)
@@ -88,7 +88,7 @@ class TableFile(DataSet):
         """The one-hot columns of the categorical columns of the context; see `encoding.find_categories`."""
         frame, _ = self._chosen()
         wanted = [name for name in split_names(self.context) if name in frame.columns]
-        return find_categories(frame[wanted], Path(self.path))
+        return find_categories(frame[wanted], Path(self.path).expanduser())
 
     def _chosen(self) -> tuple[Any, tuple[str, ...]]:
         """The columns to read, as a pandas DataFrame, and the names of the others."""

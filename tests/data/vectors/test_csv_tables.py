@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from realnvp_jax.data.vectors.csv_tables import read_csv, read_csv_column
+from realnvp_jax.data.vectors.csv_tables import read_csv, read_csv_column, write_csv
 from realnvp_jax.data.vectors.loading import load_rows
 from realnvp_jax.data.vectors.table_files import TableFile, read_column
 from tests.data.vectors.helpers import read_table
@@ -118,3 +118,29 @@ def test_any_ending_of_text_goes_with_any_separator(tmp_path, suffix, separator)
     path.write_text("\n".join(separator.join(row) for row in [("a", "b"), ("1.5", "2"), ("3", "x")]))
     assert read_column(path, "b") == ["2", "x"]
     assert "got 'x' in line 3" in refusal(read_table, path)
+
+
+def test_texts_that_look_missing_are_missing_in_columns_of_numbers_only(tmp_path):
+    (tmp_path / "t.csv").write_text("x,country,flag,version\n1,NA,True,1.2.3\nnan,EU,NA,null\n2,,False,n/a\n")
+    frame = read_csv(tmp_path / "t.csv")
+    np.testing.assert_array_equal(frame["x"], [1, np.nan, 2])
+    assert frame["country"].fillna("missing").tolist() == ["NA", "EU", "missing"]
+    assert frame["flag"].fillna("missing").tolist() == [True, "missing", False]
+    assert frame["version"].tolist() == ["1.2.3", "null", "n/a"]
+
+
+def test_what_is_written_is_read(tmp_path):
+    write_csv(tmp_path / "t.csv", [{"x": [0.5, 2.0], "country": ["NA", "EU"]}, {"x": [1.5], "country": ["None"]}])
+    frame = read_csv(tmp_path / "t.csv")
+    assert frame["country"].tolist() == ["NA", "EU", "None"]
+    assert frame["x"].tolist() == [0.5, 2, 1.5]
+
+
+def test_a_category_may_be_called_na(tmp_path):
+    rows = [f"{i / 7},{i * i / 9},{('NA', 'EU')[i % 2]}" for i in range(20)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y,region", *rows]))
+    found = TableFile(path=str(tmp_path / "t.csv"), context="region").find_categories()
+    assert found == ("region=EU", "region=NA")
+    table = TableFile(path=str(tmp_path / "t.csv"), context="region", categories=found, missing="drop").load("all")
+    assert table.x.shape == (20, 4)
+    assert table.num_dropped == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from realnvp_jax.data.vectors.table_files import read_column
+from realnvp_jax.data.vectors.table_files import TableFile, read_column
 from tests.data.vectors.helpers import SPLITS, load_table, read_table, write
 from tests.helpers import refusal
 
@@ -153,3 +153,9 @@ def test_bad_parquet_files_are_refused(tmp_path, monkeypatch):
     assert "row 1 (counted from 0), column 'a'" in refusal(read_table, path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "pip install pyarrow" in refusal(read_table, path)
+
+
+def test_a_bad_cell_of_a_file_in_the_home_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,x\n")
+    assert "got 'x' in line 3" in refusal(TableFile(path="~/t.csv").load, "all")
