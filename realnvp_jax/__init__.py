@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from realnvp_jax.training.optimizer import SGD, Adam, Adamax, AdamW, Muon, Optimizer, ScheduleFree
     from realnvp_jax.training.steps import NonFiniteLossError
 
-__version__ = "0.11.0"
+__version__ = "0.12.0"
 
 _NAMES = {
     "base": ["Base", "Logistic", "Normal", "Uniform"],

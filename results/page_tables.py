@@ -5,6 +5,7 @@ samples was computed), in vectors/ or in autoregressive/ (NAME.json, its result)
 comparisons.json has what commands printed that leave no file: baselines and true densities.
 """
 
+import functools
 import json
 import math
 from collections.abc import Iterable
@@ -15,8 +16,6 @@ HERE = Path(__file__).parent
 PUBLISHED = {"cifar10": "3.49 (the paper)", "mnist": "1.06 (RealNVP in FFJORD's paper)"}
 INGREDIENTS = {  # what docs/results.md calls them, for readers who do not know the code
     "Muon, cosine": "Muon at ten times the learning rate, cosine to zero",
-    "split priors": "split priors, which did not help",
-    "attention": "attention, which did not help",
 }
 OPTIMIZERS = {
     "adam": "Adam",
@@ -140,8 +139,10 @@ def images() -> str:
 
 
 def mean_over_seeds(values: list[float]) -> str:
-    """Mean and standard error over seeds."""
+    """Mean and standard error over seeds; the value alone, if there is one seed."""
     mean = sum(values) / len(values)
+    if len(values) == 1:
+        return f"{mean:.3f}"
     variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
     return f"{mean:.3f} +- {math.sqrt(variance / len(values)):.3f}"
 
@@ -151,17 +152,25 @@ def over_seeds(rung: dict, key: str) -> list[float]:
     return [seed[key] for seed in rung["seeds"]]
 
 
+def rungs(seconds: int) -> list[dict]:
+    """The variants that were trained for that time."""
+    return read("ablation", f"ingredients_{seconds}_seconds.json")["rows"]
+
+
 def ingredients() -> str:
     """docs/results.md: what each ingredient is worth on the test images."""
-    rungs = read("ablation", "ingredients.json")["rows"]
-    rows = ((INGREDIENTS.get(rung["rung"], rung["rung"]), mean_over_seeds(over_seeds(rung, "test"))) for rung in rungs)
-    return lay_out(("", "test"), rows)
-
-
-def all_ingredients() -> str:
-    """results/ablation: the same, with sizes and validation."""
     rows = []
-    for rung in read("ablation", "ingredients.json")["rows"]:
+    for short, long in zip(rungs(60), rungs(900), strict=True):
+        assert short["rung"] == long["rung"]
+        scores = (mean_over_seeds(over_seeds(rung, "test")) for rung in (short, long))
+        rows.append((INGREDIENTS.get(short["rung"], short["rung"]), *scores))
+    return lay_out(("", "1 minute", "15 minutes"), rows)
+
+
+def all_ingredients(seconds: int) -> str:
+    """results/ablation: the variants that were trained for that time, with sizes and validation."""
+    rows = []
+    for rung in rungs(seconds):
         updates = over_seeds(rung, "updates")
         scores = (mean_over_seeds(over_seeds(rung, key)) for key in ("validation", "test"))
         rows.append((rung["rung"], f"{rung['parameters']:,}", f"{sum(updates) / len(updates):,.0f}", *scores))
@@ -330,5 +339,9 @@ TABLES = {  # page -> the names of the tables between its marks, and what makes 
     },
     "docs/after_training.md": {"anomalies": anomalies},
     "docs/compression.md": {"compression": compression},
-    "results/ablation/README.md": {"ingredients": all_ingredients, "optimizers": optimizers},
+    "results/ablation/README.md": {
+        "one_minute": functools.partial(all_ingredients, 60),
+        "fifteen_minutes": functools.partial(all_ingredients, 900),
+        "optimizers": optimizers,
+    },
 }

@@ -55,7 +55,7 @@ INGREDIENTS = {
         "optimizer.l2=0.0",
         "schedule.name=cosine",
     ),
-    "moving average": ("ema_decay=0.98",),
+    "moving average": ("ema_decay=0.99",),
     "Glow steps": ("model.name=glow_flow", "model.num_steps=4", "model.normalization=act_norm"),
     "split priors": (),
     "gated dense conditioners": ("model.conditioner=gated_dense",),
