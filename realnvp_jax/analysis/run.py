@@ -118,7 +118,7 @@ class Run:
 def moved_path(path: str, place: Path) -> Path:
     """Where a file or folder is now: in the directory `place`, or there itself."""
     inside = place / Path(path).name
-    return inside if inside.exists() and place.name != inside.name else place
+    return inside if inside.is_file() or (inside.is_dir() and place.name != inside.name) else place
 
 
 def open_run(

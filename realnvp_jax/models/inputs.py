@@ -47,7 +47,9 @@ def check_data(x: jax.Array, context: Any, preprocessing: Any) -> None:
         check_not_constant(values)
         if values.dtype == np.float32 and len(values) > 1:
             check_scale(values)
-    if jnp.issubdtype(values.dtype, jnp.floating) and not np.asarray(_contains(preprocessing, x)).all():
+    with jax.ensure_compile_time_eval():  # x may be a constant of a function that is being traced
+        is_contained = bool(np.asarray(_contains(preprocessing, x)).all())
+    if not is_contained:
         raise ValueError(
             f"expected x in the support of {preprocessing}, outside of which the density is 0; got {values.min():g} to "
             f"{values.max():g}: rescale x"

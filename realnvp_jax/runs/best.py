@@ -41,4 +41,4 @@ class Best:
 
     def measured_again(self, cost: float, validation_set: str) -> "Best":
         """The same step, with its result on other validation examples; results that cannot be compared are dropped."""
-        return Best(self.step, cost, evaluated=self.evaluated, validation_set=validation_set)
+        return Best(self.step, cost, waited=self.waited, evaluated=self.evaluated, validation_set=validation_set)

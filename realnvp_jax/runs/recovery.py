@@ -1,6 +1,7 @@
 """The parameters of the best step, or of the best remaining step if its checkpoint is lost."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 from realnvp_jax.models.flow import Params
@@ -45,20 +46,23 @@ def restore_best(
 
     try:
         params = restore(best.step)
-        if best.validation_set != validation_set:
-            warn(f"the validation examples have changed: the best step {best.step} is evaluated again")
-            best = best.measured_again(validation_cost(params), validation_set)
-            checkpoints.note_best(int(state.step), best)
-        return params, best
     except ValueError as error:
         warn(f"the checkpoint of the best step {best.step} is lost ({describe_error(error)})")
+    else:
+        if best.validation_set != validation_set:
+            warn(f"the validation examples have changed: the best step {best.step} is evaluated again")
+            found = validation_cost(params)
+            best = best.measured_again(found if math.isfinite(found) else math.inf, validation_set)
+            checkpoints.note_best(int(state.step), best)
+        return params, best
     if best.step in checkpoints.steps():
         checkpoints.put_aside([best.step])
     if best.step == int(state.step):  # its parameters are still in memory
         checkpoints.save(state, best)
         return evaluation_params(state), best
     left = checkpoints.steps()
-    evaluated, best, best_params = best.evaluated, best.lost(), None
+    evaluated, best_params = best.evaluated, None
+    best = dataclasses.replace(best.lost(), validation_set=validation_set)
     for step in reversed(left):
         try:
             params = restore(step)

@@ -103,7 +103,8 @@ class Trainer:
         restored = self.checkpoints.restore(self._shapes)
         state, best = (fresh_state(self.experiment), Best()) if restored is None else restored
         step = int(state.step)
-        best = dataclasses.replace(best, validation_set=best.validation_set or self.evaluator.validation_set)
+        of = None if best.step is None else best.validation_set
+        best = dataclasses.replace(best, validation_set=of or self.evaluator.validation_set)
         if best.evaluated is None and best.step is not None and step % self.config.evaluate.every == 0:
             best = dataclasses.replace(best, evaluated=step)  # versions before 0.11 evaluated before they saved
         return jax.tree.leaves(state), best, self.checkpoints.passed_over

@@ -80,9 +80,10 @@ def fit_data(flow: Flow, x: Any, context: Any, validation: Any, batch_size: int,
             raise ValueError(f"expected at least batch_size={batch_size} rows; got {len(examples)}: lower batch_size")
         if not np.issubdtype(examples.x.dtype, np.integer):
             check_not_constant(examples.x)
-            if examples.x.dtype == np.float32 and len(examples) > 1:
-                check_scale(examples.x, _names(x))
-            check_distinct(examples.x, _names(x))
+            if len(examples) > 1:
+                if examples.x.dtype == np.float32:
+                    check_scale(examples.x, _names(x))
+                check_distinct(examples.x, _names(x))
     seed = int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
 
     def draw(step: int) -> Batch:
@@ -191,7 +192,7 @@ def _ordered_as(first: Any, other: Any, what: str) -> Any:
     names, given = ([] if not hasattr(table, "columns") else list(table.columns) for table in (first, other))
     if names == given or not all(isinstance(name, str) for name in (*names, *given)) or not (names and given):
         return other
-    if sorted(names) != sorted(given):
+    if sorted(names) != sorted(given) or len(set(names)) < len(names):
         raise ValueError(
             f"expected {what} with the columns {shorten(', '.join(names), 100)}; got {shorten(', '.join(given), 100)}"
         )

@@ -299,6 +299,13 @@ def test_data_that_parameters_cannot_be_initialized_from_are_refused():
         image_flow((4, 4, 1), 1, 2, 1, 16).init(jax.random.key(0), pixels)
 
 
+def test_initialization_from_a_constant_of_a_traced_function():
+    flow = vector_flow(2, num_layers=2, hidden=(4,))
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((50, 2)), jnp.float32)
+    found = jax.jit(lambda key: flow.init(key, x))(jax.random.key(0))
+    chex.assert_trees_all_close(found, flow.init(jax.random.key(0), x), rtol=1e-5, atol=1e-6)
+
+
 def test_one_temperature_and_no_examples(without_type_checks):
     flow = vector_flow(2, num_layers=2, hidden=(4,))
     params = flow.init(jax.random.key(0))

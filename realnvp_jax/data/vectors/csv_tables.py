@@ -21,7 +21,8 @@ TEXT_EXTENSIONS = (".csv", ".tsv", ".txt")
 def read_csv(path: Path) -> Any:
     """The columns of a CSV file as a pandas DataFrame, each of numbers, booleans or text.
 
-    Empty cells are missing, and in columns of numbers or booleans also those that pandas takes for missing, such as NA.
+    Empty cells are missing, and also those that pandas takes for missing, such as NA, except in columns of text without
+    any number.
 
     See `find_dialect` for the separators and decimals that are recognised. Column names may be empty or repeated.
 
