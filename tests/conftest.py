@@ -17,7 +17,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the bac
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # tests compile more than they compute
-if jax.__version_info__ < (0, 11):  # code for two cores that compiles in half the time; later versions lack the first
+if jax.__version_info__ < (
+    0,
+    11,
+):  # half the compile time on two cores; later versions of XLA do not know the first flag
     flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
     os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}"
 

@@ -49,7 +49,8 @@ def _promoted(variables: Variables) -> dict[str, Any]:
     """The variables in float32 at least: in half precision, the map and its log-determinant would not fit together."""
 
     def promote(leaf: Any) -> Any:
-        is_half = jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype.itemsize < 4
+        dtype = jnp.result_type(leaf)
+        is_half = jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4
         return leaf.astype(jnp.float32) if is_half else leaf
 
     return jax.tree.map(promote, dict(variables))

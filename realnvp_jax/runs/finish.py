@@ -54,7 +54,7 @@ def finish(
         "unit": experiment.unit,
         "split": config.dataset.test,
         "num_examples": len(experiment.splits.test),
-        "num_examples_wanted": config.evaluate.num_examples,
+        "evaluate.num_examples": config.evaluate.num_examples,
         "step": best.step,
         "num_steps": config.num_steps,
         "validation": cost(experiment.flow, best.cost),

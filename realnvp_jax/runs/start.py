@@ -118,14 +118,14 @@ def _finished_result(config: Config, files: Workdir) -> dict[str, Any] | None:
     A run that ended before num_steps, since its patience did, goes on with more of it.
     """
     result = files.result()
-    if result is not None and "num_examples_wanted" not in result:  # of a version before 0.12
-        result = {**result, "num_examples_wanted": read_config(files.path, REMEDY).evaluate.num_examples}
+    if result is not None and "evaluate.num_examples" not in result:  # of a version before 0.12
+        result = {**result, "evaluate.num_examples": read_config(files.path, REMEDY).evaluate.num_examples}
     is_finished = (
         result is not None
         and result["num_steps"] == config.num_steps
         and ("patience" not in result or 0 < config.patience <= result["patience"])
         and result.get("num_importance_samples", 1) == config.evaluate.num_importance_samples
-        and result["num_examples_wanted"] == config.evaluate.num_examples
+        and result["evaluate.num_examples"] == config.evaluate.num_examples
     )
     return result if is_finished else None
 

@@ -103,8 +103,8 @@ class Trainer:
         restored = self.checkpoints.restore(self._shapes)
         state, best = (fresh_state(self.experiment), Best()) if restored is None else restored
         step = int(state.step)
-        of = None if best.step is None else best.validation_set
-        best = dataclasses.replace(best, validation_set=of or self.evaluator.validation_set)
+        if best.step is None or best.validation_set is None:  # no result yet, or one of a version before 0.12
+            best = dataclasses.replace(best, validation_set=self.evaluator.validation_set)
         if best.evaluated is None and best.step is not None and step % self.config.evaluate.every == 0:
             best = dataclasses.replace(best, evaluated=step)  # versions before 0.11 evaluated before they saved
         return jax.tree.leaves(state), best, self.checkpoints.passed_over
@@ -295,6 +295,6 @@ class Trainer:
         on_main(lambda: self.log.write(self.step, row))
 
     def _restore_best(self) -> Params:
-        measure, of = self.evaluator.validation_cost, self.evaluator.validation_set
-        params, self.best = restore_best(self.checkpoints, self.best, self.state, measure, of)
+        measure, validation_set = self.evaluator.validation_cost, self.evaluator.validation_set
+        params, self.best = restore_best(self.checkpoints, self.best, self.state, measure, validation_set)
         return params

@@ -21,6 +21,7 @@ from realnvp_jax.plots import curves, vectors
 from realnvp_jax.runs import pictures, setup
 from realnvp_jax.runs.best import Best
 from realnvp_jax.runs.checkpoints import Checkpoints, newest_step
+from realnvp_jax.runs.evaluator import Evaluator
 from realnvp_jax.runs.finish import warn_of_overfitting
 from realnvp_jax.runs.pending_metrics import PendingMetrics
 from realnvp_jax.runs.result import read_result
@@ -266,6 +267,39 @@ def test_results_on_other_validation_examples_are_not_compared(config, tmp_path,
     flow, params = realnvp_jax.load(tmp_path / "run")
     assert realnvp_jax.load(tmp_path / "whole")[0] == flow
     chex.assert_trees_all_equal(params, realnvp_jax.load(tmp_path / "whole")[1])
+
+
+def test_a_new_evaluation_that_was_interrupted_is_made_up_for(config, tmp_path, monkeypatch):
+    config.evaluate.num_examples = 2
+    realnvp_jax.train(config, tmp_path / "run")
+    config.evaluate.num_examples = 0
+    with monkeypatch.context() as patched:
+        patched.setattr(Evaluator, "test", lambda *arguments: (_ for _ in ()).throw(MemoryError()))
+        with pytest.raises(MemoryError):
+            realnvp_jax.train(config, tmp_path / "run")
+    assert realnvp_jax.train(config, tmp_path / "run")["num_examples"] > 2
+
+
+def test_a_run_that_patience_ended_does_not_go_on_for_another_evaluation(config, tmp_path):
+    config.num_steps, config.patience = 40, 2
+    config.evaluate.num_examples = 2
+    first = realnvp_jax.train(config, tmp_path / "run")
+    newest = newest_step(tmp_path / "run")
+    assert newest < 40  # else the test tests nothing
+    config.evaluate.num_examples = 0
+    second = realnvp_jax.train(config, tmp_path / "run")
+    assert newest_step(tmp_path / "run") == newest
+    assert (second["step"], second["num_examples"] > 2) == (first["step"], True)
+
+
+def test_a_best_step_that_is_infinite_on_other_examples_can_be_beaten(config, tmp_path, monkeypatch):
+    config.evaluate.num_examples = 2
+    first = realnvp_jax.train(config, tmp_path / "run")
+    config.evaluate.num_examples, config.num_steps = 0, 6
+    monkeypatch.setattr(Evaluator, "validation_cost", lambda *arguments: float("nan"))
+    second = realnvp_jax.train(config, tmp_path / "run")
+    assert first["step"] < second["step"] == 6
+    assert np.isfinite(second["validation"])
 
 
 def test_a_missing_evaluation_is_made_up_for_although_the_best_step_is_lost(config, tmp_path, monkeypatch, capsys):
