@@ -21,7 +21,7 @@ import statistics
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtr, ndtri
+from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 COMPONENTS = ("gaussian", "logistic")
@@ -128,11 +128,15 @@ def _mills_ratio(z: Array) -> Array:
 
 @jax.custom_jvp
 def normal_quantile(log_odds: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """Phi^-1(p) from log p - log(1 - p): exact in both tails, where p itself is 0 or 1 in floating point."""
+    """Phi^-1(p) from log p - log(1 - p): exact in both tails, where p itself is 0 or 1 in floating point.
+
+    The start is equation 26.2.23 of Abramowitz and Stegun, at most 4.5e-4 off; `ndtri` does not have the tails, and since
+    JAX 0.12 it has operations that ONNX lacks.
+    """
     log_p = jax.nn.log_sigmoid(-jnp.abs(log_odds))
-    tail = jnp.sqrt(jnp.maximum(-2 * log_p - jnp.log(-log_p) - np.log(4 * np.pi), 0))
-    z = jnp.where(log_p < -10, -tail, ndtri(jnp.exp(jnp.maximum(log_p, -12))))
-    for _ in range(4):  # Newton steps on log Phi, which is concave
+    t = jnp.sqrt(-2 * log_p)
+    z = ((0.010328 * t + 0.802853) * t + 2.515517) / (((0.001308 * t + 0.189269) * t + 1.432788) * t + 1) - t
+    for _ in range(3):  # Newton steps on log Phi, which is concave
         ratio = _mills_ratio(z)
         z = z - (_log_normal(z) + jnp.log(ratio) - log_p) * ratio
     return jnp.where(log_odds < 0, z, -z)
