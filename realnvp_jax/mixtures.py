@@ -130,8 +130,8 @@ def _mills_ratio(z: Array) -> Array:
 def normal_quantile(log_odds: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Phi^-1(p) from log p - log(1 - p): exact in both tails, where p itself is 0 or 1 in floating point.
 
-    The start is equation 26.2.23 of Abramowitz and Stegun, at most 4.5e-4 off; `ndtri` does not have the tails, and since
-    JAX 0.12 it has operations that ONNX lacks.
+    Newton's method starts from equation 26.2.23 of Abramowitz and Stegun, which is at most 4.5e-4 off. `ndtri` would
+    underflow in the tails, and since JAX 0.12 it consists of operations that ONNX lacks.
     """
     log_p = jax.nn.log_sigmoid(-jnp.abs(log_odds))
     t = jnp.sqrt(-2 * log_p)
@@ -150,18 +150,32 @@ def _normal_quantile_jvp(primals, tangents):
     return z, jax.nn.sigmoid(jnp.abs(log_odds)) * _mills_ratio(-jnp.abs(z)) * tangent
 
 
-def _components(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, ...]:
-    """(log w_k, (x - m_k) / s_k, log f(x))."""
+def _standardized(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, ...]:
+    """(log w_k, (x - m_k) / s_k, log s_k)."""
     log_weights, means, log_scales = _mixture(raw, component)
     u = jnp.clip((x[..., None] - means) * jnp.exp(-log_scales), -_FURTHEST, _FURTHEST)
-    return log_weights, u, jax.nn.logsumexp(log_weights + _log_density(u, component) - log_scales, axis=-1)
+    return log_weights, u, log_scales
 
 
-def _log_odds(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, Array, Array]:
-    """(l = log F - log(1 - F), log f, log dl/dx = log(f / (F (1 - F)))) at x."""
-    log_weights, u, log_density = _components(x, raw, component)
-    log_below, log_above = (jax.nn.logsumexp(log_weights + tail, axis=-1) for tail in _log_tails(u, component))
-    return log_below - log_above, log_density, log_density - log_below - log_above
+def _log_odds(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, Array]:
+    """(l = log F - log(1 - F), log dl/dx = log(f / (F (1 - F)))) at x.
+
+    With G the smaller of F and 1 - F, f / G is the mean of the hazards of the components, c / (C s_k), each weighted by
+    the share of the component in G. Unlike log f - log G, it keeps its digits far outside the mixture.
+    """
+    log_weights, u, log_scales = _standardized(x, raw, component)
+    below, above = _log_tails(u, component)
+    log_below, log_above = (jax.nn.logsumexp(log_weights + tail, axis=-1) for tail in (below, above))
+    is_left = (log_below < log_above)[..., None]
+    tail, rest = jnp.where(is_left, below, above), jnp.where(is_left, above, below)
+    log_tail, log_rest = jnp.minimum(log_below, log_above), jnp.maximum(log_below, log_above)
+    if component == "logistic":
+        log_hazards = rest
+    else:
+        lower = jnp.where(u < 0, u, -u)
+        log_hazards = jnp.where((u < 0) == is_left, -jnp.log(_mills_ratio(lower)), _log_normal(u) - tail)
+    log_shares = log_weights + tail - log_tail[..., None]
+    return log_below - log_above, jax.nn.logsumexp(log_shares + log_hazards - log_scales, axis=-1) - log_rest
 
 
 def mixture_forward(
@@ -176,12 +190,13 @@ def mixture_forward(
       base: uniform or normal.
     """
     if base == "uniform":
-        log_weights, u, log_density = _components(x, raw, component)
+        log_weights, u, log_scales = _standardized(x, raw, component)
         cdf = jax.nn.sigmoid(u) if component == "logistic" else ndtr(u)
+        log_density = jax.nn.logsumexp(log_weights + _log_density(u, component) - log_scales, axis=-1)
         return jnp.clip(jnp.sum(jnp.exp(log_weights) * cdf, axis=-1), 0, 1), log_density
-    log_odds, log_density, _ = _log_odds(x, raw, component)
+    log_odds, log_slope = _log_odds(x, raw, component)
     z = normal_quantile(log_odds)
-    return z, log_density - _log_normal(z)
+    return z, log_slope + jax.nn.log_sigmoid(jnp.abs(log_odds)) + jnp.log(_mills_ratio(-jnp.abs(z)))
 
 
 def mixture_inverse(
@@ -209,8 +224,7 @@ def log_odds_forward(
     x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str
 ) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
     """(l, log dl/dx), elementwise, l = log F(x) - log(1 - F(x)). The arguments are those of `mixture_forward`."""
-    log_odds, _, log_slope = _log_odds(x, raw, component)
-    return log_odds, log_slope
+    return _log_odds(x, raw, component)
 
 
 def log_odds_inverse(
@@ -218,7 +232,7 @@ def log_odds_inverse(
 ) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
     """(x, log dx/dl), elementwise: the inverse of `log_odds_forward`."""
     x = _quantile(log_odds, raw, component)
-    return x, -_log_odds(x, raw, component)[2]
+    return x, -_log_odds(x, raw, component)[1]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
@@ -232,7 +246,7 @@ def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], 
     smallest_scale = jnp.exp(log_scales.min(axis=-1))
 
     def from_logarithms(x):
-        log_odds, _, log_slope = _log_odds(x, raw, component)
+        log_odds, log_slope = _log_odds(x, raw, component)
         return log_odds, jnp.exp(-log_slope)
 
     def from_probabilities(x):
@@ -296,5 +310,5 @@ def _quantile_jvp(component, primals, tangents):
     """From l(x; raw) = log_odds: dx = (d log_odds - dl/draw . draw) / (dl/dx)."""
     (log_odds, raw), (log_odds_tangent, raw_tangent) = primals, tangents
     x = _quantile(log_odds, raw, component)
-    (_, _, log_slope), (by_raw, _, _) = jax.jvp(lambda raw: _log_odds(x, raw, component), (raw,), (raw_tangent,))
+    (_, log_slope), (by_raw, _) = jax.jvp(lambda raw: _log_odds(x, raw, component), (raw,), (raw_tangent,))
     return x, (log_odds_tangent - by_raw) * jnp.exp(-log_slope)
