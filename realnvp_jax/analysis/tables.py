@@ -12,7 +12,8 @@ from realnvp_jax.analysis.run import Run
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.vectors.columns import match_columns, numbered
 from realnvp_jax.data.vectors.discrete import dequantize_columns
-from realnvp_jax.data.vectors.table_files import read_column, read_frame, to_numbers
+from realnvp_jax.data.vectors.encoding import ColumnError
+from realnvp_jax.data.vectors.table_files import Table, read_column, read_frame, to_numbers
 from realnvp_jax.models.create import context_columns
 from realnvp_jax.text import shorten, split_names
 
@@ -49,7 +50,7 @@ def read_table(run: Run, path: Path, id_column: str = "") -> tuple[Examples, lis
     else:
         _check_number(run, given, file)
         print(f"columns of {file} are matched by position, since the run does not know their names", file=sys.stderr)
-    table = to_numbers(frame, path, context, categories, run.config.dataset.get("missing", "refuse"))
+    table = _to_numbers(frame, path, context, categories, run.config.dataset.get("missing", "refuse"))
     num_missing = table.num_rows - len(table.rows)
     if num_missing:
         print(
@@ -80,7 +81,15 @@ def read_contexts(run: Run, path: Path) -> tuple[Float32[np.ndarray, "n K"], lis
         )
     frame, others = frame.iloc[:, places], [column for i, column in enumerate(given) if i not in set(places)]
     frame.columns = list(context)
-    return to_numbers(frame, path, context, categories).values.astype(np.float32), others
+    return _to_numbers(frame, path, context, categories).values.astype(np.float32), others
+
+
+def _to_numbers(frame: Any, path: Path, *arguments: Any) -> Table:
+    """As `to_numbers`, with advice for a table that must have the columns of the run."""
+    try:
+        return to_numbers(frame, path, *arguments)
+    except ColumnError as error:
+        raise ValueError(f"{error.problem}: correct the file, or leave such rows out of it") from None
 
 
 def context_values(run: Run) -> dict[str, tuple[str, ...]]:

@@ -86,8 +86,6 @@ def main(
             raise ValueError(f"expected {needs} for --kind {kind}; got a run and options of {', '.join(possible)} only")
     x = _examples(run, files, source, count, seed, resize)
     directory.mkdir(parents=True, exist_ok=True)
-    for old in (directory / f"{kind}{extension}" for kind in _KINDS for extension in (".png", ".csv")):
-        old.unlink(missing_ok=True)
     written = []
     for kind in kinds or possible:
         values = _values(run, kind, x, num, seed)

@@ -279,7 +279,7 @@ class Flow:
         return y.reshape(batch + self.event_shape)
 
     def to_uint8(self, x: ArrayLike) -> Integer[Array, "..."]:
-        """Pixels in {0, ..., levels - 1}: values in the data's units, floored and clamped.
+        """Pixels in {0, ..., levels - 1}: values in the data's units, floored and clamped; NaN becomes 0.
 
         Raises:
           ValueError: the flow has no levels, or more than 256.

@@ -319,6 +319,12 @@ def test_tables_that_do_not_fit_are_refused(tmp_path):
         assert message == f"expected one table, .csv, .tsv, .txt, .parquet or .npz, for a flow of vectors; got {got}"
     assert "got 'x.png'" in refusal(read_examples, PLANE(), ["x.png"])
     path = write_csv(tmp_path / "x.csv", "x,y", np.array([[1, np.nan], [2, 3]]))
-    assert "expected a value in every cell of 'x.csv'; got none in 1 of 2 rows" in refusal(
-        read_examples, PLANE(), [path]
+    assert refusal(read_examples, PLANE(), [path]) == (
+        "expected a value in every cell of 'x.csv'; got none in 1 of 2 rows, the first in line 2, column 'y': "
+        "correct the file, or leave such rows out of it"
+    )
+    (tmp_path / "x.csv").write_text("x,y\n1,2\n3,four\n")
+    assert refusal(read_examples, PLANE(), [path]) == (
+        "expected numbers in column 'y' of 'x.csv'; got 'four' in line 3: "
+        "correct the file, or leave such rows out of it"
     )

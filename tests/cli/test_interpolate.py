@@ -54,6 +54,9 @@ def test_interpolations_of_vectors(moons, shop, tmp_path):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["row", "place", "x", "y"]
     assert [(int(row["row"]), int(row["place"])) for row in rows[:6]] == [(0, i) for i in range(5)] + [(1, 0)]
+    realnvp("interpolate", "-w", moons, "-n", 3, "--kind", "linear", "-o", tmp_path / "tables", "--overwrite")
+    assert len((tmp_path / "tables" / "linear.csv").read_text().splitlines()) == 10
+    assert len((tmp_path / "tables" / "spherical.csv").read_text().splitlines()) == 26  # of the command before
     test = open_run(moons).split("test").x
     given = test[np.random.default_rng(0).permutation(len(test))[:4]]
     found = [[float(rows[i][name]) for name in ("x", "y")] for i in (0, 4, 20, 24)]
@@ -66,7 +69,7 @@ def test_interpolations_of_vectors(moons, shop, tmp_path):
     realnvp("interpolate", tmp_path / "x.csv", "-w", tmp_path / "run", "-n", 5, "-o", tmp_path / "named")
     other = pd.read_csv(tmp_path / "named" / "linear.csv")
     assert list(other) == ["row_", "place", "row", "length, mm"]
-    np.testing.assert_allclose(other.to_numpy(), pd.read_csv(tmp_path / "tables" / "linear.csv"), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(other.to_numpy(), pd.DataFrame(rows).astype(float), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,8 @@ def place_of_row(path: Path, row: int) -> str:
 def write_csv(path: Path, parts: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file that `read_csv` reads, part by part; the file appears when it is complete.
 
+    Missing numbers become nan, and missing texts empty cells.
+
     Args:
       path: the file.
       parts: rows, as {name of a column: its values}, each part with the same columns.
@@ -132,7 +134,10 @@ def write_csv(path: Path, parts: Iterable[Mapping[str, Any]]) -> None:
     try:
         with temporary.open("w", newline="", encoding="utf-8") as file:
             for i, part in enumerate(parts):
-                pd.DataFrame(dict(part)).to_csv(file, header=i == 0, index=False, float_format="%.9g", na_rep="nan")
+                frame = pd.DataFrame(dict(part))
+                texts = frame.select_dtypes(exclude=["number", "bool"]).columns
+                frame = frame.fillna(dict.fromkeys(texts, ""))
+                frame.to_csv(file, header=i == 0, index=False, float_format="%.9g", na_rep="nan")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

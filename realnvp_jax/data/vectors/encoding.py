@@ -26,6 +26,14 @@ _DATE = re.compile(
 )
 
 
+class ColumnError(ValueError):
+    """A column of a table cannot be used. `problem` is the message without the advice, which is for training."""
+
+    def __init__(self, problem: str, advice: str):
+        super().__init__(f"{problem}: {advice}")
+        self.problem = problem
+
+
 def find_categories(frame: Any, path: Path) -> tuple[str, ...]:
     """The one-hot columns for the categorical columns of a pandas DataFrame, alphabetical within each column.
 
@@ -167,13 +175,13 @@ def _category_name(value: Any, name: str, path: Path) -> str:
         return str(value).strip()
     if isinstance(value, (int, float, np.number)):
         return str(int(value)) if float(value).is_integer() else str(value)
-    raise ValueError(
-        f"expected numbers or text in column {shorten(name)} of {shorten(path.name)}; "
-        f"got {shorten(value)}: leave it out with --config.dataset.drop={_quoted(name)}"
+    raise ColumnError(
+        f"expected numbers or text in column {shorten(name)} of {shorten(path.name)}; got {shorten(value)}",
+        f"leave it out with --config.dataset.drop={_quoted(name)}",
     )
 
 
-def _text_error(series: Any, name: str, path: Path, *, is_context: bool) -> ValueError:
+def _text_error(series: Any, name: str, path: Path, *, is_context: bool) -> ColumnError:
     """The error to raise for text where numbers are needed."""
     sample = _sample(series)
     if not _is_categorical(series) and _looks_like_dates(sample):
@@ -190,9 +198,10 @@ def _text_error(series: Any, name: str, path: Path, *, is_context: bool) -> Valu
     else:
         advice = f"{drop}, or condition on its categories with --config.dataset.context={key}"
     kind = "categories, such as " if _is_categorical(series) else ""
-    return ValueError(
+    return ColumnError(
         f"expected numbers in column {shorten(name)} of {shorten(path.name)}; "
-        f"got {kind}{shorten(series.iloc[row])} in {place_of_row(path, row)}: {advice}"
+        f"got {kind}{shorten(series.iloc[row])} in {place_of_row(path, row)}",
+        advice,
     )
 
 
@@ -211,11 +220,12 @@ def _is_mostly_numbers(series: Any) -> bool:
     return bool(_is_text(series).sum() <= (1 - _MOSTLY) * series.notna().sum())
 
 
-def _date_error(series: Any, name: str, path: Path) -> ValueError:
-    return ValueError(
+def _date_error(series: Any, name: str, path: Path) -> ColumnError:
+    return ColumnError(
         f"expected numbers in column {shorten(name)} of {shorten(path.name)}; got dates or times such as "
-        f"{shorten(_first(series), 40)}: leave the column out with --config.dataset.drop={_quoted(name)}, or convert "
-        "it to a number, such as seconds since the first row"
+        f"{shorten(_first(series), 40)}",
+        f"leave the column out with --config.dataset.drop={_quoted(name)}, or convert it to a number, such as seconds "
+        "since the first row",
     )
 
 

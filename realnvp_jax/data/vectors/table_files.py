@@ -13,7 +13,7 @@ from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.vectors.binary_tables import read_npz, read_parquet
 from realnvp_jax.data.vectors.columns import choose_columns, unknown_column
 from realnvp_jax.data.vectors.csv_tables import TEXT_EXTENSIONS, place_of_row, read_csv, read_csv_column
-from realnvp_jax.data.vectors.encoding import encode, find_categories
+from realnvp_jax.data.vectors.encoding import ColumnError, encode, find_categories
 from realnvp_jax.registry import register
 from realnvp_jax.text import shorten, split_names
 
@@ -133,16 +133,16 @@ def to_numbers(
     if len(rows) < len(values) and missing == "refuse":
         row, column = np.argwhere(is_missing)[0]
         worst = int(is_missing.sum(axis=0).argmax())
-        raise ValueError(
+        raise ColumnError(
             f"expected a value in every cell of {file}; got none in {len(values) - len(rows):,} of {len(values):,} "
-            f"rows, the first in {place_of_row(path, row)}, column {shorten(frame.columns[column], 40)}: drop these "
-            "rows with --config.dataset.missing=drop, or columns with --config.dataset.drop; "
-            f"{shorten(frame.columns[worst], 40)} lacks the most values"
+            f"rows, the first in {place_of_row(path, row)}, column {shorten(frame.columns[column], 40)}",
+            "drop these rows with --config.dataset.missing=drop, or columns with --config.dataset.drop; "
+            f"{shorten(frame.columns[worst], 40)} lacks the most values",
         )
     if len(rows) == 0:
-        raise ValueError(
-            f"expected rows without missing values in {file}; got none of {len(values):,}: leave the columns that lack "
-            "values out with --config.dataset.drop"
+        raise ColumnError(
+            f"expected rows without missing values in {file}; got none of {len(values):,}",
+            "leave the columns that lack values out with --config.dataset.drop",
         )
     values = values[rows] if len(rows) < len(values) else values
     too_large = ~(np.abs(values) <= np.finfo(np.float32).max)

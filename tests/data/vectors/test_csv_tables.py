@@ -136,6 +136,14 @@ def test_what_is_written_is_read(tmp_path):
     assert frame["x"].tolist() == [0.5, 2, 1.5]
 
 
+def test_a_missing_text_is_written_as_an_empty_cell(tmp_path):
+    names = [np.array(["Bern", None, float("nan")], object), np.array(["Chur", "nan", "Ur"], object)]
+    write_csv(tmp_path / "t.csv", [{"name": part, "x": [1.5, np.nan, 2]} for part in names])
+    written = (tmp_path / "t.csv").read_text().split()
+    assert written == ["name,x", "Bern,1.5", ",nan", ",2", "Chur,1.5", "nan,nan", "Ur,2"]
+    assert read_csv(tmp_path / "t.csv")["name"].isna().tolist() == [False, True, True, False, False, False]
+
+
 def test_a_category_may_be_called_na(tmp_path):
     rows = [f"{i / 7},{i * i / 9},{('NA', 'EU')[i % 2]}" for i in range(20)]
     (tmp_path / "t.csv").write_text("\n".join(["x,y,region", *rows]))
