@@ -24,6 +24,8 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
+from realnvp_jax.normal_tails import log_normal, log_normal_tails, mills_ratio, normal_quantile
+
 COMPONENTS = ("gaussian", "logistic")
 BASES = ("uniform", "normal")
 
@@ -31,7 +33,6 @@ _LARGEST_LOG_SCALE = 8.0  # smooth bound on the |log-scale| of a component
 _FURTHEST = 1e18  # standard deviations from a component: float32 overflows on larger squares
 _FAR_LOG_ODDS = 60.0  # beyond it, probabilities soon underflow in float32
 _SEARCH_STEPS = 100  # upper bound: most elements need fewer than ten
-_FRACTIONS = 16  # of Laplace's continued fraction, exact to rounding beyond 3 in float32, and beyond 6 in float64
 
 
 def num_parameters(num_components: int) -> int:
@@ -78,76 +79,14 @@ def _log_sigmoids_jvp(primals, tangents):
 
 def _log_tails(u: Array, component: str) -> tuple[Array, Array]:
     """(log C(u), log C(-u))."""
-    return _log_sigmoids(u) if component == "logistic" else _log_normal_tails(u)
-
-
-@jax.custom_jvp
-def _log_normal_tails(u: Array) -> tuple[Array, Array]:
-    """(log Phi(u), log Phi(-u))."""
-    lower = jnp.where(u < 0, u, -u)  # unlike -|u|, it has a derivative at 0
-    log_lower = _log_normal(lower) + jnp.log(_mills_ratio(lower))
-    log_upper = jnp.log1p(-jnp.exp(log_lower))
-    return jnp.where(u < 0, log_lower, log_upper), jnp.where(u < 0, log_upper, log_lower)
-
-
-@_log_normal_tails.defjvp
-def _log_normal_tails_jvp(primals, tangents):
-    """phi(u) / Phi(u) and -phi(u) / Phi(-u): in the tail, the inverse of the Mills ratio, whose digits remain."""
-    (u,), (tangent,) = primals, tangents
-    log_below, log_above = _log_normal_tails(u)
-    in_tail = 1 / _mills_ratio(jnp.where(u < 0, u, -u))
-    in_bulk = jnp.exp(_log_normal(u) - jnp.where(u < 0, log_above, log_below))
-    below, above = jnp.where(u < 0, in_tail, in_bulk), jnp.where(u < 0, in_bulk, in_tail)
-    return (log_below, log_above), (below * tangent, -above * tangent)
+    return _log_sigmoids(u) if component == "logistic" else log_normal_tails(u)
 
 
 def _log_density(u: Array, component: str) -> Array:
     if component == "logistic":
         log_below, log_above = _log_sigmoids(u)
         return log_below + log_above
-    return _log_normal(u)
-
-
-def _log_normal(u: Array) -> Array:
-    return -0.5 * jnp.square(u) - 0.5 * np.log(2 * np.pi)
-
-
-def _mills_ratio(z: Array) -> Array:
-    """Phi(z) / phi(z) for z <= 0.
-
-    In the tail by Laplace's continued fraction, 1 / (t + 1 / (t + 2 / (t + ...))), t = -z, which needs no difference of
-    large logarithms, and no erfc, which ONNX lacks.
-    """
-    tail = -6.0 if z.dtype == jnp.float64 else -3.0
-    near, t = jnp.where(z < tail, tail, z), -jnp.where(z < tail, z, tail)
-    fraction = t
-    for k in range(_FRACTIONS, 0, -1):
-        fraction = t + k / fraction
-    return jnp.where(z < tail, 1 / fraction, ndtr(near) * jnp.exp(-_log_normal(near)))
-
-
-@jax.custom_jvp
-def normal_quantile(log_odds: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """Phi^-1(p) from log p - log(1 - p): exact in both tails, where p itself is 0 or 1 in floating point.
-
-    Newton's method starts from equation 26.2.23 of Abramowitz and Stegun, which is at most 4.5e-4 off. `ndtri` would
-    underflow in the tails, and since JAX 0.12 it consists of operations that ONNX lacks.
-    """
-    log_p = jax.nn.log_sigmoid(-jnp.abs(log_odds))
-    t = jnp.sqrt(-2 * log_p)
-    z = ((0.010328 * t + 0.802853) * t + 2.515517) / (((0.001308 * t + 0.189269) * t + 1.432788) * t + 1) - t
-    for _ in range(3):  # Newton steps on log Phi, which is concave
-        ratio = _mills_ratio(z)
-        z = z - (_log_normal(z) + jnp.log(ratio) - log_p) * ratio
-    return jnp.where(log_odds < 0, z, -z)
-
-
-@normal_quantile.defjvp
-def _normal_quantile_jvp(primals, tangents):
-    """dz/dl = p (1 - p) / phi(z)."""
-    (log_odds,), (tangent,) = primals, tangents
-    z = normal_quantile(log_odds)
-    return z, jax.nn.sigmoid(jnp.abs(log_odds)) * _mills_ratio(-jnp.abs(z)) * tangent
+    return log_normal(u)
 
 
 def _standardized(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, ...]:
@@ -173,7 +112,7 @@ def _log_odds(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], compone
         log_hazards = rest
     else:
         lower = jnp.where(u < 0, u, -u)
-        log_hazards = jnp.where((u < 0) == is_left, -jnp.log(_mills_ratio(lower)), _log_normal(u) - tail)
+        log_hazards = jnp.where((u < 0) == is_left, -jnp.log(mills_ratio(lower)), log_normal(u) - tail)
     log_shares = log_weights + tail - log_tail[..., None]
     return log_below - log_above, jax.nn.logsumexp(log_shares + log_hazards - log_scales, axis=-1) - log_rest
 
@@ -196,7 +135,7 @@ def mixture_forward(
         return jnp.clip(jnp.sum(jnp.exp(log_weights) * cdf, axis=-1), 0, 1), log_density
     log_odds, log_slope = _log_odds(x, raw, component)
     z = normal_quantile(log_odds)
-    return z, log_slope + jax.nn.log_sigmoid(jnp.abs(log_odds)) + jnp.log(_mills_ratio(-jnp.abs(z)))
+    return z, log_slope + jax.nn.log_sigmoid(jnp.abs(log_odds)) + jnp.log(mills_ratio(-jnp.abs(z)))
 
 
 def mixture_inverse(
@@ -213,7 +152,7 @@ def mixture_inverse(
         inside = jnp.where(z == 0, limits.epsneg / 2, jnp.clip(z, limits.tiny, 1 - limits.epsneg))
         log_odds = jnp.where((z >= 0) & (z <= 1), jnp.log(inside) - jnp.log1p(-inside), jnp.nan)
     else:
-        log_below, log_above = _log_normal_tails(z)
+        log_below, log_above = log_normal_tails(z)
         log_odds = log_below - log_above
     x = _quantile(log_odds, raw, component)
     _, log_derivative = mixture_forward(x, raw, component, base)
@@ -256,7 +195,7 @@ def _quantile(log_odds: Float[Array, "*n"], raw: Float[Array, "*n parameters"], 
         is_left = u < 0
         below = jnp.sum(weights * jnp.where(is_left, tail, 1 - tail), axis=-1)
         above = jnp.sum(weights * jnp.where(is_left, 1 - tail, tail), axis=-1)
-        unit_density = tail * (1 - tail) if component == "logistic" else jnp.exp(_log_normal(u))
+        unit_density = tail * (1 - tail) if component == "logistic" else jnp.exp(log_normal(u))
         density = jnp.sum(weights * unit_density * inverse_scales, axis=-1)
         tiny = jnp.finfo(x.dtype).tiny
         return jnp.log(jnp.maximum(below, tiny)) - jnp.log(jnp.maximum(above, tiny)), below * above / density

@@ -83,9 +83,9 @@ Examples:
 def main(files: tuple[Path, ...]) -> None:
     """Train flows, and use those of finished or unfinished runs.
 
-    `train` writes a workdir, such as runs/digits; the commands below it open one with --workdir. Their output goes to
-    the folder analysis of the workdir unless --output says otherwise, with a .json file beside it that says how it was
-    made. Nothing is overwritten without --overwrite.
+    `train` writes a workdir, such as runs/digits; all other commands but `configs` and `data` open one with --workdir.
+    Their output goes to the folder analysis of the workdir unless --output says otherwise, with a .json file beside it
+    that says how it was made. Nothing is overwritten without --overwrite.
     """
     if click.get_current_context().invoked_subcommand != "train":
         StopRequest.end()  # the other commands have nothing to save

@@ -71,7 +71,7 @@ def masked_autoregressive_flow(
       context: width of the context of a conditional density, None or 0 for an unconditional one.
       inverse: whether to build an IAF.
       order: order of the elements in each layer: reversed in every second one, or random (by `seed`).
-      transform: affine, additive or spline, by name or as an object.
+      transform: affine, additive, spline or mixture_affine, by name or as an object.
       normalization: normalization after every map, by name or as an object: batch_norm, act_norm (initialized by
         `flow.init(key, x)`), or none.
       residual: whether hidden layers add their input, which requires equal widths in `hidden`.

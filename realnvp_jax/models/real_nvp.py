@@ -119,7 +119,8 @@ def image_flow(
       alpha: the logit acts on alpha + (1 - 2 alpha) x / levels, which alpha keeps away from 0 and 1.
       context: width of the context of a conditional density, None or 0 for an unconditional one.
       conditioner: network of the coupling layers.
-      transform: transform of the coupling layers: affine, additive (NICE, with its final diagonal scaling), or spline.
+      transform: transform of the coupling layers: affine, additive (NICE, with its final diagonal scaling), spline or
+        mixture_affine.
       normalization: after the coupling layers and in the conditioners: batch_norm, act_norm (then initialize with
         `flow.init(key, x)`), or none.
       masks: checkerboard; or, for comparison, halves of the image (a bad choice) or random cells.

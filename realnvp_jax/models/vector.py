@@ -118,7 +118,8 @@ def vector_flow(
       conditioner: network of the coupling layers.
       masks: halves, alternating, random (by `seed`), or learned, which is halves with mixing="lu".
       mixing: an invertible map before every coupling layer: lu, conv1x1, conv1x1_plain, permutation, or None.
-      transform: transform of the coupling layers: affine, additive (NICE, with its final diagonal scaling), or spline.
+      transform: transform of the coupling layers: affine, additive (NICE, with its final diagonal scaling), spline or
+        mixture_affine.
       normalization: after the coupling layers: none, act_norm (initialized by `flow.init(key, x)`), or batch_norm.
       base: distribution of the latents.
       seed: seed of random masks.

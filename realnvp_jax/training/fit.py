@@ -92,8 +92,8 @@ def fit(
       num_epochs: number of passes through x (the last update may run into a further pass); not for a simulator.
       context: what the examples are conditioned on, [n, context_size], if the flow is conditional.
       batch_size: examples per update. If there are fewer images, they are repeated; fewer vectors are refused.
-      optimizer: a registered name (adam, muon), an object such as realnvp_jax.Adam(beta2=0.99), or any transformation
-        of optax, which has its own learning rate.
+      optimizer: a registered name (adam, adamax, adamw, muon, schedule_free, sgd), an object such as
+        realnvp_jax.Adam(beta2=0.99), or any transformation of optax, which has its own learning rate.
       learning_rate: learning rate of a named optimizer or an object; None is 1e-3.
       schedule: schedule of this learning rate: constant (None), cosine to zero at the last step, or one_cycle (up to
         the learning rate over 30% of the updates, then down to almost zero).

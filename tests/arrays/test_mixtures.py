@@ -13,12 +13,11 @@ from scipy.special import log_ndtr
 from realnvp_jax.mixtures import (
     BASES,
     COMPONENTS,
-    _log_normal_tails,
     mixture_forward,
     mixture_inverse,
-    normal_quantile,
     num_parameters,
 )
+from realnvp_jax.normal_tails import log_normal_tails, normal_quantile
 
 KEY = jax.random.key(0)
 forward = jax.jit(mixture_forward, static_argnums=(2, 3))
@@ -180,10 +179,10 @@ def test_the_tails_of_the_normal_and_two_derivatives(double, tolerance):
     slope = np.exp(-0.5 * u**2 - 0.5 * np.log(2 * np.pi) - log_below)
     with jax.enable_x64(double):
         values = jnp.asarray(u)
-        found = _log_normal_tails(values)
+        found = log_normal_tails(values)
         np.testing.assert_allclose(found[0], log_below, rtol=tolerance, atol=1e-30)
         np.testing.assert_allclose(found[1], log_above, rtol=tolerance, atol=1e-30)
-        derivative = jax.grad(lambda t: _log_normal_tails(t)[0])
+        derivative = jax.grad(lambda t: log_normal_tails(t)[0])
         np.testing.assert_allclose(jax.vmap(derivative)(values), slope, rtol=10 * tolerance, atol=1e-30)
         second = jax.vmap(jax.grad(derivative))(values)
         curvature = -slope * (u + slope)

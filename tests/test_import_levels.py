@@ -1,4 +1,4 @@
-"""The package is a house of floors: a module imports only from its own floor and from those below it."""
+"""A module imports only from its own level and from the levels below it."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "realnvp_jax"
 MOST_LINES = 300
 
-FLOORS = (  # from the ground; a name is that of a folder
+LEVELS = (  # from the bottom up; a name is that of a folder
     "arrays",  # the modules of the top folder
     "networks",
     "bijections",
@@ -36,12 +36,12 @@ CONFIGS = (PACKAGE / "configs").glob("*.py")  # behind a link, which rglob does 
 MODULES = {module_name(path): path for path in sorted({*PACKAGE.rglob("*.py"), *CONFIGS})}
 
 
-def floor(module: str) -> int:
+def level(module: str) -> int:
     parts = module.split(".")
     if module == "realnvp_jax":
-        return FLOORS.index("package")
+        return LEVELS.index("package")
     is_folder = len(parts) > 2 or MODULES[module].name == "__init__.py"
-    return FLOORS.index(parts[1] if is_folder else "arrays")
+    return LEVELS.index(parts[1] if is_folder else "arrays")
 
 
 def imports(tree: ast.AST) -> set[str]:
@@ -84,12 +84,12 @@ def at_import_time(tree: ast.Module) -> ast.Module:
 def arrows_up(module: str, source: str) -> list[str]:
     tree = ast.parse(source)
     if module == "realnvp_jax":  # `load`, `fit` and `train` are imported when they are used
-        late = [name for name in imports(tree) if floor(name) > FLOORS.index("runs")]
+        late = [name for name in imports(tree) if level(name) > LEVELS.index("runs")]
         tree = at_import_time(tree)
     else:
         late = []
-    up = [name for name in imports(tree) if floor(name) > floor(module)]
-    return [f"{module} ({FLOORS[floor(module)]}) -> {name} ({FLOORS[floor(name)]})" for name in sorted(up + late)]
+    up = [name for name in imports(tree) if level(name) > level(module)]
+    return [f"{module} ({LEVELS[level(module)]}) -> {name} ({LEVELS[level(name)]})" for name in sorted(up + late)]
 
 
 def test_no_import_runs_up():
