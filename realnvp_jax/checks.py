@@ -52,6 +52,14 @@ def check_not_constant(values: np.ndarray, columns: Sequence[str] | None = None)
         )
 
 
+def check_context_scale(values: np.ndarray, columns: Sequence[str] | None = None) -> None:
+    """`check_scale` for the columns of a context [n, K], which may be constant, unless JAX's numbers are float64."""
+    varying = np.flatnonzero((values != values[:1]).any(axis=0)).tolist()
+    if varying and jax.dtypes.canonicalize_dtype(np.float64) == np.float32:
+        names = [f"{_name(columns, i)} of the context" for i in varying]
+        _check_scale(values[:, varying].astype(np.float64), names)
+
+
 def check_scale(values: np.ndarray, columns: Sequence[str] | None = None) -> None:
     """Raise ValueError if float32 cannot hold a column of [n, D]: values too small, or an offset that leaves few steps.
 
@@ -59,20 +67,24 @@ def check_scale(values: np.ndarray, columns: Sequence[str] | None = None) -> Non
       values: the examples, as float64 or integers; no column is constant.
       columns: names of the columns; None to call them by their numbers.
     """
+    _check_scale(values, [_name(columns, i) for i in range(values.shape[1])])
+
+
+def _check_scale(values: np.ndarray, names: Sequence[str]) -> None:
     deviation, largest = values.std(axis=0, dtype=np.float64), np.abs(values).max(axis=0)
     small = np.flatnonzero(deviation < SMALLEST_DEVIATION)
     if small.size:
         column = int(small[0])
         raise ValueError(
             f"expected columns with a standard deviation of at least {SMALLEST_DEVIATION:g}, for float32; got "
-            f"{deviation[column]:.3g} in {_name(columns, column)}: scale the column up"
+            f"{deviation[column]:.3g} in {names[column]}: scale the column up"
         )
     steps = np.spacing(largest.astype(np.float32)).astype(np.float64)
     coarse = np.flatnonzero(deviation < FEWEST_STEPS * steps)
     if coarse.size:
         column = int(coarse[0])
         raise ValueError(
-            f"expected values that float32 can tell apart; got {_name(columns, column)} with values up to "
+            f"expected values that float32 can tell apart; got {names[column]} with values up to "
             f"{largest[column]:.10g} and a standard deviation of {deviation[column]:.3g}, where float32 has steps of "
             f"{steps[column]:.3g}: subtract an offset from the column, such as its smallest value, "
             f"{values[:, column].min():.10g}"

@@ -13,7 +13,7 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 
 from realnvp_jax.analysis.read import framing_of
 from realnvp_jax.analysis.run import Run
@@ -54,6 +54,10 @@ class Scores:
         """The scores that are not None, by name, always in the same order."""
         order = ("log_prob", "bits_per_dim", "percentile", "complexity_corrected", "typicality")
         return {name: getattr(self, name) for name in order if getattr(self, name) is not None}
+
+    def without(self, rows: Integer[np.ndarray, " m"]) -> "Scores":
+        """The scores of all other examples."""
+        return Scores(**{name: np.delete(values, rows) for name, values in self.columns().items()})
 
 
 def score_examples(

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from realnvp_jax.models.flow import Flow, Params
+from realnvp_jax.models.inputs import batch_shape
 from realnvp_jax.preprocessing import check_pixels
 
 _BATCH_SIZE = 256
@@ -55,14 +56,14 @@ def from_latents(
       context: what the density is conditioned on, [context_size], or one for each latent.
 
     Raises:
-      ValueError: the context has the wrong shape.
+      ValueError: the latents or the context have the wrong shape.
     """
     return _in_batches(flow, functools.partial(flow.inverse, params), np.asarray(z), context)
 
 
 def _in_batches(flow: Flow, function: Callable[..., Any], values: np.ndarray, context: ArrayLike | None) -> np.ndarray:
     """First output of function(values, context) for [*batch, *event], in batches of one size, so compiled once."""
-    batch = values.shape[: values.ndim - len(flow.event_shape)]
+    batch = batch_shape(values, flow.event_shape)
     flat = values.reshape((-1, *flow.event_shape))
     contexts = _broadcast_context(flow, context, batch)
     num_batches = max(1, math.ceil(len(flat) / _BATCH_SIZE))

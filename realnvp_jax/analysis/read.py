@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 
 from realnvp_jax.analysis.run import Run
 from realnvp_jax.analysis.tables import read_table
@@ -12,6 +13,9 @@ from realnvp_jax.data.examples import Examples
 from realnvp_jax.data.images.arrays import array_source
 from realnvp_jax.data.images.folder import EXTENSIONS, folder_source, read_picture
 from realnvp_jax.data.images.framing import BadPictureError, Framing
+from realnvp_jax.data.images.labels import one_hot, renumber
+from realnvp_jax.data.images.source import Source
+from realnvp_jax.models.create import class_names
 from realnvp_jax.runs.decorations import warn
 from realnvp_jax.text import shorten
 
@@ -31,7 +35,8 @@ def read_examples(
     Args:
       run: the run.
       paths: for images, pictures and folders of pictures (read in the order of their names), or one .npz or .npy file
-        of uint8 images; for vectors, one table as `analysis.tables.read_table` takes it.
+        of uint8 images; for vectors, one table as `analysis.tables.read_table` takes it. Images for a run conditional
+        on labels need labels: pictures in folders of classes, or an array of labels in the .npz file.
       split: the name of a subfolder of a folder, or of an array in an .npz file with several; otherwise "all".
       resize: whatever the run did, crop the largest centred part with the model's aspect ratio and resize it to the
         model's shape, with the run's resample and num_bits; colours are converted.
@@ -62,6 +67,15 @@ def read_examples(
     if len(files) > 1:
         raise ValueError(f"expected pictures and folders, or one .npz or .npy file alone; got {len(files)} paths")
     return _read_array(run, files[0], split, resize)
+
+
+def centred(run: Run, x: np.ndarray) -> np.ndarray:
+    """The centres of images [n, height, width, channels], if the run draws random crops from larger ones."""
+    shape = run.flow.event_shape
+    if len(shape) != 3 or x.shape[1:] == shape:
+        return x
+    top, left = ((have - want) // 2 for have, want in zip(x.shape[1:3], shape, strict=False))
+    return x[:, top : top + shape[0], left : left + shape[1]]
 
 
 class _OtherShapeError(BadPictureError):
@@ -112,9 +126,13 @@ def _refusal(run: Run, error: OSError | BadPictureError, what: str | Path) -> Va
 
 def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tuple[Examples, list[str]]:
     files: list[Path] = []
+    classes: dict[Path, str] = {}
     for path in paths:
         if path.is_dir():
-            files += [path / name for name in sorted(folder_source(str(path), split, 0).files or ())]
+            source = folder_source(str(path), split, 0)
+            names = source.files or ()
+            files += [path / name for name in sorted(names)]
+            classes |= {path / name: label for name, label in zip(names, _classes(source), strict=True)}
             continue
         if path.suffix.lower() not in EXTENSIONS or not path.is_file():
             what, problem = f"pictures ({', '.join(EXTENSIONS)}), folders, .npz or .npy", "which is none of these"
@@ -128,13 +146,13 @@ def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tup
             f"expected an .npz or .npy file of pixels in [0, {run.flow.levels}), the run's levels; "
             f"got {shorten(files[0], 150)}: pictures have 256 levels, and no dataset.num_bits says how to reduce them"
         )
-    framing, images, names = framing_of(run, resize), [], []
+    framing, images, used = framing_of(run, resize), [], []
     for file in files:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow warns of doubtful metadata and large pictures
                 images.append(read_picture(file, framing))
-            names.append(str(file))
+            used.append(file)
         except (BadPictureError, OSError) as error:
             refusal = _refusal(run, error, file)
             if isinstance(error, _OtherShapeError) or file in paths:  # a folder may have files that cannot be used
@@ -142,7 +160,8 @@ def _read_pictures(run: Run, paths: list[Path], split: str, resize: bool) -> tup
             warn(f"left out {str(refusal).partition('; got ')[2]}")
     if not images:
         raise ValueError(f"expected usable images; got none in {shorten(paths[0], 150)}")
-    return Examples(np.stack(images)), names
+    labels = [classes.get(file, "") for file in used]
+    return Examples(np.stack(images), _contexts(run, labels, str(paths[0]))), [str(file) for file in used]
 
 
 def _read_array(run: Run, file: Path, split: str, resize: bool) -> tuple[Examples, list[str]]:
@@ -151,7 +170,8 @@ def _read_array(run: Run, file: Path, split: str, resize: bool) -> tuple[Example
     order = np.random.default_rng(0).permutation(source.num) if split == "all" else rows  # the source's
     framing = framing_of(run, resize and not _has_few_levels(run))
     try:
-        images = np.stack([source.read(framing, i) for i in np.argsort(order)])
+        places = np.argsort(order)
+        images = np.stack([source.read(framing, i) for i in places])
     except BadPictureError as error:
         raise _refusal(run, error, source.title) from None
     if images.max() >= (levels := run.flow.levels or 256):
@@ -159,4 +179,23 @@ def _read_array(run: Run, file: Path, split: str, resize: bool) -> tuple[Example
             f"expected pixels in [0, {levels}), the run's levels, in {shorten(source.title, 150)}; "
             f"got values from {images.min()} to {images.max()}"
         )
-    return Examples(images), [str(row) for row in rows]
+    classes = _classes(source)
+    labels = [classes[i] for i in places]
+    return Examples(images, _contexts(run, labels, source.title)), [str(row) for row in rows]
+
+
+def _classes(source: Source) -> list[str]:
+    """The name of each image's class; "" without a label."""
+    if isinstance(source.labels, str):
+        return [""] * source.num
+    numbers = [source.labels.number(i) for i in range(source.num)]
+    return [source.labels.classes[number] if number >= 0 else "" for number in numbers]
+
+
+def _contexts(run: Run, labels: Sequence[str], title: str) -> Float32[np.ndarray, "n K"] | None:
+    """The classes of images as what the run's density is conditioned on; None for an unconditional run."""
+    if not run.flow.context_size:
+        return None
+    own = sorted({label for label in labels if label})
+    numbers = np.array([own.index(label) if label else -1 for label in labels])
+    return one_hot(renumber(numbers, own, class_names(run.config), title), run.flow.context_size)

@@ -108,8 +108,9 @@ def free_path(
 
     path = output or workdir / "analysis" / default
     kinds = extensions or ("",)
-    extension = path.suffix if path.suffix in kinds else "" if "" in kinds and not path.suffix else None
-    if extension is None:
+    is_folder = "" in kinds and (not path.suffix or kinds == ("",) or path.is_dir())
+    extension = "" if is_folder else path.suffix
+    if extension not in kinds:
         expected = ", ".join(kind or "none (a directory)" for kind in kinds)
         raise ValueError(f"expected --output with one of the extensions {expected}; got {shorten(path.name)}")
     if path.exists() and path.is_dir() != (extension == ""):

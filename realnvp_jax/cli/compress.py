@@ -41,7 +41,7 @@ def main(
     """
     from tqdm import tqdm
 
-    from realnvp_jax.analysis.read import read_examples
+    from realnvp_jax.analysis.read import centred, read_examples
     from realnvp_jax.compression.compress import BATCH_SIZE, compress_named
     from realnvp_jax.compression.summary import summary
     from realnvp_jax.models.inputs import check_discrete
@@ -63,7 +63,7 @@ def main(
         data = compress_named(
             run.flow,
             run.params,
-            examples.x,
+            centred(run, examples.x),
             examples.context,
             names[:num],
             batch_size=batch_size or BATCH_SIZE,

@@ -98,7 +98,7 @@ def main(
 
 def _examples(run: Any, files: tuple[str, ...], source: str, count: int, seed: int, resize: bool) -> np.ndarray:
     """The examples to interpolate between, [count, *event]."""
-    from realnvp_jax.analysis.read import read_examples
+    from realnvp_jax.analysis.read import centred, read_examples
     from realnvp_jax.analysis.sampling import Clamping, sample_in_batches, to_pixels
 
     if run.flow.context_size:
@@ -113,16 +113,7 @@ def _examples(run: Any, files: tuple[str, ...], source: str, count: int, seed: i
         x = split[np.random.default_rng(seed).permutation(len(split))[:count]]
     if len(x) < count:
         raise ValueError(f"expected {count} examples to interpolate between; got {len(x)}")
-    return _cut(run, np.asarray(x[:count]))
-
-
-def _cut(run: Any, x: np.ndarray) -> np.ndarray:
-    """The centres of the images, if the run draws random crops from larger ones."""
-    shape = run.flow.event_shape
-    if run.flow.levels is None or x.shape[1:] == shape:
-        return x
-    top, left = ((have - want) // 2 for have, want in zip(x.shape[1:3], shape, strict=False))
-    return x[:, top : top + shape[0], left : left + shape[1]]
+    return centred(run, np.asarray(x[:count]))
 
 
 def _values(run: Any, kind: str, x: np.ndarray, num: int, seed: int) -> np.ndarray:

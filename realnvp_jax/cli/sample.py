@@ -233,13 +233,14 @@ def _write(
     if path.suffix == ".npz":
         _write_npz(path, num, flow.event_shape, np.dtype(np.uint8 if flow.levels else np.float32), batches)
     elif path.suffix == ".png":
+        from realnvp_jax.analysis.tables import rounded
         from realnvp_jax.plots import images, vectors
 
         samples = np.concatenate(list(batches))
         if flow.levels is not None:
             images.save_image_grid(samples, flow.levels, path, columns, title)
         else:
-            data = run.split("test").x if is_like_data else None
+            data = rounded(run, run.split("test").x) if is_like_data else None
             vectors.save_points(data, samples, run.modelled_columns(), path, title)
     else:
         _write_pictures(path, flow.levels, batches)

@@ -83,6 +83,7 @@ def main(
     from realnvp_jax.analysis.anomalies import Scores, aurocs, score_examples
     from realnvp_jax.analysis.read import read_examples
     from realnvp_jax.data.vectors.csv_tables import write_csv
+    from realnvp_jax.text import shorten
 
     path = common.free_path(output, workdir, "score.csv", overwrite, (".csv",))
     run = common.open_run(workdir, step, data_dir, allow_changed_data)
@@ -92,7 +93,17 @@ def main(
         raise ValueError(f"expected --id to name a column without the name of a score; got {id_column!r}: rename it")
     options = {"seed": seed, "batch_size": batch_size}
     outside = score_examples(run, examples, training, **options)
-    inside = score_examples(run, _normal(run, against, resize), training, **options)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(path, [{id_column or "example": names, **outside.columns()}])
+    unknown = np.flatnonzero(np.isnan(outside.log_prob))
+    if len(unknown):
+        click.echo(
+            f"warning: {len(unknown)} of {len(names)} scores are NaN, that of {shorten(names[unknown[0]], 100)} among "
+            "them: their values are too extreme for the flow; they are left out of the medians and the AUROC",
+            err=True,
+        )
+        outside = outside.without(unknown)
+    inside = score_examples(run, _normal(run, against, resize, id_column), training, **options)
     areas = aurocs(inside, outside)
     rows = [["score", f"median of {len(names)} scored", f"median of {', '.join(against)}"]]
     for name, values in outside.columns().items():
@@ -109,24 +120,29 @@ def main(
             "probably overfits its training data, which makes the percentiles of other data too small",
             err=True,
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, [{id_column or "example": names, **outside.columns()}])
     common.write_note(path, run, {"num": len(names), "reference": len(training), "aurocs": areas})
     click.echo(f"scores: {path}")
 
 
-def _normal(run: Any, against: Sequence[str], resize: bool) -> Any:
-    """The data that count as normal."""
-    from realnvp_jax.analysis.read import read_examples
+def _normal(run: Any, against: Sequence[str], resize: bool, id_column: str) -> Any:
+    """The data that count as normal; a table may have the column of the names, too."""
+    from realnvp_jax.analysis.read import centred, read_examples
     from realnvp_jax.analysis.run import SPLITS
     from realnvp_jax.data.examples import Examples
+    from realnvp_jax.data.vectors.table_files import read_frame
 
-    files = [name for name in against if name not in SPLITS]
-    parts = [run.split(name) for name in against if name in SPLITS]
-    if files:
-        parts.append(read_examples(run, files, resize=resize)[0])
+    parts = []
+    for name in against:
+        if name in SPLITS:
+            parts.append(run.split(name))
+            continue
+        own = id_column if id_column and id_column in read_frame(name).columns else ""
+        parts.append(read_examples(run, [name], resize=resize, id_column=own)[0])
+    x = [part.x for part in parts]
+    if len({values.shape[1:] for values in x}) > 1:  # some are to be cropped, others have been
+        x = [centred(run, values) for values in x]
     context = None if parts[0].context is None else np.concatenate([part.context for part in parts])
-    return Examples(np.concatenate([part.x for part in parts]), context)
+    return Examples(np.concatenate(x), context)
 
 
 def _some(examples: Any, num: int) -> Any:

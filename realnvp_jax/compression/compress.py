@@ -69,7 +69,7 @@ def compress(
       params: its parameters.
       x: integers in {0, ..., levels - 1}, (*batch, *event_shape).
       context: what a conditional flow is conditioned on, (*batch, context_size); it becomes part of the result.
-      batch_size: number of images that are coded together: more take more memory, and fewer are slower.
+      batch_size: number of images that are coded together, at most 65,536: more take more memory, and fewer are slower.
       progress: called with the number of images, whenever some have been compressed.
 
     Raises:
@@ -92,14 +92,18 @@ def compress_named(
 ) -> bytes:
     """`compress`, with the names of the images, which become part of the result."""
     at_least(1, batch_size=batch_size)
-    batch_size = operator.index(batch_size)
+    batch_size = min(operator.index(batch_size), file.LARGEST_BATCH)
+    for name in names:
+        if not file.is_inside(name):
+            raise ValueError(f"expected names of pictures that every system allows; got {shorten(name)}: rename it")
     levels = inputs.check_discrete(flow.levels)
     if levels > LARGEST_SIZE:
         raise ValueError(f"expected at most {LARGEST_SIZE} levels, as many as the coder can tell apart; got {levels}")
     pixels, context, batch = inputs.pixel_batch(x, context, flow.event_shape, flow.context_size, levels)
     images = np.asarray(pixels, np.int64)
     condition = None if context is None else np.asarray(context, np.float32)
-    dtype = np.dtype(getattr(x, "dtype", np.int64)).name
+    dtype = np.asarray(x).dtype
+    dtype = dtype if jnp.issubdtype(dtype, jnp.integer) else np.dtype(np.int64)
     text = "\0".join(names).encode(errors="surrogateescape")
     hashes = _hash_of_flow(flow), _hash_of_params(params)
     with _exact_arithmetic():
@@ -112,7 +116,7 @@ def compress_named(
         *hashes,
         batch=tuple(batch),
         event_shape=flow.event_shape,
-        dtype=dtype,
+        dtype=dtype.name,
         batch_size=batch_size,
         first=tuple(first),
         last=tuple(last),

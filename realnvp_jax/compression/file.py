@@ -26,7 +26,7 @@ MAGIC = b"\x93RNVP"
 FORMAT = 1
 _PREFIX = len(MAGIC) + 5
 _DIGEST = 8
-_LARGEST_BATCH = 2**16
+LARGEST_BATCH = 2**16
 _LONGEST_NAME = 4096
 _WHAT = "expected a whole file that realnvp_jax.compress wrote"
 
@@ -91,7 +91,7 @@ class Header:
         return (
             all(size >= 0 for size in (*self.batch, *self.event_shape, *counts))
             and all(1 <= size <= self.batch_size for size in sizes)
-            and self.batch_size <= _LARGEST_BATCH
+            and self.batch_size <= LARGEST_BATCH
             and len(stored) == len(self.first) + len(self.last)
             and all(0 <= image < self.num_images for image in stored)
             and by_flow + len(stored) == self.num_images
@@ -111,8 +111,7 @@ class Header:
         text = inflated(self.names, _LONGEST_NAME * self.num_images)
         names = text.decode(errors="surrogateescape").split("\0")
         for name in names:
-            path = PureWindowsPath(name)  # it takes both kinds of slashes as separators
-            if path.drive or path.root or ".." in path.parts:
+            if not is_inside(name):
                 raise ValueError(f"expected names of pictures inside of a folder; got {shorten(name)}: do not trust it")
         if len(names) != self.num_images:
             raise ValueError(f"expected a name for each of {self.num_images} images; got {len(names)}: do not trust it")
@@ -122,6 +121,12 @@ class Header:
         """The size of each group."""
         pairs = zip(self.groups[::2], self.groups[1::2], strict=True)
         return [size for size, count in pairs for _ in range(count)]
+
+
+def is_inside(name: str) -> bool:
+    """Whether a relative path stays inside of the folder that it is taken from, on every system."""
+    path = PureWindowsPath(name)  # it takes both kinds of slashes as separators
+    return not (path.drive or path.root or ".." in path.parts)
 
 
 def run_lengths(sizes: list[int]) -> tuple[int, ...]:

@@ -44,8 +44,12 @@ def parse_split(text: str) -> Bounds:
 
 def part_of(length: int, bounds: Bounds) -> slice:
     """The slice of `length` examples for bounds from `parse_split`; percentages are rounded."""
-    start, stop = (
-        None if not bound else round(int(bound[:-1]) * length / 100) if bound.endswith("%") else int(bound)
-        for bound in bounds[1:]
-    )
-    return slice(start, stop)
+    start, stop = bounds[1:]
+    return slice(_place(start, length) if start else 0, _place(stop, length) if stop else length)
+
+
+def _place(bound: str, length: int) -> int:
+    """A bound as a number of examples from the start; a percentage below 0 may round to 0 examples from the end."""
+    digits = bound.strip("-%")
+    num = round(int(digits) * length / 100) if bound.endswith("%") else int(digits)
+    return max(length - num, 0) if bound.startswith("-") else num

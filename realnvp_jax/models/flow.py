@@ -92,15 +92,14 @@ class Flow:
           TypeError: x holds integers.
           ValueError: x does not end in the event shape, is empty, holds NaN or infinite values or values outside the
             support, or has a column that is constant or varies too little for float32 (vectors only); context has the
-            wrong shape.
+            wrong shape, or a column that varies too little for float32.
         """
         variables = pure.init(self, threefry_key(key))
         if x is None:
             return variables
-        if context is None and self.context_size:
-            context = np.zeros(self.context_size)
-        x, context, _ = self._continuous(x, context)
-        inputs.check_data(x, context, self.preprocessing)
+        given = np.zeros(self.context_size) if context is None and self.context_size else context
+        x, context, _ = self._continuous(x, given)
+        inputs.check_data(x, given, self.preprocessing)
         return pure.init_from_data(self, variables, x, context)
 
     def log_prob(self, params: Params, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "*batch"]:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.export import is_symbolic_dim
 
-from realnvp_jax.checks import check_finite, check_not_constant, check_scale
+from realnvp_jax.checks import check_context_scale, check_finite, check_not_constant, check_scale
 from realnvp_jax.native import device_array, native_array
 from realnvp_jax.preprocessing import check_pixels
 from realnvp_jax.random import threefry_key
@@ -36,13 +36,23 @@ def checked_params(params: Any) -> dict[str, Any]:
 
 
 def check_data(x: jax.Array, context: Any, preprocessing: Any) -> None:
-    """Raise ValueError for a batch [n, *event] that parameters cannot be initialized from, if its values are known."""
+    """Raise ValueError for data that parameters cannot be initialized from, if their values are known.
+
+    Args:
+      x: the batch [n, *event].
+      context: what it is conditioned on, [*batch, context_size], before it is rounded to float32; or None.
+      preprocessing: the preprocessing of the flow, whose support must contain x.
+    """
     if isinstance(x, Tracer):
         return
-    values, context = jax.device_get((x, context))
+    values = jax.device_get(x)
     check_finite(values)
-    if context is not None:
-        check_finite(context, what="context")
+    if context is not None and not isinstance(context, Tracer):
+        given = np.asarray(jax.device_get(native_array(context, "the context", booleans=True)))
+        given = given.reshape(-1, given.shape[-1])
+        with np.errstate(over="ignore"):
+            check_finite(given.astype(jnp.result_type(float)), what="context")
+        check_context_scale(given)
     if values.ndim == 2:
         check_not_constant(values)
         if values.dtype == np.float32 and len(values) > 1:

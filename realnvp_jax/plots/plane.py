@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from realnvp_jax.base import Uniform
+from realnvp_jax.base import Normal, Uniform
 from realnvp_jax.models.flow import Flow, Params
 from realnvp_jax.plots.names import COORDINATES, LATENTS, name_axes, write_title
 
@@ -107,6 +107,9 @@ def draw_latents(axes: Axes, flow: Flow, params: Params, points: np.ndarray, col
     axes.scatter(z[:, 0], z[:, 1], c=colors, s=2, linewidths=0, cmap="coolwarm")
     if isinstance(flow.base, Uniform):
         axes.set(title="latents on the unit square", aspect="equal", xlim=(0, 1), ylim=(0, 1))
+        return
+    if not isinstance(flow.base, Normal):
+        axes.set(title=f"latents; their base is {flow.base}", aspect="equal")
         return
     angle = np.linspace(0, 2 * np.pi, 200)
     for radius in (1, 2, 3):

@@ -7,11 +7,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from realnvp_jax.base import Base, Logistic, Uniform
+from realnvp_jax.base import Base, Logistic, Normal, Uniform
 from realnvp_jax.plots.names import name_axes, write_title
 from realnvp_jax.plots.plane import draw_points, limits_of, relative_height
+from realnvp_jax.random import root_key
 
 _MAX_CORNER_COLUMNS = 8
+_DRAWS = 100_000  # from a base whose quantiles are not known
 _COLORS = {"data": "tab:blue", "samples": "tab:orange"}
 
 
@@ -113,9 +115,11 @@ def save_latent_distributions(
 
 
 def base_quantiles(base: Base, probabilities: np.ndarray) -> np.ndarray:
-    """Values below which a base distribution has the given probabilities."""
+    """Values below which a base distribution has the given probabilities; of draws, if its quantiles are not known."""
     from scipy.special import logit, ndtri
 
     if isinstance(base, Uniform):
         return probabilities
-    return logit(probabilities) if isinstance(base, Logistic) else ndtri(probabilities)
+    if isinstance(base, (Logistic, Normal)):
+        return logit(probabilities) if isinstance(base, Logistic) else ndtri(probabilities)
+    return np.quantile(np.asarray(base.sample(root_key(0), (_DRAWS,)), np.float64), probabilities)

@@ -215,7 +215,9 @@ def check_free(path: Path, overwrite: bool) -> None:
             f"expected a new folder; got {shorten(path, 150)}, which exists: choose another, or overwrite it with "
             "overwrite=True or --overwrite"
         )
-    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() and not path.is_symlink() else []
+    if path.is_symlink():
+        raise ValueError(f"expected a folder to overwrite; got {shorten(path, 150)}, a symbolic link: name its target")
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     config = _any_config(path)
     hashes = config.get("sha256")
     written = {name: hashes[name] for name in hashes if name != "flow"} if isinstance(hashes, dict) else {}
@@ -249,7 +251,7 @@ def named_leaves(flow: Flow, params: Params) -> dict[str, np.ndarray]:
       ValueError: the parameters belong to another flow, or are not floating-point numbers.
     """
     flat: dict[tuple[str, ...], Any] = dict(flax.traverse_util.flatten_dict(checked_params(params)))
-    leaves = {"/".join(path): np.ascontiguousarray(leaf) for path, leaf in flat.items()}
+    leaves = {"/".join(path): np.asarray(leaf, order="C") for path, leaf in flat.items()}
     _check_shapes(_expected(flow), leaves)
     for name, leaf in leaves.items():
         if leaf.dtype.name not in _DTYPES.values():

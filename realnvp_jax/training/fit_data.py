@@ -10,7 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from realnvp_jax.checks import check_distinct, check_finite, check_not_constant, check_scale
+from realnvp_jax.checks import (
+    check_context_scale,
+    check_distinct,
+    check_finite,
+    check_independent,
+    check_not_constant,
+    check_scale,
+)
 from realnvp_jax.data.batches import batch_indices
 from realnvp_jax.data.examples import Examples
 from realnvp_jax.models.flow import Flow
@@ -84,6 +91,7 @@ def fit_data(flow: Flow, x: Any, context: Any, validation: Any, batch_size: int,
                 if examples.x.dtype == np.float32:
                     check_scale(examples.x, _names(x))
                 check_distinct(examples.x, _names(x))
+                check_independent(examples.x, _names(x))
     seed = int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
 
     def draw(step: int) -> Batch:
@@ -127,7 +135,7 @@ def checked_values(
       ValueError: a value is NaN or infinite, overflows, or is outside the support of the flow's preprocessing.
     """
     check_finite(values, columns, what)
-    dtype, rounded = jnp.finfo(jnp.result_type(float)), np.asarray(_rounded(values))
+    dtype, rounded = jnp.finfo(jnp.result_type(float)), np.asarray(_as_floats(values))
     check_finite(rounded, columns, f"{what} in {dtype.dtype}, whose largest number is {float(dtype.max):.1e}")
     if flow is not None:
         contained = np.asarray(flow.preprocessing.contains(jnp.asarray(rounded)))
@@ -143,12 +151,13 @@ def checked_values(
 
 def rounded_batch(batch: Batch) -> Batch:
     """The batch in types that JAX takes unchanged; JAX would warn of float64 values that overflow."""
-    return {name: _rounded(values) for name, values in batch.items()}
+    return {
+        name: _as_floats(values) if jnp.issubdtype(values.dtype, jnp.floating) else values
+        for name, values in batch.items()
+    }
 
 
-def _rounded(values: Any) -> Any:
-    if isinstance(values, jax.Array) or not jnp.issubdtype(values.dtype, jnp.floating):
-        return values
+def _as_floats(values: Any) -> Any:
     with np.errstate(over="ignore"):
         return values.astype(jnp.result_type(float), copy=False)
 
@@ -179,7 +188,9 @@ def _checked_context(flow: Flow, context: Any, num_examples: int) -> np.ndarray 
     array = np.asarray(native_array(context, "the context", booleans=True))
     if array.shape != expected:
         raise ValueError(f"expected context of shape {expected}; got {array.shape}")
-    return checked_values(array, "context", columns=_names(context))
+    checked = checked_values(array, "context", columns=_names(context))
+    check_context_scale(array, _names(context))
+    return checked
 
 
 def _names(table: Any) -> list[str] | None:

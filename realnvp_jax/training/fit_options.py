@@ -72,8 +72,9 @@ def transformation(
         update = _clipped(part.for_flow(flow), clip_norm, rate, name, 0 if name == "constant" else num_steps)
     trainable = params["params"]
     try:
-        state = jax.eval_shape(lambda tree: update.update(tree, update.init(tree), tree)[1], trainable)
-        jax.eval_shape(lambda state, tree: optimizer_average(state, {"params": tree}), state, trainable)
+        with jax.numpy_dtype_promotion("standard"):  # as in a training step
+            state = jax.eval_shape(lambda tree: update.update(tree, update.init(tree), tree)[1], trainable)
+            jax.eval_shape(lambda state, tree: optimizer_average(state, {"params": tree}), state, trainable)
     except TypeError as error:
         raise TypeError(
             "expected an optimizer that needs gradients and parameters and nothing else; got one that fails with "

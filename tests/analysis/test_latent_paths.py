@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
-from realnvp_jax import Chain, Flow, Normal
+from realnvp_jax import Chain, Flow, Normal, vector_flow
 from realnvp_jax.analysis import latents
 from realnvp_jax.analysis.latent_paths import interpolate, manifold
 from realnvp_jax.analysis.latent_scales import resample_scales
-from realnvp_jax.analysis.latents import to_latents
+from realnvp_jax.analysis.latents import from_latents, to_latents
 from tests.analysis.flows import (
     AUTOREGRESSIVE,
     CONDITIONAL,
@@ -230,3 +230,9 @@ def test_bad_input_gets_one_sentence():
     for call in (interpolate, manifold):
         refused(ValueError, "[0, 1], the support of Uniform(); got", call, UNIT_SQUARE, NOTHING, 2 + corners[:, :2], 3)
     refused(ValueError, "expected no context", interpolate, IDENTITY, NOTHING, corners, 3, context=jnp.ones(3))
+
+
+def test_latents_of_another_shape_are_refused():
+    for shape in ((4, 3), (4,)):
+        with pytest.raises(ValueError, match=r"expected shape \(\*batch, 2,\); got"):
+            from_latents(vector_flow(2), {}, np.ones(shape, np.float32))

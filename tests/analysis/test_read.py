@@ -43,6 +43,27 @@ def test_pictures_and_folders_are_read_in_the_order_of_their_names(pictures):
     assert read_examples(RGB(), [str(pictures)], split="more")[1] == [str(pictures / "more" / "d.png")]
 
 
+def test_images_of_a_run_conditional_on_labels_have_their_labels(pictures, tmp_path):
+    run = of_images(context="label", classes=("cat", "dog", "eel"))
+    (pictures / "readme.txt").unlink()
+    for i, name in enumerate(["dog/a.png", "cat/b.png", "dog/c.png"]):
+        (tmp_path / "animals" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels(4, 4, 3, seed=i)).save(tmp_path / "animals" / name)
+    examples, names = read_examples(run, [str(tmp_path / "animals")])
+    assert names == [str(tmp_path / "animals" / name) for name in ("cat/b.png", "dog/a.png", "dog/c.png")]
+    np.testing.assert_array_equal(examples.context, np.eye(3)[[0, 1, 1]])
+    run = of_images(context="label", classes=("1", "2", "7"))
+    np.savez(tmp_path / "x.npz", x=pixels(4, 4, 4, 3), y=np.array([7, 1, 2, 7]))
+    examples, _ = read_examples(run, [str(tmp_path / "x.npz")])
+    np.testing.assert_array_equal(examples.x, pixels(4, 4, 4, 3))
+    np.testing.assert_array_equal(examples.context, np.eye(3)[[2, 0, 1, 2]])
+    message = refusal(read_examples, run, [str(pictures)])
+    assert message.startswith(
+        f"expected a label for each image of '{pictures}', for dataset.context='label'; got 4 images"
+    )
+    assert "expected labels of the run's classes, '1, 2, 7'" in refusal(read_examples, run, [str(tmp_path / "animals")])
+
+
 @pytest.mark.parametrize("file_format", ["JPEG", "WebP"])
 def test_formats_with_loss_are_read(tmp_path, file_format):
     Image.fromarray(np.full((4, 4, 3), 200, np.uint8)).save(tmp_path / f"a.{file_format}")

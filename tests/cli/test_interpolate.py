@@ -48,15 +48,15 @@ def test_interpolations_of_images(digits, tmp_path):
 
 
 def test_interpolations_of_vectors(moons, shop, tmp_path):
-    printed = realnvp("interpolate", "-w", moons, "-n", 5, "-o", tmp_path / "tables")
+    printed = realnvp("interpolate", "-w", moons, "-n", 5, "-o", tmp_path / "tables.v1")
     assert "linear.csv, spherical.csv, manifold.csv" in printed
-    with (tmp_path / "tables" / "linear.csv").open() as file:
+    with (tmp_path / "tables.v1" / "linear.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["row", "place", "x", "y"]
     assert [(int(row["row"]), int(row["place"])) for row in rows[:6]] == [(0, i) for i in range(5)] + [(1, 0)]
-    realnvp("interpolate", "-w", moons, "-n", 3, "--kind", "linear", "-o", tmp_path / "tables", "--overwrite")
-    assert len((tmp_path / "tables" / "linear.csv").read_text().splitlines()) == 10
-    assert len((tmp_path / "tables" / "spherical.csv").read_text().splitlines()) == 26  # of the command before
+    realnvp("interpolate", "-w", moons, "-n", 3, "--kind", "linear", "-o", tmp_path / "tables.v1", "--overwrite")
+    assert len((tmp_path / "tables.v1" / "linear.csv").read_text().splitlines()) == 10
+    assert len((tmp_path / "tables.v1" / "spherical.csv").read_text().splitlines()) == 26  # of the command before
     test = open_run(moons).split("test").x
     given = test[np.random.default_rng(0).permutation(len(test))[:4]]
     found = [[float(rows[i][name]) for name in ("x", "y")] for i in (0, 4, 20, 24)]

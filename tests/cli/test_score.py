@@ -57,6 +57,25 @@ def test_scores_of_vectors(moons, tmp_path, monkeypatch):
     assert "instead of about 50: the flow probably overfits its training data" in printed
 
 
+def test_every_table_may_have_the_column_of_names(moons, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("new", "one", "two"):
+        frame = pd.DataFrame(rng.standard_normal((5, 2)), columns=["x", "y"]).assign(
+            id=[f"{name}{i}" for i in range(5)]
+        )
+        frame.loc[3, "x"] = -3.4028234e38 if name == "new" else 0
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    frame.drop(columns="id").to_csv(tmp_path / "two.csv", index=False)
+    against = ["--against", tmp_path / "one.csv", "--against", tmp_path / "two.csv", "--against", "validation"]
+    output = tmp_path / "scores.csv"
+    printed = realnvp("score", tmp_path / "new.csv", "-w", moons, "--id", "id", *against, "-o", output)
+    assert "warning: 1 of 5 scores are NaN, that of 'new3' among them" in printed
+    scores = pd.read_csv(output)
+    assert scores["id"].tolist() == [f"new{i}" for i in range(5)]
+    assert scores["log_prob"].isna().tolist() == [False, False, False, True, False]
+    assert np.isfinite(list(json.loads((tmp_path / "scores.csv.json").read_text())["values"]["aurocs"].values())).all()
+
+
 def stations(num: int = 400) -> pd.DataFrame:
     """A table as it comes: an identifier, a date, categories, a boolean, a count, and gaps."""
     rng = np.random.default_rng(0)
@@ -80,7 +99,7 @@ def of_stations(path: Path):
 
 
 @pytest.mark.slow
-def test_a_table_as_it_comes_is_trained_resumed_sampled_and_scored(tmp_path, capsys):
+def test_a_table_as_it_comes_is_trained_resumed_sampled_and_scored(tmp_path, capsys, monkeypatch):
     frame, path, workdir = stations(), tmp_path / "stations.csv", tmp_path / "run"
     frame.to_csv(path, index=False, sep=";", decimal=",")
     config = of_stations(path)
@@ -123,6 +142,12 @@ def test_a_table_as_it_comes_is_trained_resumed_sampled_and_scored(tmp_path, cap
     realnvp("sample", "-w", workdir, "-n", 6, "--context", "open=True, city=Bern", "-o", tmp_path / "one.csv")
     frame.drop(columns="open").assign(open=True, city="Bern")[:6].to_csv(tmp_path / "rows.csv", index=False)
     realnvp("sample", "-w", workdir, "--context", tmp_path / "rows.csv", "-o", tmp_path / "six.csv")
+    drawn = []
+    monkeypatch.setattr("realnvp_jax.plots.vectors.save_points", lambda *arguments: drawn.extend(arguments[:2]))
+    realnvp("sample", "-w", workdir, "-n", 6, "-o", tmp_path / "x.png")
+    count = open_run(workdir).modelled_columns().index("count")
+    for values in drawn:
+        np.testing.assert_array_equal(values[:, count], values[:, count].round())
     one, six = pd.read_csv(tmp_path / "one.csv"), pd.read_csv(tmp_path / "six.csv")
     pd.testing.assert_frame_equal(one, six, rtol=1e-4)
     assert (one["count"] == one["count"].round()).all()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import realnvp_jax
 from realnvp_jax.compression import compress as compressing
 from realnvp_jax.compression import file
+from realnvp_jax.compression.compress import compress_named
 from realnvp_jax.compression.summary import summary
 from realnvp_jax.mode import EVALUATE
 from tests.helpers import perturb, refusal
@@ -153,6 +154,22 @@ def test_leading_dimensions_dtype_and_context_come_back():
     found = realnvp_jax.decompress(flow, params, data)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, x)
+
+
+def test_any_batch_size_and_any_array_of_integers(affine, monkeypatch):
+    monkeypatch.setattr(file, "LARGEST_BATCH", 4)
+    x = images(6)
+    for some, dtype in ((x, np.uint8), (x.astype(object), np.int64), (x.tolist(), np.int64)):
+        data = realnvp_jax.compress(*affine, some, batch_size=9)
+        assert file.unpack(data)[0].batch_size == 4
+        found = realnvp_jax.decompress(*affine, data)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, x)
+
+
+def test_names_that_decompress_would_refuse_are_refused_first(affine):
+    message = refusal(compress_named, *affine, images(1), None, ["a:b.png"])
+    assert message == "expected names of pictures that every system allows; got 'a:b.png': rename it"
 
 
 def test_progress_counts_every_image(affine, compressed):

@@ -78,3 +78,25 @@ def test_a_long_title_has_several_lines(figures, tmp_path):
     x = np.random.default_rng(0).standard_normal((30, 2))
     vectors.save_points(None, x, ("a", "b"), tmp_path / "x.png", "word " * 40)
     assert figures[0].get_suptitle().count("\n") >= 3
+
+
+def test_a_base_that_is_not_normal_has_its_own_quantiles_and_no_circles(figures, tmp_path):
+    class Laplace(realnvp_jax.Base):
+        has_scale = True
+        support = (-np.inf, np.inf)
+
+        def log_density(self, z):
+            return -abs(z) - np.log(2)
+
+        def sample(self, key, shape):
+            return jax.random.laplace(key, shape)
+
+    quantiles = vectors.base_quantiles(Laplace(), np.array([0.01, 0.5, 0.99]))
+    np.testing.assert_allclose(quantiles, [np.log(0.02), 0, -np.log(0.02)], atol=0.1)
+    x = np.random.default_rng(0).standard_normal((30, 2)).astype(np.float32)
+    for base in ("normal", "logistic"):
+        flow = realnvp_jax.vector_flow(2, num_layers=2, hidden=(4,), base=base)
+        plane.save_latents(flow, flow.init(jax.random.key(0)), x, tmp_path / "picture.png")
+    normal, logistic = (figure.axes[0] for figure in figures)
+    assert (len(normal.lines), len(logistic.lines)) == (3, 0)
+    assert logistic.get_title() == "latents; their base is Logistic()"

@@ -45,6 +45,7 @@ FLOWS = {
     "vector_flow, context": lambda: small(
         "vector_flow", context=2, masks="random", seed=3, mixing="lu", transform=SPLINE, base="uniform"
     ),
+    "vector_flow, odd": lambda: small("vector_flow", num_layers=3),  # parameters of shape ()
     "autoregressive_flow": lambda: small("autoregressive_flow", order=(2, 0, 1), conditioner="separate"),
     "pixelcnn_flow": lambda: small("pixelcnn_flow", levels=4),
     "masked_autoregressive_flow": lambda: small("masked_autoregressive_flow", inverse=True, order="random"),
@@ -167,6 +168,10 @@ def test_nothing_is_overwritten_by_accident(tmp_path):
     assert "and nothing else, to overwrite" in refusal(save, path.parent, flow, params, overwrite=True)
     assert (path / "notes.txt").read_text() == "mine"
     assert "which exists" in refusal(save, path / "notes.txt", flow, params)
+    (path / "notes.txt").unlink()
+    (tmp_path / "link").symlink_to(path)
+    assert "a symbolic link: name its target" in refusal(save, tmp_path / "link", flow, params, overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["a", "link"]
 
 
 def test_files_of_other_names_are_not_those_of_a_saved_flow(tmp_path):

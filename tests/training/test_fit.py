@@ -396,6 +396,41 @@ def test_columns_that_have_no_density_are_refused():
     assert "expected values that float32 can tell apart; got column 'stamp'" in message
     assert "subtract an offset" in message
     assert "got the same values in column 0 and column 1" in refusal(fit, POINTS[:, [0, 0]], num_steps=1)
+    flow = vector_flow(3, num_layers=2, hidden=(4,))
+    sums = np.column_stack([POINTS, POINTS.sum(axis=1)])
+    message = refusal(fit, sums, flow=flow, params=flow.init(KEY), num_steps=1)
+    assert "expected columns that are not linear functions of each other" in message
+
+
+def test_a_context_that_float32_cannot_tell_apart_is_refused():
+    stamps = 1.7e9 + 30 * POINTS[:, :1]
+    expected = "expected values that float32 can tell apart; got column 0 of the context with values up to"
+    assert refusal(fit, flow=CONDITIONAL, context=stamps, num_steps=1).startswith(expected)
+    assert refusal(CONDITIONAL.init, KEY, POINTS, stamps).startswith(expected)
+    CONDITIONAL.init(KEY, POINTS, np.full((200, 1), 1.7e9))  # as of a single time
+
+
+def test_integers_are_a_context_as_other_numbers_are():
+    context = np.rint(1e10 * np.random.default_rng(0).random((200, 1))).astype(np.int64)
+    options = {"flow": CONDITIONAL, "num_steps": 2}
+    expected = fit(context=context.astype(np.float64), **options)
+    chex.assert_trees_all_equal(fit(context=context, **options), expected)
+    options["flow"] = vector_flow(2, num_layers=2, hidden=(4,), context=1, memory="invert")
+    fit(context=context > 5e9, **options)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_simulator_may_draw_images_in_half_precision(dtype):
+    def images(key, num):
+        return (FLOW.levels * jax.random.uniform(key, (num, *FLOW.event_shape))).astype(dtype)
+
+    params = realnvp_jax.fit(FLOW, FLOW.init(KEY), images, KEY, num_steps=2, batch_size=4, progress=False)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+
+
+def test_fit_under_strict_promotion():
+    with jax.numpy_dtype_promotion("strict"):
+        fit(num_steps=2, validation=0.1)
 
 
 def test_a_learning_rate_may_be_an_array():

@@ -122,7 +122,7 @@ def place_of_row(path: Path, row: int) -> str:
 def write_csv(path: Path, parts: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file that `read_csv` reads, part by part; the file appears when it is complete.
 
-    Missing numbers become nan, and missing texts empty cells.
+    Missing numbers become nan, and missing texts empty cells. Names of files that are not UTF-8 are escaped.
 
     Args:
       path: the file.
@@ -134,13 +134,20 @@ def write_csv(path: Path, parts: Iterable[Mapping[str, Any]]) -> None:
     try:
         with temporary.open("w", newline="", encoding="utf-8") as file:
             for i, part in enumerate(parts):
-                frame = pd.DataFrame(dict(part))
+                frame = pd.DataFrame({name: _encodable(values) for name, values in part.items()})
                 texts = frame.select_dtypes(exclude=["number", "bool"]).columns
                 frame = frame.fillna(dict.fromkeys(texts, ""))
                 frame.to_csv(file, header=i == 0, index=False, float_format="%.9g", na_rep="nan")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _encodable(values: Any) -> Any:
+    """The values, with what UTF-8 cannot encode escaped if they are texts, as names of files can be."""
+    if np.asarray(values).dtype.kind not in "OU":
+        return values
+    return [value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value for value in values]
 
 
 def _check_header(header: list[str], file: str) -> list[str]:

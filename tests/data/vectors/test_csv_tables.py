@@ -144,6 +144,11 @@ def test_a_missing_text_is_written_as_an_empty_cell(tmp_path):
     assert read_csv(tmp_path / "t.csv")["name"].isna().tolist() == [False, True, True, False, False, False]
 
 
+def test_names_of_files_that_are_not_utf8_are_escaped(tmp_path):
+    write_csv(tmp_path / "t.csv", [{"example": [b"caf\xe9.png".decode(errors="surrogateescape")], "x": [1.5]}])
+    assert read_csv(tmp_path / "t.csv")["example"].tolist() == ["caf\\udce9.png"]
+
+
 def test_a_category_may_be_called_na(tmp_path):
     rows = [f"{i / 7},{i * i / 9},{('NA', 'EU')[i % 2]}" for i in range(20)]
     (tmp_path / "t.csv").write_text("\n".join(["x,y,region", *rows]))
