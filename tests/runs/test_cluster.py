@@ -101,9 +101,13 @@ def test_two_processes_set_a_damaged_checkpoint_aside_together(environment, tmp_
         assert list((workdir / "damaged").glob("20_*"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "victim", "share"), [(signal.SIGTERM, 1, 0.2), (signal.SIGINT, 0, 0.6), (signal.SIGKILL, 1, 0.6)]
+    ("number", "victim", "share"),
+    [
+        pytest.param(signal.SIGTERM, 1, 0.2, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 0, 0.6, marks=pytest.mark.matrix),
+        pytest.param(signal.SIGKILL, 1, 0.6, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_to_one_process_reaches_both(trial, number, victim, share):
     _, faults = trial.disturbed(f"run_{number}", number, victim, share * trial.seconds)
