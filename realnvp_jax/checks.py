@@ -9,6 +9,7 @@ import numpy as np
 
 SMALLEST_DEVIATION = 1e-30  # float32 has no number below 1.2e-38, and relative steps of 1.2e-7
 FEWEST_STEPS = 1000  # float32 steps per standard deviation
+FEWEST_STEPS_OF_CONTEXT = 100  # a batch of it may be narrower than all of it
 
 
 def check_finite(values: jax.Array | np.ndarray, columns: Sequence[str] | None = None, what: str = "values") -> None:
@@ -53,11 +54,20 @@ def check_not_constant(values: np.ndarray, columns: Sequence[str] | None = None)
 
 
 def check_context_scale(values: np.ndarray, columns: Sequence[str] | None = None) -> None:
-    """`check_scale` for the columns of a context [n, K], which may be constant, unless JAX's numbers are float64."""
-    varying = np.flatnonzero((values != values[:1]).any(axis=0)).tolist()
-    if varying and jax.dtypes.canonicalize_dtype(np.float64) == np.float32:
-        names = [f"{_name(columns, i)} of the context" for i in varying]
-        _check_scale(values[:, varying].astype(np.float64), names)
+    """Raise ValueError if rounding to float32 leaves few steps in a column of a context [n, K].
+
+    Constant columns are allowed, and so are those that rounding does not change. Nothing is checked if JAX computes in
+    float64.
+    """
+    if jax.dtypes.canonicalize_dtype(np.float64) != np.float32:
+        return
+    values = values.astype(np.float64)
+    with np.errstate(over="ignore"):
+        is_rounded = (values.astype(np.float32) != values).any(axis=0)
+    checked = np.flatnonzero(is_rounded & (values != values[:1]).any(axis=0)).tolist()
+    if checked:
+        names = [f"{_name(columns, i)} of the context" for i in checked]
+        _check_scale(values[:, checked], names, FEWEST_STEPS_OF_CONTEXT)
 
 
 def check_scale(values: np.ndarray, columns: Sequence[str] | None = None) -> None:
@@ -67,10 +77,10 @@ def check_scale(values: np.ndarray, columns: Sequence[str] | None = None) -> Non
       values: the examples, as float64 or integers; no column is constant.
       columns: names of the columns; None to call them by their numbers.
     """
-    _check_scale(values, [_name(columns, i) for i in range(values.shape[1])])
+    _check_scale(values, [_name(columns, i) for i in range(values.shape[1])], FEWEST_STEPS)
 
 
-def _check_scale(values: np.ndarray, names: Sequence[str]) -> None:
+def _check_scale(values: np.ndarray, names: Sequence[str], fewest_steps: int) -> None:
     deviation, largest = values.std(axis=0, dtype=np.float64), np.abs(values).max(axis=0)
     small = np.flatnonzero(deviation < SMALLEST_DEVIATION)
     if small.size:
@@ -80,7 +90,7 @@ def _check_scale(values: np.ndarray, names: Sequence[str]) -> None:
             f"{deviation[column]:.3g} in {names[column]}: scale the column up"
         )
     steps = np.spacing(largest.astype(np.float32)).astype(np.float64)
-    coarse = np.flatnonzero(deviation < FEWEST_STEPS * steps)
+    coarse = np.flatnonzero(deviation < fewest_steps * steps)
     if coarse.size:
         column = int(coarse[0])
         raise ValueError(
@@ -112,8 +122,8 @@ def check_independent(values: np.ndarray, columns: Sequence[str] | None = None) 
     """Raise ValueError if columns of [n, D] are linear functions of each other: their density would be singular.
 
     That is the case if the smallest eigenvalue of the correlation matrix is below 1e-9, or within four times of what
-    rounding to float32 adds to it, which an offset of many standard deviations makes large. Tables with more than 500
-    columns, or with no more rows than columns, are not checked.
+    rounding to JAX's floating-point type adds to it, which an offset of many standard deviations makes large. Tables
+    with more than 500 columns, or with no more distinct rows than columns, are not checked.
 
     Args:
       values: the examples, as the flow gets them; the columns vary.
@@ -123,19 +133,20 @@ def check_independent(values: np.ndarray, columns: Sequence[str] | None = None) 
     if not 1 < num_columns <= min(rows - 1, 500):
         return
     x = values[:: -(-rows // 100_000)].astype(np.float64)
-    steps = np.spacing(np.abs(x).max(axis=0).astype(np.float32)).astype(np.float64)
+    precision = jax.dtypes.canonicalize_dtype(np.float64)
+    steps = np.spacing(np.abs(x).max(axis=0).astype(precision)).astype(np.float64)
     x -= x.mean(axis=0)
     deviations = x.std(axis=0)
     if not (deviations > 0).all():
         return  # constant in these rows
     eigenvalues, vectors = np.linalg.eigh(np.cov(x / deviations, rowvar=False))
     rounding = np.sum(np.square(vectors[:, 0] * steps / deviations)) / 12  # the variance of uniform rounding errors
-    if eigenvalues[0] < 1e-9 + 4 * rounding:
+    if eigenvalues[0] < 1e-9 + 4 * rounding and len(np.unique(x, axis=0)) > num_columns:
         involved = np.flatnonzero(np.abs(vectors[:, 0]) > 1e-3)
         names = ", ".join(_name(columns, int(i)) for i in involved[:4]) + (", ..." if len(involved) > 4 else "")
         raise ValueError(
             f"expected columns that are not linear functions of each other; got such a relation between {names}: "
-            "their density is singular, leave one out"
+            "their density is singular, leave one out, or add noise"
         )
 
 

@@ -99,22 +99,23 @@ def _standardized(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], com
 def _log_odds(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], component: str) -> tuple[Array, Array]:
     """(l = log F - log(1 - F), log dl/dx = log(f / (F (1 - F)))) at x.
 
-    With G the smaller of F and 1 - F, f / G is the mean of the hazards of the components, c / (C s_k), each weighted by
-    the share of the component in G. Unlike log f - log G, it keeps its digits far outside the mixture.
+    With G the smaller of F and 1 - F, f / G is the mean of the hazards of the components, c / (C s_k), or
+    c / ((1 - C) s_k) on the right, each weighted by the share of the component in G. Unlike log f - log G, it keeps its
+    digits far outside the mixture.
     """
     log_weights, u, log_scales = _standardized(x, raw, component)
     below, above = _log_tails(u, component)
     log_below, log_above = (jax.nn.logsumexp(log_weights + tail, axis=-1) for tail in (below, above))
-    is_left = (log_below < log_above)[..., None]
-    tail, rest = jnp.where(is_left, below, above), jnp.where(is_left, above, below)
-    log_tail, log_rest = jnp.minimum(log_below, log_above), jnp.maximum(log_below, log_above)
+    is_left = log_below < log_above
+    on_left = is_left[..., None]
+    tail, rest = jnp.where(on_left, below, above), jnp.where(on_left, above, below)
     if component == "logistic":
         log_hazards = rest
     else:
         lower = jnp.where(u < 0, u, -u)
-        log_hazards = jnp.where((u < 0) == is_left, -jnp.log(mills_ratio(lower)), log_normal(u) - tail)
-    log_shares = log_weights + tail - log_tail[..., None]
-    return log_below - log_above, jax.nn.logsumexp(log_shares + log_hazards - log_scales, axis=-1) - log_rest
+        log_hazards = jnp.where((u < 0) == on_left, -jnp.log(mills_ratio(lower)), log_normal(u) - tail)
+    log_hazard = jax.nn.logsumexp(jax.nn.log_softmax(log_weights + tail) + log_hazards - log_scales, axis=-1)
+    return log_below - log_above, log_hazard - jnp.where(is_left, log_above, log_below)
 
 
 def mixture_forward(

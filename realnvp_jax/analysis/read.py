@@ -196,6 +196,11 @@ def _contexts(run: Run, labels: Sequence[str], title: str) -> Float32[np.ndarray
     """The classes of images as what the run's density is conditioned on; None for an unconditional run."""
     if not run.flow.context_size:
         return None
-    own = sorted({label for label in labels if label})
-    numbers = np.array([own.index(label) if label else -1 for label in labels])
-    return one_hot(renumber(numbers, own, class_names(run.config), title), run.flow.context_size)
+    num_missing = sum(not label for label in labels)
+    if num_missing:
+        raise ValueError(
+            f"expected labels of the images in {shorten(title, 150)}, for a run conditional on them; got {num_missing} "
+            "images without: give a folder with a subfolder for each class, or an .npz file with labels"
+        )
+    own, numbers = np.unique(np.array(labels, object), return_inverse=True)
+    return one_hot(renumber(numbers, own.tolist(), class_names(run.config), title), run.flow.context_size)

@@ -89,7 +89,9 @@ def _to_numbers(frame: Any, path: Path, *arguments: Any) -> Table:
     try:
         return to_numbers(frame, path, *arguments)
     except ColumnError as error:
-        raise ValueError(f"{error.problem}: correct the file, or leave such rows out of it") from None
+        raise ValueError(
+            f"{error.problem}: correct the file, whose columns must be those that the run was trained on"
+        ) from None
 
 
 def context_values(run: Run) -> dict[str, tuple[str, ...]]:

@@ -108,7 +108,7 @@ def free_path(
 
     path = output or workdir / "analysis" / default
     kinds = extensions or ("",)
-    is_folder = "" in kinds and (not path.suffix or kinds == ("",) or path.is_dir())
+    is_folder = "" in kinds and (not path.suffix or kinds == ("",) or (path.is_dir() and path.suffix not in kinds))
     extension = "" if is_folder else path.suffix
     if extension not in kinds:
         expected = ", ".join(kind or "none (a directory)" for kind in kinds)

@@ -91,6 +91,7 @@ def main(
     training = _some(run.split("train"), reference)
     if id_column in Scores.__dataclass_fields__:
         raise ValueError(f"expected --id to name a column without the name of a score; got {id_column!r}: rename it")
+    normal = _normal(run, against, resize, id_column)
     options = {"seed": seed, "batch_size": batch_size}
     outside = score_examples(run, examples, training, **options)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,9 +104,13 @@ def main(
             err=True,
         )
         outside = outside.without(unknown)
-    inside = score_examples(run, _normal(run, against, resize, id_column), training, **options)
+    if len(unknown) == len(names):
+        raise ValueError(
+            f"expected some scores that are numbers; got {len(names)} that are NaN, in {shorten(path, 150)}"
+        )
+    inside = score_examples(run, normal, training, **options)
     areas = aurocs(inside, outside)
-    rows = [["score", f"median of {len(names)} scored", f"median of {', '.join(against)}"]]
+    rows = [["score", f"median of {len(names) - len(unknown)} scored", f"median of {', '.join(against)}"]]
     for name, values in outside.columns().items():
         rows.append([name, f"{np.median(values):.3f}", f"{np.median(inside.columns()[name]):.3f}"])
     click.echo(common.table(rows) + "\n")

@@ -69,7 +69,8 @@ def compress(
       params: its parameters.
       x: integers in {0, ..., levels - 1}, (*batch, *event_shape).
       context: what a conditional flow is conditioned on, (*batch, context_size); it becomes part of the result.
-      batch_size: number of images that are coded together, at most 65,536: more take more memory, and fewer are slower.
+      batch_size: number of images that are coded together (more than 65,536 count as 65,536): more take more memory,
+        and fewer are slower.
       progress: called with the number of images, whenever some have been compressed.
 
     Raises:
@@ -95,7 +96,9 @@ def compress_named(
     batch_size = min(operator.index(batch_size), file.LARGEST_BATCH)
     for name in names:
         if not file.is_inside(name):
-            raise ValueError(f"expected names of pictures that every system allows; got {shorten(name)}: rename it")
+            raise ValueError(
+                f"expected names of pictures inside of a folder, on every system; got {shorten(name)}: rename it"
+            )
     levels = inputs.check_discrete(flow.levels)
     if levels > LARGEST_SIZE:
         raise ValueError(f"expected at most {LARGEST_SIZE} levels, as many as the coder can tell apart; got {levels}")

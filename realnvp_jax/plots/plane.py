@@ -109,7 +109,7 @@ def draw_latents(axes: Axes, flow: Flow, params: Params, points: np.ndarray, col
         axes.set(title="latents on the unit square", aspect="equal", xlim=(0, 1), ylim=(0, 1))
         return
     if not isinstance(flow.base, Normal):
-        axes.set(title=f"latents; their base is {flow.base}", aspect="equal")
+        axes.set(title=f"latents, with the base {flow.base}", aspect="equal")
         return
     angle = np.linspace(0, 2 * np.pi, 200)
     for radius in (1, 2, 3):

@@ -120,6 +120,8 @@ def base_quantiles(base: Base, probabilities: np.ndarray) -> np.ndarray:
 
     if isinstance(base, Uniform):
         return probabilities
-    if isinstance(base, (Logistic, Normal)):
-        return logit(probabilities) if isinstance(base, Logistic) else ndtri(probabilities)
+    if isinstance(base, Logistic):
+        return logit(probabilities)
+    if isinstance(base, Normal):
+        return ndtri(probabilities)
     return np.quantile(np.asarray(base.sample(root_key(0), (_DRAWS,)), np.float64), probabilities)

@@ -118,8 +118,9 @@ def fit(
     Raises:
       TypeError: x is of a type that the flow does not take, or `optimizer` is not an optimizer.
       ValueError: x has another shape than [n, *event_shape], no examples, NaN or infinite values, or values outside the
-        flow's support; a column of vectors is constant, or there are fewer vectors than batch_size; the context does
-        not fit x and the flow; parameters are not finite or a matrix is singular; a number is out of range; or
+        flow's support; a column of vectors is constant, varies too little for float32, or is a linear function of
+        others; there are fewer vectors than batch_size; the context does not fit x and the flow, or has a column that
+        varies too little for float32; parameters are not finite or a matrix is singular; a number is out of range; or
         arguments exclude each other.
       NonFiniteLossError: the loss is not finite; the message gives the reason.
 

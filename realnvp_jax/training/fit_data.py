@@ -117,7 +117,10 @@ def checked_examples(flow: Flow, x: Any, context: Any, what: str = "x") -> Examp
         raise TypeError(f"expected {_types(flow)}; got {array.dtype}: convert them, {hint}")
     else:
         array = checked_values(array, "values" if what == "x" else what, flow, _names(x))
-    return Examples(array, _checked_context(flow, context, len(array)))
+    conditions = _checked_context(flow, context, len(array))
+    if conditions is not None and what == "x":
+        check_context_scale(np.asarray(native_array(context, "the context", booleans=True)), _names(context))
+    return Examples(array, conditions)
 
 
 def checked_values(
@@ -188,9 +191,7 @@ def _checked_context(flow: Flow, context: Any, num_examples: int) -> np.ndarray 
     array = np.asarray(native_array(context, "the context", booleans=True))
     if array.shape != expected:
         raise ValueError(f"expected context of shape {expected}; got {array.shape}")
-    checked = checked_values(array, "context", columns=_names(context))
-    check_context_scale(array, _names(context))
-    return checked
+    return checked_values(array, "context", columns=_names(context))
 
 
 def _names(table: Any) -> list[str] | None:

@@ -58,9 +58,7 @@ def test_images_of_a_run_conditional_on_labels_have_their_labels(pictures, tmp_p
     np.testing.assert_array_equal(examples.x, pixels(4, 4, 4, 3))
     np.testing.assert_array_equal(examples.context, np.eye(3)[[2, 0, 1, 2]])
     message = refusal(read_examples, run, [str(pictures)])
-    assert message.startswith(
-        f"expected a label for each image of '{pictures}', for dataset.context='label'; got 4 images"
-    )
+    assert message.startswith(f"expected labels of the images in '{pictures}', for a run conditional on them; got 4")
     assert "expected labels of the run's classes, '1, 2, 7'" in refusal(read_examples, run, [str(tmp_path / "animals")])
 
 
@@ -342,10 +340,10 @@ def test_tables_that_do_not_fit_are_refused(tmp_path):
     path = write_csv(tmp_path / "x.csv", "x,y", np.array([[1, np.nan], [2, 3]]))
     assert refusal(read_examples, PLANE(), [path]) == (
         "expected a value in every cell of 'x.csv'; got none in 1 of 2 rows, the first in line 2, column 'y': "
-        "correct the file, or leave such rows out of it"
+        "correct the file, whose columns must be those that the run was trained on"
     )
     (tmp_path / "x.csv").write_text("x,y\n1,2\n3,four\n")
     assert refusal(read_examples, PLANE(), [path]) == (
         "expected numbers in column 'y' of 'x.csv'; got 'four' in line 3: "
-        "correct the file, or leave such rows out of it"
+        "correct the file, whose columns must be those that the run was trained on"
     )

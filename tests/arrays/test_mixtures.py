@@ -13,6 +13,7 @@ from scipy.special import log_ndtr
 from realnvp_jax.mixtures import (
     BASES,
     COMPONENTS,
+    _initial,
     mixture_forward,
     mixture_inverse,
     num_parameters,
@@ -191,8 +192,11 @@ def test_the_tails_of_the_normal_and_two_derivatives(double, tolerance):
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_derivatives_far_outside_the_mixture_are_those_of_float64(component):
+@pytest.mark.parametrize("are_equal", [False, True])
+def test_derivatives_far_outside_the_mixture_are_those_of_float64(component, are_equal):
     raw = np.array([0.3, -0.2, 0.5, 0.1, 0.4, -0.3, 0.2, -0.1, 0.0])
+    if are_equal:  # three times the same component
+        raw = np.concatenate([np.zeros(3), -_initial(3, component)[0], np.zeros(3)])
     far = np.geomspace(1e2, 1e12, 11).astype(np.float32)
     x = np.concatenate([-far, far])
 

@@ -73,6 +73,12 @@ def test_every_table_may_have_the_column_of_names(moons, tmp_path):
     scores = pd.read_csv(output)
     assert scores["id"].tolist() == [f"new{i}" for i in range(5)]
     assert scores["log_prob"].isna().tolist() == [False, False, False, True, False]
+    frame.assign(x=-3.4028234e38).to_csv(tmp_path / "far.csv", index=False)
+    message = refused("score", tmp_path / "far.csv", "-w", moons, "--id", "id", "-o", tmp_path / "far.scores.csv")
+    assert "expected some scores that are numbers; got 5 that are NaN" in message
+    other = ["-w", moons, "-o", tmp_path / "x.csv", "--id", "id", "--against", "tset"]
+    assert "'tset'" in refused("score", tmp_path / "one.csv", *other)
+    assert not (tmp_path / "x.csv").exists()
     assert np.isfinite(list(json.loads((tmp_path / "scores.csv.json").read_text())["values"]["aurocs"].values())).all()
 
 

@@ -169,7 +169,7 @@ def test_any_batch_size_and_any_array_of_integers(affine, monkeypatch):
 
 def test_names_that_decompress_would_refuse_are_refused_first(affine):
     message = refusal(compress_named, *affine, images(1), None, ["a:b.png"])
-    assert message == "expected names of pictures that every system allows; got 'a:b.png': rename it"
+    assert message == "expected names of pictures inside of a folder, on every system; got 'a:b.png': rename it"
 
 
 def test_progress_counts_every_image(affine, compressed):

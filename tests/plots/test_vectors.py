@@ -99,4 +99,4 @@ def test_a_base_that_is_not_normal_has_its_own_quantiles_and_no_circles(figures,
         plane.save_latents(flow, flow.init(jax.random.key(0)), x, tmp_path / "picture.png")
     normal, logistic = (figure.axes[0] for figure in figures)
     assert (len(normal.lines), len(logistic.lines)) == (3, 0)
-    assert logistic.get_title() == "latents; their base is Logistic()"
+    assert logistic.get_title() == "latents, with the base Logistic()"

@@ -400,6 +400,8 @@ def test_columns_that_have_no_density_are_refused():
     sums = np.column_stack([POINTS, POINTS.sum(axis=1)])
     message = refusal(fit, sums, flow=flow, params=flow.init(KEY), num_steps=1)
     assert "expected columns that are not linear functions of each other" in message
+    few = np.repeat(np.random.default_rng(0).standard_normal((3, 3)).astype(np.float32), 20, axis=0)
+    fit(few, flow=flow, params=flow.init(KEY), num_steps=1, batch_size=10)  # 3 distinct rows are always on a plane
 
 
 def test_a_context_that_float32_cannot_tell_apart_is_refused():
@@ -407,7 +409,16 @@ def test_a_context_that_float32_cannot_tell_apart_is_refused():
     expected = "expected values that float32 can tell apart; got column 0 of the context with values up to"
     assert refusal(fit, flow=CONDITIONAL, context=stamps, num_steps=1).startswith(expected)
     assert refusal(CONDITIONAL.init, KEY, POINTS, stamps).startswith(expected)
+    years = np.where(np.arange(200) < 3, 2023, 2024)[:, None]  # float32 holds them as they are
+    narrow = POINTS[:3], 1000 + np.arange(3)[:, None] / 100
+    fit(flow=CONDITIONAL, context=years, validation=narrow, num_steps=1)
     CONDITIONAL.init(KEY, POINTS, np.full((200, 1), 1.7e9))  # as of a single time
+    CONDITIONAL.init(KEY, POINTS, 1e4 + np.arange(200)[:, None] / 100)  # a narrow batch
+
+
+def test_columns_that_float32_cannot_tell_apart_are_trained_on_in_float64(x64):
+    params = VECTORS.init(KEY, POINTS)
+    fit(np.stack([1.7e9 + 30 * POINTS[:, 0], POINTS[:, 1]], axis=1), params=params, num_steps=1)
 
 
 def test_integers_are_a_context_as_other_numbers_are():
