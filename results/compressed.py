@@ -1,6 +1,6 @@
 """Compress test images by the flows in results/ and in the package, and write what it gave to results/compression/.
 
-    python results/compression.py TFDS_DIRECTORY
+    python results/compressed.py TFDS_DIRECTORY
 
 The directory holds MNIST and CIFAR-10 as TensorFlow Datasets prepares them. The columns for JPEG XL need
 `pip install pillow-jxl-plugin`. `python results/collect.py` then writes the tables.
