@@ -136,7 +136,9 @@ def mixture_forward(
         return jnp.clip(jnp.sum(jnp.exp(log_weights) * cdf, axis=-1), 0, 1), log_density
     log_odds, log_slope = _log_odds(x, raw, component)
     z = normal_quantile(log_odds)
-    return z, log_slope + jax.nn.log_sigmoid(jnp.abs(log_odds)) + jnp.log(mills_ratio(-jnp.abs(z)))
+    is_left = log_odds < 0  # z may round to the other side of 0
+    log_larger = jax.nn.log_sigmoid(jnp.where(is_left, -log_odds, log_odds))
+    return z, log_slope + log_larger + jnp.log(mills_ratio(jnp.where(is_left, z, -z)))
 
 
 def mixture_inverse(

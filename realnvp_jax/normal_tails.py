@@ -73,4 +73,6 @@ def _normal_quantile_jvp(primals, tangents):
     """dz/dl = p (1 - p) / phi(z)."""
     (log_odds,), (tangent,) = primals, tangents
     z = normal_quantile(log_odds)
-    return z, jax.nn.sigmoid(jnp.abs(log_odds)) * mills_ratio(-jnp.abs(z)) * tangent
+    is_left = log_odds < 0  # z may round to the other side of 0
+    larger = jax.nn.sigmoid(jnp.where(is_left, -log_odds, log_odds))
+    return z, larger * mills_ratio(jnp.where(is_left, z, -z)) * tangent

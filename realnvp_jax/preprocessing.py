@@ -229,7 +229,8 @@ class Logit:
     def forward(self, x: Float[Array, "..."]) -> tuple[Array, Array]:
         """Value and elementwise log-derivative."""
         p = self.alpha + (1 - 2 * self.alpha) * x / self.levels
-        p = jnp.clip(p, jnp.finfo(x.dtype).tiny, 1 - jnp.finfo(x.dtype).epsneg)  # rounding may give 0 or 1
+        low, high = jnp.finfo(x.dtype).tiny, 1 - jnp.finfo(x.dtype).epsneg
+        p = jnp.where(p < low, low, jnp.where(p > high, high, p))  # rounding may give 0 or 1; clip halves slopes there
         log_p, log_not_p = jnp.log(p), jnp.log1p(-p)
         return log_p - log_not_p, np.log((1 - 2 * self.alpha) / self.levels) - log_p - log_not_p
 

@@ -91,12 +91,13 @@ def _batches(
     repeat: int,
     batch_size: int,
 ) -> Iterator[np.ndarray]:
-    key = root_key(seed)
+    key, dtype = root_key(seed), jnp.result_type(float)
     with tqdm(total=num, desc="sampling", unit="sample", disable=None, leave=False) as bar:
         for start in range(0, num, batch_size):
             numbers = np.arange(start, start + batch_size)
-            rows = None if context is None else jnp.asarray(context, jnp.float32)[numbers // repeat % len(context)]
-            samples = np.asarray(_sample(flow, dict(params), key, jnp.asarray(numbers), rows, jnp.float32(temperature)))
+            rows = None if context is None else jnp.asarray(context, dtype)[numbers // repeat % len(context)]
+            arguments = jnp.asarray(numbers), rows, jnp.asarray(temperature, dtype)
+            samples = np.asarray(_sample(flow, dict(params), key, *arguments))
             count = min(batch_size, num - start)
             yield samples[:count]
             bar.update(count)

@@ -92,8 +92,12 @@ def _train(arguments: tuple[str, ...], config: str | None, workdir: str, seeds: 
     from realnvp_jax.runs.named_configs import find_config
     from realnvp_jax.runs.seeds import train_seeds
     from realnvp_jax.runs.start import train
+    from realnvp_jax.text import shorten
 
     def parse() -> tuple[Any, Path, list[int] | None]:
+        for option, value in (("config", config), ("workdir", workdir)):
+            if value and value.startswith("--"):
+                raise ValueError(f"expected a value for --{option}; got the option {shorten(value)}")
         name, overrides = config, arguments
         if arguments and not arguments[0].startswith("-"):
             if config is not None:

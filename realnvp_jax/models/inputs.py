@@ -32,6 +32,13 @@ def checked_params(params: Any) -> dict[str, Any]:
         raise ValueError(
             f'expected the dict {{"params": ..., "batch_stats": ...}} that init and load return; got {got}'
         )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params.get("constants", {})):
+        dtype = jnp.result_type(leaf)
+        if path[-1].key == "places" and np.shape(leaf)[-1] > 2 ** (jnp.finfo(dtype).nmant + 1):
+            raise ValueError(
+                f"expected the places of a permutation in float32; got {np.shape(leaf)[-1]} of them in {dtype}, which "
+                "holds fewer whole numbers: leave the collection constants as it was"
+            )
     return {"params": {}, "batch_stats": {}, **params}
 
 

@@ -5,9 +5,10 @@ from a unit of degree a to one of degree b is zero unless
 
     a <= b    for hidden units,    a < b    for the outputs,
 
-so at any depth the parameters of the k-th element depend on exactly the first k - 1 elements. Adding a hidden layer's
-input to its output (a residual connection) keeps the degrees, and with them this property. All units and outputs also
-see features of the context, computed by one hidden layer.
+so at any depth the parameters of the k-th element depend on the first k - 1 elements alone, and on all of them if every
+hidden layer has at least D - 1 units; with fewer, some elements do not see those just before them. Adding a hidden
+layer's input to its output (a residual connection) keeps the degrees, and with them this property. All units and
+outputs also see features of the context, computed by one hidden layer.
 """
 
 import flax.linen as nn

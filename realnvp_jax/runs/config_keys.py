@@ -1,10 +1,12 @@
 """The keys of a config: defaults for those that are missing, and values from a command line."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
@@ -97,6 +99,9 @@ def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
             raise ValueError(f"expected a config key; got {unknown_key(key)}")
         values.pop(key, None)
         values[key] = f"--{match[1] or ''}config.{key}{match[3] or ''}"
+    for key, text in values.items():
+        if "=" not in text and not isinstance(_flat_value(config, key), bool):
+            raise ValueError(f"expected a value for --config.{key}; got none")
     words = ["realnvp", *values.values()]
     flag_values = flags.FlagValues()
     config_flags.DEFINE_config_dict("config", config, flag_values=flag_values, sys_argv=words)
@@ -177,10 +182,20 @@ def _has(config: Config, key: str) -> bool:
     return isinstance(config, ConfigDict) and leaf in config and not isinstance(config[leaf], ConfigDict)
 
 
+def _flat_value(config: Config, key: str) -> Any:
+    for name in key.split("."):
+        config = config[name]
+    return config
+
+
 def _set(config: Config, key: str, value: Any) -> None:
     *groups, leaf = key.split(".")
     for group in groups:
         config = config[group]
+    if isinstance(value, np.generic):
+        value = value.item()
+    elif isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if isinstance(config.get(leaf), tuple) and isinstance(value, list):
         value = tuple(value)
     try:

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from realnvp_jax.models.create import Config
 from realnvp_jax.runs.config_keys import with_defaults
 from realnvp_jax.runs.files import read_json
+from realnvp_jax.text import shorten
 
 _MAY_DIFFER = (
     "num_steps",
@@ -43,7 +44,13 @@ def read_config(workdir: Path, remedy: str = "put back a copy of it") -> Config:
     path = config_path(workdir)
     if not path.is_file():
         raise ValueError(f"expected the workdir of a run, with config.json; got {workdir}")
-    return with_defaults(ConfigDict(read_json(path, remedy)))
+    content = read_json(path, remedy)
+    if "format" in content and "model" not in content:
+        raise ValueError(
+            f"expected the workdir of a run; got {shorten(workdir, 150)}, a flow that save or publish wrote: use "
+            "realnvp_jax.load, or another --workdir"
+        )
+    return with_defaults(ConfigDict(content))
 
 
 def config_path(workdir: Path) -> Path:
@@ -87,8 +94,12 @@ def flatten(config: Config) -> dict[str, Any]:
         if isinstance(value, ConfigDict):
             flat.update({f"{key}.{k}": v for k, v in flatten(value).items()})
         else:
-            flat[key] = list(value) if isinstance(value, tuple) else value
+            flat[key] = _lists(value)
     return flat
+
+
+def _lists(value: Any) -> Any:
+    return [_lists(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
 def check_same_run(saved: Config, config: Config, workdir: Path, may_differ: tuple[str, ...] = ()) -> None:

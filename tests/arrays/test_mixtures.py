@@ -214,3 +214,21 @@ def test_derivatives_far_outside_the_mixture_are_those_of_float64(component, are
     np.testing.assert_allclose(double[2], double[1], atol=1e-9)
     for value, expected in zip(single, double, strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-4)
+
+
+@mixtures
+@pytest.mark.parametrize("num_components", [1, 2, 3])
+def test_the_density_is_flat_at_the_centre_of_a_symmetric_mixture(component, base, num_components, x64):
+    raw = jnp.zeros(num_parameters(num_components))
+
+    def log_prob(x, raw):
+        z, log_derivative = mixture_forward(x, raw, component, base)
+        return log_derivative + (0 if base == "uniform" else stats.norm.logpdf(z))
+
+    slope, by_raw = jax.grad(log_prob, (0, 1))(jnp.zeros(()), raw)
+    np.testing.assert_allclose(slope, 0, atol=1e-12)
+    np.testing.assert_allclose(by_raw[num_components : 2 * num_components].sum(), 0, atol=1e-12)  # by all means
+    if num_components == 1:
+        curvature = jax.grad(jax.grad(log_prob))(jnp.zeros(()), raw)
+        np.testing.assert_allclose(curvature, -1 if component == "gaussian" else -0.5, atol=1e-9)
+    np.testing.assert_allclose(jax.grad(jax.grad(normal_quantile))(jnp.zeros(())), 0, atol=1e-12)

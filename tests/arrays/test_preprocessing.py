@@ -128,5 +128,7 @@ def test_the_largest_dequantized_value_has_a_density_without_a_margin(levels):
     x = jnp.nextafter(jnp.float32(levels), jnp.float32(0))
     assert bool(jax.jit(logit.contains)(x))
     assert np.isfinite(jax.jit(logit.forward)(x)).all()
+    value, log_slope = jax.jvp(logit.forward, (x,), (jnp.ones_like(x),))
+    np.testing.assert_allclose(jnp.log(log_slope[0]), value[1], rtol=1e-5)
     assert not bool(logit.contains(jnp.float32(levels)))
     assert not bool(logit.contains(jnp.float32(0)))

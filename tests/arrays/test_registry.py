@@ -12,7 +12,7 @@ import realnvp_jax
 from configs import default, digits
 from realnvp_jax import registry
 from realnvp_jax.data.named import find_dataset
-from realnvp_jax.models.create import MODELS, create, model_keys, part_keys
+from realnvp_jax.models.create import MODELS, create, model_keys, part_fields, part_keys
 from realnvp_jax.runs.setup import make_optimizer
 from realnvp_jax.training.optimizer import optimizer_keys
 from tests.helpers import SMALL_FLOWS, refusal, small
@@ -178,6 +178,15 @@ def test_keys_of_parts_are_keys_of_every_config_with_the_parts_own_defaults(grou
         if name not in ("levels",):  # an argument of the factories as well, whose meaning is wider
             assert keys()[key] == default.KEYS[key], key
         assert default.KEYS[key][0] == default.get_config()[group][name] == field.default, key
+
+
+def test_a_part_of_ones_own_changes_no_default_and_no_range():
+    @realnvp_jax.register("transform", "a_transform")  # in front of all others
+    class Mine(realnvp_jax.Transform):
+        num_bins: int = registry.parameter(2, "a number", at_least=1, below=5)
+
+    assert part_keys()["model.num_bins"][0] == default.KEYS["model.num_bins"][0] == realnvp_jax.Spline().num_bins
+    assert part_fields()["model.num_bins"] is registry.parameters(realnvp_jax.Spline)["num_bins"]
 
 
 def test_a_parameter_of_a_part_has_a_key_of_its_own():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import jax
 import numpy as np
@@ -12,6 +13,8 @@ import realnvp_jax
 from realnvp_jax.analysis.run import open_run
 from realnvp_jax.analysis.sampling import sample_in_batches
 from realnvp_jax.analysis.split_evaluation import evaluate
+from realnvp_jax.cli.sample import _write
+from realnvp_jax.data.vectors.discrete import Grid
 from realnvp_jax.runs.start import train
 from tests.cli.helpers import realnvp, refused
 from tests.helpers import refusal, tiny_labels_config
@@ -211,3 +214,17 @@ def test_every_column_of_a_context_is_named():
     assert _named_values('wind=3,"city=Bern, West",temp=-1e1', columns) == [-10, 0, 1, 3]
     message = refusal(_named_values, "temp=1", {"temp": (), "wind": ()})
     assert "each of the run's columns, 'temp, wind', in --context; got none for 'wind': add 'wind=...'" in message
+
+
+def test_a_picture_rounds_the_data_as_it_does_the_samples(monkeypatch, tmp_path):
+    x = np.array([[0.3, 4.31], [0.2, 1.64]], np.float32)
+    run = types.SimpleNamespace(
+        flow=realnvp_jax.vector_flow(2),
+        split=lambda name: types.SimpleNamespace(x=x),
+        modelled_columns=lambda: ("size", "count"),
+        grids=lambda: {"count": Grid(0.0, 1.0)},
+    )
+    drawn = []
+    monkeypatch.setattr("realnvp_jax.plots.vectors.save_points", lambda *arguments: drawn.extend(arguments))
+    _write(tmp_path / "x.png", run, 2, [np.zeros((2, 2))], None, "title", is_like_data=True)
+    np.testing.assert_array_equal(drawn[0], np.array([[0.3, 4], [0.2, 2]], np.float32))

@@ -18,7 +18,7 @@ from realnvp_jax.masks import Checkerboard, ImageHalves
 from realnvp_jax.models.pure import init_from_data
 from realnvp_jax.networks.statistics import ActNorm
 from realnvp_jax.training.optimizer import global_norm
-from tests.helpers import perturb, small
+from tests.helpers import perturb, refusal, small
 from tests.models.helpers import points
 
 KEY = jax.random.key(0)
@@ -287,6 +287,15 @@ def test_parameters_in_half_precision_are_those_numbers_in_single_precision():
     x = np.random.default_rng(0).uniform(0, 16, (5, 4, 4, 1)).astype(np.float32)
     chex.assert_trees_all_equal(flow.forward(half, x), flow.forward(single, x))
     np.testing.assert_allclose(flow.inverse(half, flow.forward(half, x)[0])[0], x, atol=1e-3)
+
+
+def test_permutations_that_half_precision_cannot_hold_are_refused():
+    flow = realnvp_jax.vector_flow(300, num_layers=2, hidden=(2,), mixing="permutation")
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), flow.init(jax.random.key(0)))
+    message = refusal(flow.log_prob, half, np.zeros((1, 300), np.float32))
+    assert message.startswith("expected the places of a permutation in float32; got 300 of them in bfloat16")
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.float16), half)
+    assert np.isfinite(flow.log_prob(half, np.zeros((1, 300), np.float32)))
 
 
 def test_data_that_parameters_cannot_be_initialized_from_are_refused():

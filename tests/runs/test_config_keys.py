@@ -1,5 +1,8 @@
 """Keys of configs: defaults for those that are missing, and values of a command line."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 import realnvp_jax
@@ -12,6 +15,9 @@ def test_missing_keys_take_their_defaults():
     config = filled({"seed": 3, "dataset": {"name": "digits"}, "model.event_shape": [8, 8, 1], "learning_rate": 1})
     assert (config.seed, config.dataset.name, config.model.event_shape) == (3, "digits", (8, 8, 1))
     assert config.learning_rate == 1.0
+    given = {"seed": np.int64(3), "dataset": {"path": Path("x.csv"), "flip": np.bool_(True)}}
+    config = filled({**given, "learning_rate": np.float32(0.5)})
+    assert (config.seed, config.dataset.path, config.dataset.flip, config.learning_rate) == (3, "x.csv", True, 0.5)
     assert config.batch_size == default.get_config().batch_size
     assert filled(digits.get_config()) == digits.get_config()
 
@@ -61,6 +67,8 @@ def test_values_of_a_command_line():
     [
         (["--config.seed=1.5"], "expected a value of the key's type; got flag --config.seed=1.5"),
         (["--config.seed="], "expected a value of the key's type"),
+        (["--config.dataset.path", "--config.seed=3"], "expected a value for --config.dataset.path; got none"),
+        (["--config.seed"], "expected a value for --config.seed; got none"),
         (["--config.dataset.flip=maybe"], "expected a value of the key's type"),
         (["--config.dataset=digits"], "expected a config key; got 'dataset'"),
         (["x"], "expected --config.KEY=VALUE after the config; got 'x'"),

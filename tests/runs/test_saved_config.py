@@ -2,6 +2,8 @@
 
 import json
 
+import jax
+
 import realnvp_jax
 from configs import smoke
 from realnvp_jax import registry
@@ -19,6 +21,21 @@ def test_a_damaged_or_missing_config_is_named(tmp_path):
     (tmp_path / "config.json").unlink()
     (tmp_path / "checkpoints" / "3").mkdir(parents=True)
     assert "expected config.json beside the checkpoints" in refusal(Workdir, tmp_path, smoke.get_config())
+
+
+def test_a_saved_flow_is_not_a_workdir(tmp_path):
+    flow = realnvp_jax.vector_flow(2, num_layers=2, hidden=(4,))
+    realnvp_jax.save(tmp_path / "flow", flow, flow.init(jax.random.key(0)))
+    message = refusal(read_config, tmp_path / "flow")
+    assert message.startswith("expected the workdir of a run; got")
+    assert "a flow that save or publish wrote: use realnvp_jax.load, or another --workdir" in message
+
+
+def test_tuples_within_tuples_are_lists_as_in_json():
+    config = smoke.get_config()
+    with config.unlocked():
+        config.model.stages = ((1, 2), (3,))
+    assert flatten(config)["model.stages"] == [[1, 2], [3]]
 
 
 def test_a_run_of_version_0_3_has_the_defaults_of_later_keys(tmp_path):

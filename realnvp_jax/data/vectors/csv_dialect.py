@@ -48,7 +48,7 @@ class CsvDialect:
         """
         reader = csv.reader(_lines(path), delimiter=self.separator)
         for cells in reader:
-            if len(cells) > 1 or (cells and cells[0].strip()):
+            if cells and not (len(cells) == 1 and cells[0].isspace()):  # "" is a missing value, not a blank line
                 yield reader.line_num, [cell.strip() for cell in cells]
 
 

@@ -1,6 +1,7 @@
 """CSV files."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from realnvp_jax.data.vectors.csv_tables import read_csv, read_csv_column, write_csv
@@ -134,6 +135,14 @@ def test_what_is_written_is_read(tmp_path):
     frame = read_csv(tmp_path / "t.csv")
     assert frame["country"].tolist() == ["NA", "EU", "None"]
     assert frame["x"].tolist() == [0.5, 2, 1.5]
+
+
+def test_a_missing_value_of_a_single_column_is_a_row(tmp_path):
+    pd.DataFrame({"a": [np.nan, 1.5, np.nan, 1e39]}).to_csv(tmp_path / "t.csv", index=False)
+    message = refusal(read_table, tmp_path / "t.csv")
+    assert "got none in 2 of 4 rows, the first in line 2, column 'a'" in message
+    message = refusal(lambda path: TableFile(path=str(path), missing="drop").load("all"), tmp_path / "t.csv")
+    assert "got 1e+39 in line 5 of column 'a'" in message
 
 
 def test_a_missing_text_is_written_as_an_empty_cell(tmp_path):
