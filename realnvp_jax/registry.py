@@ -178,20 +178,20 @@ def parameters(part: type) -> dict[str, dataclasses.Field]:
     return {field.name: field for field in dataclasses.fields(part) if "meaning" in field.metadata}
 
 
-def _shipped_first(kind: str) -> list[tuple[str, type]]:
-    """The parts of a kind, those of this package first: a part of one's own does not change defaults and ranges."""
-    return sorted(registered(kind).items(), key=lambda item: not item[1].__module__.startswith("realnvp_jax."))
+def _shipped_first(kinds: Sequence[str]) -> list[tuple[str, type]]:
+    """(kind and name, part), those of this package first: a part of a user does not change its defaults and ranges."""
+    parts = [(f"{kind} {name}", part) for kind in kinds for name, part in registered(kind).items()]
+    return sorted(parts, key=lambda item: not item[1].__module__.startswith("realnvp_jax."))
 
 
 def config_keys(group: str, kinds: Sequence[str]) -> dict[str, tuple[Any, str]]:
     """Config keys, group.parameter -> (default, meaning), of all registered parts of some kinds."""
     defaults: dict[str, Any] = {}
     meanings: dict[str, dict[str, list[str]]] = {}  # option -> meaning -> parts
-    for kind in kinds:
-        for name, part in _shipped_first(kind):
-            for option, field in parameters(part).items():
-                defaults.setdefault(option, field.default)
-                meanings.setdefault(option, {}).setdefault(field.metadata["meaning"], []).append(f"{kind} {name}")
+    for name, part in _shipped_first(kinds):
+        for option, field in parameters(part).items():
+            defaults.setdefault(option, field.default)
+            meanings.setdefault(option, {}).setdefault(field.metadata["meaning"], []).append(name)
     return {
         f"{group}.{option}": (
             defaults[option],
@@ -204,10 +204,9 @@ def config_keys(group: str, kinds: Sequence[str]) -> dict[str, tuple[Any, str]]:
 def config_fields(group: str, kinds: Sequence[str]) -> dict[str, dataclasses.Field]:
     """Config keys, group.parameter -> field that declares it, of all registered parts of some kinds."""
     found: dict[str, dataclasses.Field] = {}
-    for kind in kinds:
-        for _, part in _shipped_first(kind):
-            for option, field in parameters(part).items():
-                found.setdefault(f"{group}.{option}", field)
+    for _, part in _shipped_first(kinds):
+        for option, field in parameters(part).items():
+            found.setdefault(f"{group}.{option}", field)
     return found
 
 

@@ -115,7 +115,7 @@ def main(
         rows.append([name, f"{np.median(values):.3f}", f"{np.median(inside.columns()[name]):.3f}"])
     click.echo(common.table(rows) + "\n")
     click.echo(common.table([["AUROC by", ""], *([name, f"{area:.3f}"] for name, area in areas.items())]))
-    failing = [name for name, area in areas.items() if area < 0.5]
+    failing = [name for name, area in areas.items() if round(area, 3) < 0.5]
     if failing:
         click.echo(f"below 0.5, so these rate the scored data as more normal: {', '.join(failing)}")
     median = float(np.median(inside.columns()["percentile"]))

@@ -34,7 +34,7 @@ def checked_params(params: Any) -> dict[str, Any]:
         )
     for path, leaf in jax.tree_util.tree_leaves_with_path(params.get("constants", {})):
         dtype = jnp.result_type(leaf)
-        if path[-1].key == "places" and np.shape(leaf)[-1] > 2 ** (jnp.finfo(dtype).nmant + 1):
+        if getattr(path[-1], "key", "") == "places" and np.shape(leaf)[-1] > 2 ** (jnp.finfo(dtype).nmant + 1):
             raise ValueError(
                 f"expected the places of a permutation in float32; got {np.shape(leaf)[-1]} of them in {dtype}, which "
                 "holds fewer whole numbers: leave the collection constants as it was"
