@@ -111,7 +111,7 @@ def _log_odds(x: Float[Array, "*n"], raw: Float[Array, "*n parameters"], compone
     tail, rest = jnp.where(on_left, below, above), jnp.where(on_left, above, below)
     if component == "logistic":
         log_hazards = rest
-    else:
+    else:  # in its own tail, the hazard of a component is the inverse of the Mills ratio
         lower = jnp.where(u < 0, u, -u)
         log_hazards = jnp.where((u < 0) == on_left, -jnp.log(mills_ratio(lower)), log_normal(u) - tail)
     log_hazard = jax.nn.logsumexp(jax.nn.log_softmax(log_weights + tail) + log_hazards - log_scales, axis=-1)

@@ -1,7 +1,7 @@
 """The standard normal distribution far in its tails, where probabilities underflow.
 
-Everything goes through the Mills ratio Phi(z) / phi(z), which, in the tails, Laplace's continued
-fraction gives to all digits.
+Everything goes through the Mills ratio Phi(z) / phi(z), which Laplace's continued fraction gives to all digits in the
+tails.
 """
 
 import jax

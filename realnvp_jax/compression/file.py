@@ -124,7 +124,7 @@ class Header:
 
 
 def is_inside(name: str) -> bool:
-    """Whether a relative path stays inside of the folder that it is taken from, on every system."""
+    """Whether a relative path stays inside the folder that it is taken from, on every system."""
     path = PureWindowsPath(name)  # it takes both kinds of slashes as separators
     return not (path.drive or path.root or ".." in path.parts)
 

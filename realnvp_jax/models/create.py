@@ -157,8 +157,12 @@ def create(config: Config) -> Flow:
     for argument, key in described.keys(model).items():
         value = config[key] if key in _TOP_LEVEL else model.get(key, "")
         if value != "":
-            chosen[argument] = tuple(value) if isinstance(value, list) else value
+            chosen[argument] = _tuples(value)
     return described.factory(shape if described.is_of_images else shape[0], context=context_size(config), **chosen)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
 def context_columns(config: Config) -> tuple[str, ...]:
