@@ -99,8 +99,9 @@ def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
             raise ValueError(f"expected a config key; got {unknown_key(key)}")
         values.pop(key, None)
         values[key] = f"--{match[1] or ''}config.{key}{match[3] or ''}"
+    flat = dict(_flat(config))
     for key, text in values.items():
-        if "=" not in text and not isinstance(_flat_value(config, key), bool):
+        if "=" not in text and not isinstance(flat[key], bool):
             raise ValueError(f"expected a value for --config.{key}; got none")
     words = ["realnvp", *values.values()]
     flag_values = flags.FlagValues()
@@ -180,12 +181,6 @@ def _has(config: Config, key: str) -> bool:
     for group in groups:
         config = config[group] if isinstance(config, ConfigDict) and group in config else None
     return isinstance(config, ConfigDict) and leaf in config and not isinstance(config[leaf], ConfigDict)
-
-
-def _flat_value(config: Config, key: str) -> Any:
-    for name in key.split("."):
-        config = config[name]
-    return config
 
 
 def _set(config: Config, key: str, value: Any) -> None:
